@@ -1,0 +1,103 @@
+"""The public base class of processors: one step that derives something from the bytes of a version.
+
+Concurrency and crash rule: ``accepts`` runs in the daemon and must be pure and quick; ``run`` runs in a worker
+process that may be killed at any moment, so it writes below ``out`` only and knows nothing of the catalog.
+What it returns is committed in one transaction by the job runner.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from damfs.model import Facts, Media, RenditionKind
+
+
+class Worker(StrEnum):
+    """Which pool of worker processes runs a processor: MODEL workers keep their model loaded between jobs."""
+
+    MEDIA = "media"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a processor may look at to decide, and is told about the bytes when it runs."""
+
+    name: str
+    media: Media
+    size: int
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+    """Facts by the name of the processor that found them, e.g. ``facts["probe"]["width"]``."""
+    renditions: Mapping[str, Path] = field(default_factory=dict)
+    """Renditions made so far by ``kind/profile``, e.g. ``poster/jpeg``; empty in ``accepts``."""
+    settings: Facts = field(default_factory=dict)
+    """The processor's own table of damfs.toml, plus ``terms`` for the vocabulary where it asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRendition:
+    """A file below ``out`` to be published as a rendition. ``profile`` tells renditions of one kind apart."""
+
+    kind: RenditionKind
+    profile: str
+    path: Path
+    detail: Facts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeEmbedding:
+    """A unit vector in the space of ``model`` (an id that two models never share), little-endian float32."""
+
+    model: str
+    vector: bytes
+    at_ns: int | None = None
+    """Moment in a video, None for the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A term that a model proposes for the asset, with its confidence in 0..1."""
+
+    term: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    facts: Facts = field(default_factory=dict)
+    """Replaces what this processor found before. ``media`` and ``captured_*`` of the probe move the asset."""
+    renditions: tuple[MadeRendition, ...] = ()
+    embeddings: tuple[MadeEmbedding, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+
+
+class Processor(ABC):
+    """*MUST* set ``name`` and ``version`` and implement ``accepts`` and ``run``; *MAY* set the rest."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """A new version plans assets again that an older one has done."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Names of processors that must be done (or have declined) before this one."""
+    worker: ClassVar[Worker] = Worker.MEDIA
+    priority: ClassVar[int] = 50
+    """Lower runs first: what a person looks at before what takes long."""
+    timeout_s: ClassVar[float] = 600.0
+    """Wall-clock limit of one run; the worker is killed after it."""
+
+    @abstractmethod
+    def accepts(self, subject: Subject) -> bool:
+        """Whether there is anything to do for this subject. Pure: called in the daemon, on its loop."""
+
+    @abstractmethod
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        """Do the step. ``source`` is never written; files go below ``out``, an empty directory.
+
+        Raises BadMedia with one clear line when the bytes are at fault (not tried again); anything else is
+        tried again with backoff.
+        """

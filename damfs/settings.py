@@ -1,0 +1,169 @@
+"""damfs.toml: every setting with its default, its meaning and its check, and the commented file made of them.
+
+Reading blocks (one small file); the result is frozen. An unknown key or a wrong type is BadSettings with the
+line's path, never a silent default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import zoneinfo
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from damfs.errors import BadLibrary, BadSettings
+from damfs.model import Facts
+
+SETTINGS_FILE = "damfs.toml"
+
+Count = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class LibrarySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    timezone: str = ""
+    """Zone for capture times that carry none, e.g. "Europe/Berlin"; empty: the zone of this machine."""
+
+
+class IndexerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    workers: Annotated[int, Meta(ge=0)] = 0
+    """Media worker processes; 0: one for each core."""
+    memory_limit_mb: Count = 3072
+    """Address space of a media worker; a decoder that wants more fails its one job."""
+    scan_threads: Count = 4
+    """Files hashed at a time by a scan."""
+    watch: bool = True
+    """Watch read-only stores for changes while mounted."""
+    attempts: Count = 3
+    """Tries of a job before it counts as failed for good."""
+
+
+class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str = "default"
+    """"default": MiniLM and EfficientNet-Lite0 from packages; "none": the built-in descriptor only;
+    anything else: a sentence-transformers model, by hub name or local path."""
+    threads: Annotated[int, Meta(ge=0)] = 0
+    """Threads of the model worker; 0: one for each core."""
+
+
+class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    profile: Literal["dnxhr-lb", "h264-intra"] = "dnxhr-lb"
+    """"dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small)."""
+    lines: Annotated[int, Meta(ge=120, le=2160)] = 540
+    """Height of proxies; smaller sources keep their own."""
+
+
+class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    """Propose terms of the vocabulary, as soon as there is one."""
+    accept_above: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """Proposals with more confidence than this become tags by themselves; 1.0: none does."""
+
+
+class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    count: Count = 50
+    """Neighbours listed in a directory of similar-to/."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    library: LibrarySettings = LibrarySettings()
+    indexer: IndexerSettings = IndexerSettings()
+    model: ModelSettings = ModelSettings()
+    proxy: ProxySettings = ProxySettings()
+    auto_tag: AutoTagSettings = AutoTagSettings()
+    similar: SimilarSettings = SimilarSettings()
+
+    def of_processor(self, name: str) -> Facts:
+        """The table a processor is given: its own, or the model's for those that use one; {} for others."""
+        table = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}.get(name)
+        return {} if table is None else msgspec.to_builtins(table)
+
+
+def cores() -> int:
+    """Cores this process may run on (a container's share, not the machine's)."""
+    return len(os.sched_getaffinity(0))
+
+
+def read_settings(library: Path) -> Settings:
+    """The settings of a library. Raises BadLibrary when there is no file, BadSettings when it is wrong."""
+    path = library / SETTINGS_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadLibrary(f"{library} is no damfs library; make one with: damfs init {library}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path} cannot be read: {error}") from None
+    return parse_settings(text, str(path))
+
+
+def parse_settings(text: str, where: str) -> Settings:
+    """Settings from TOML text; ``where`` names the file in errors (BadSettings)."""
+    try:
+        settings = msgspec.convert(tomllib.loads(text), Settings)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{where} is not valid TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"{where}: {error}; mend or remove that setting") from None
+    check_timezone(settings.library.timezone, where)
+    return settings
+
+
+def check_timezone(name: str, where: str) -> None:
+    """Raises BadSettings when the zone is unknown."""
+    if not name:
+        return
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        raise BadSettings(f'{where}: library.timezone: no zone "{name}"; use one like "Europe/Berlin"') from None
+
+
+DEFAULT_SETTINGS = """\
+# Settings of this damfs library. Every line that starts with "# name =" shows a default: take the "#" away to
+# change it. After a change: restart the mount, or send the daemon SIGHUP.
+
+[library]
+# Zone for capture times that carry none, e.g. "Europe/Berlin"; "": the zone of this machine.
+# timezone = ""
+
+[indexer]
+# Media worker processes (probe, previews, proxies); 0: one for each core.
+# workers = 0
+# Address space of a media worker in MB; a decoder that wants more fails its one job.
+# memory_limit_mb = 3072
+# Files hashed at a time by a scan.
+# scan_threads = 4
+# Watch read-only stores for changes while mounted.
+# watch = true
+# Tries of a job before it counts as failed for good.
+# attempts = 3
+
+[model]
+# "default": MiniLM and EfficientNet-Lite0, from packages, no network. "none": the built-in descriptor only.
+# Anything else: a sentence-transformers model, by hub name or local path (CLIP-like ones included).
+# name = "default"
+# Threads of the model worker; 0: one for each core.
+# threads = 0
+
+[proxy]
+# enabled = true
+# "dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small).
+# profile = "dnxhr-lb"
+# Height of proxies; smaller sources keep their own.
+# lines = 540
+
+[auto_tag]
+# Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).
+# enabled = true
+# Proposals with more confidence than this become tags by themselves; 1.0: none does.
+# accept_above = 1.0
+
+[similar]
+# Neighbours listed in a directory of similar-to/.
+# count = 50
+"""

@@ -1,0 +1,79 @@
+"""What damfs asks of a place with bytes. `LocalStore` is the first; S3 is to pass the same conformance suite.
+
+Concurrency: every method blocks; call it in a worker thread. Implementations are safe to call from several
+threads at once. Crash rule: after ``publish`` returned, the bytes and their name survive power loss; before,
+there is either nothing or the whole file under the key, never a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from damfs.model import Digest, Key, StoreKind
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """A file of a store as the file system describes it: what a scan compares to find what changed."""
+
+    key: Key
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """The digest of a file, its size, and its first bytes (at most 8192) to tell the media type by."""
+
+    digest: Digest
+    size: int
+    head: bytes
+    fact: FileFact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WalkProblem:
+    """Something a walk met and left out, with the reason in one line."""
+
+    key: Key
+    reason: str
+
+
+class BlobStore(Protocol):
+    """Errors: NotFound (no such key), ReadOnly, Conflict (key taken), NoSpace, Unavailable (offline, I/O error)."""
+
+    @property
+    def kind(self) -> StoreKind: ...
+
+    def online(self) -> bool:
+        """Whether the store can be reached: a missing volume is offline, not empty."""
+
+    def stat(self, key: Key) -> FileFact: ...
+
+    def open(self, key: Key) -> int:
+        """A file descriptor to read from; the caller closes it."""
+
+    def path(self, key: Key) -> Path:
+        """A local path that a worker process can read. It must not be written."""
+
+    def hash(self, key: Key) -> Hashed:
+        """Stream the file through BLAKE3. Unavailable when it changed meanwhile."""
+
+    def walk(self) -> Iterator[FileFact | WalkProblem]:
+        """Every regular file of the store (names that only desktops leave behind are left out), any order."""
+
+    def publish(self, staged: Path, key: Key) -> FileFact:
+        """Make the staged file appear at key, durably and without replacing; the staged name goes away."""
+
+    def link(self, key: Key, new_key: Key) -> FileFact:
+        """A second name for the same bytes, durably and without replacing."""
+
+    def move(self, key: Key, new_key: Key) -> FileFact:
+        """Rename without replacing, durably."""
+
+    def remove(self, key: Key) -> None:
+        """Only trash expiry and the removal of a superfluous second name of the same file may call this."""
