@@ -100,6 +100,7 @@ class Asset:
     media: Media
     state: AssetState
     triaged: bool
+    closed: bool
     size: int
     mtime_ns: int
     mode: int

@@ -17,6 +17,10 @@ from typing import ClassVar
 from damfs.model import Facts, Media, RenditionKind
 
 
+LOOK_MODEL = "look-1"
+"""Id of the built-in visual descriptor: what similar-to/ ranks by when no model can run."""
+
+
 class Worker(StrEnum):
     """Which pool of worker processes runs a processor: MODEL workers keep their model loaded between jobs."""
 

@@ -1,0 +1,65 @@
+"""Builds the daemon's parts in order and hands each what it needs; nothing is wired up afterwards.
+
+Runs once, on the loop, before anything serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+import trio
+
+from damfs.core.job_runner import JobRunner
+from damfs.core.library import Library
+from damfs.core.reception import Reception
+from damfs.core.worker_pool import WorkerPool
+from damfs.presentation.fuse.attributes import Owner
+from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.kernel_cache import KernelCache
+from damfs.presentation.fuse.open_files import OpenFiles
+from damfs.presentation.fuse.operations import Operations
+from damfs.presentation.views.control import Control
+from damfs.presentation.views.edits import Edits
+from damfs.presentation.views.tree import Tree
+from damfs.presentation.views.view import View
+
+VIEWS = "damfs.views"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    reception: Reception
+    operations: Operations
+    files: OpenFiles
+    kernel_cache: KernelCache
+    job_runner: JobRunner
+
+
+def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
+    views = load_views(library)
+    control = views[Control.name]
+    assert isinstance(control, Control)
+    tree = Tree(library, views, control)
+    inodes = Inodes(views, tree.facets)
+    reception = Reception(library)
+    files = OpenFiles(library, reception, nursery)
+    operations = Operations(
+        library=library,
+        tree=tree,
+        edits=Edits(library, tree),
+        inodes=inodes,
+        files=files,
+        counters=library.counters,
+        owner=Owner.of_this_process(),
+    )
+    return Parts(reception, operations, files, KernelCache(inodes), JobRunner(library, pool))
+
+
+def load_views(library: Library) -> dict[str, View]:
+    """The views that are installed, by name, found by entry point."""
+    found: dict[str, View] = {}
+    for point in entry_points(group=VIEWS):
+        view: View = point.load()(library)
+        found[view.name] = view
+    return dict(sorted(found.items()))

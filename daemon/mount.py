@@ -1,0 +1,88 @@
+"""The mountpoint: checked, freed of a stale mount, mounted with pyfuse3, left dead (not empty) after a crash.
+
+Blocking parts run before the daemon serves, or in threads. A crash leaves the mount dead: a sync tool would mirror
+emptiness; the next start repairs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyfuse3
+
+from damfs.errors import BadMountpoint
+from damfs.integration.launching import release_stale
+from damfs.integration.mounts import FILE_SYSTEM, mount_at
+from damfs.presentation.fuse.operations import Operations
+
+log = logging.getLogger(__name__)
+
+REFUSED_OPTIONS = frozenset({"default_permissions", "fsname", "subtype"})
+"""Set by damfs itself."""
+
+
+def prepare_mountpoint(mountpoint: Path, library: Path) -> None:
+    """Raises BadMountpoint with what to do; detaches a stale damfs mount first. Blocks."""
+    there = mount_at(mountpoint)
+    if there is not None:
+        if there.kind != FILE_SYSTEM:
+            raise BadMountpoint(
+                f"{mountpoint} is a mount of another file system ({there.kind}); choose another directory"
+            )
+        if _answers(mountpoint):
+            raise BadMountpoint(
+                f"{mountpoint} is already mounted (library {there.source}); unmount it with: damfs umount {mountpoint}"
+            )
+        log.warning("%s is a stale mount of a daemon that died; detaching it", mountpoint)
+        release_stale(mountpoint)
+    _check_directory(mountpoint, library)
+
+
+def _answers(mountpoint: Path) -> bool:
+    try:
+        os.stat(mountpoint)
+    except OSError:  # ENOTCONN: its daemon is dead
+        return False
+    return True
+
+
+def _check_directory(mountpoint: Path, library: Path) -> None:
+    if not mountpoint.exists():
+        raise BadMountpoint(f"{mountpoint} does not exist; make it with: mkdir -p {mountpoint}")
+    if not mountpoint.is_dir():
+        raise BadMountpoint(f"{mountpoint} is not a directory; choose or make an empty one")
+    if mountpoint.resolve().is_relative_to(library):
+        raise BadMountpoint(f"{mountpoint} is inside the library; choose a directory outside of {library}")
+    if any(mountpoint.iterdir()):
+        raise BadMountpoint(f"{mountpoint} is not empty; choose or make an empty directory")
+
+
+def fuse_options(library: Path, given: Sequence[str]) -> set[str]:
+    """Options for pyfuse3: our own, and those a person gave (comma-separated parts)."""
+    parts = {part for text in given for part in text.split(",") if part}
+    clash = sorted(part for part in parts if part.partition("=")[0] in REFUSED_OPTIONS)
+    if clash:
+        raise BadMountpoint(f"the option {clash[0]} is set by damfs itself; leave it out")
+    source = str(library).replace("\\", "\\\\").replace(",", "\\,")
+    return {"default_permissions", f"fsname={source}", "subtype=damfs"} | parts
+
+
+@contextmanager
+def mounted(operations: Operations, mountpoint: Path, options: set[str]) -> Iterator[None]:
+    """Mounted while the block runs. Left by an error, the mount stays, dead; left in order, it is unmounted."""
+    try:
+        pyfuse3.init(operations, str(mountpoint), options)
+    except RuntimeError as error:
+        raise BadMountpoint(
+            f"{mountpoint} cannot be mounted ({error}); is /dev/fuse there, and fuse3 installed?"
+        ) from None
+    try:
+        yield
+    except BaseException:
+        pyfuse3.close(unmount=False)
+        raise
+    pyfuse3.close(unmount=True)

@@ -1,0 +1,143 @@
+"""The daemon's life: open, repair, mount, serve in one nursery, end in order.
+
+Order of the end: no new requests, unmount, seal what was closed, give leases back, close. A crash skips all of it:
+the next start repairs.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyfuse3
+import trio
+
+from daemon import sd_notify
+from daemon.compose import Parts, compose
+from daemon.control import serve_control
+from daemon.mount import fuse_options, mounted, prepare_mountpoint
+from daemon.signals import watch_signals
+from damfs.core.library import Library, open_library
+from damfs.core.status import Status
+from damfs.core.upkeep import repair, serve_chores
+from damfs.core.watcher import watch_stores
+from damfs.core.worker_pool import open_worker_pool
+from damfs.errors import DamfsError
+from damfs.integration.service import Service
+from damfs.model import StoreKind
+from damfs.settings import read_settings
+
+log = logging.getLogger(__name__)
+
+SEAL_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the daemon was started for."""
+
+    library: Path
+    mountpoint: Path
+    options: tuple[str, ...]
+
+
+async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
+    """Until a signal, a Stop request, or an unmount from outside. Raises damfs errors when it cannot start."""
+    options = fuse_options(wanted.library, wanted.options)
+    with open_library(wanted.library) as library:
+        prepare_mountpoint(wanted.mountpoint, library.path)
+        library.skip = frozenset({library.path, wanted.mountpoint})
+        async with open_worker_pool(library.settings) as pool, trio.open_nursery() as sealing:
+            parts = compose(library, pool, sealing)
+            await repair(library, parts.reception)
+            await _serve_mounted(library, parts, wanted, options, on_ready)
+            with trio.move_on_after(SEAL_LIMIT_S):
+                await parts.files.settled()
+            sealing.cancel_scope.cancel()
+        library.save_vectors()
+
+
+async def _serve_mounted(
+    library: Library, parts: Parts, wanted: Wanted, options: Sequence[str] | set[str], on_ready: Callable[[], None]
+) -> None:
+    stop = trio.Event()
+    service = Service(library, stop.set)
+    library.extend_status = functools.partial(_extended, parts, service, str(wanted.mountpoint))
+    with mounted(parts.operations, wanted.mountpoint, set(options)), parts.kernel_cache.notifying():
+        async with _session(stop), trio.open_nursery() as nursery:
+            await nursery.start(functools.partial(watch_signals, stop.set, functools.partial(_reload, library)))
+            await nursery.start(serve_control, library.state, service)
+            await nursery.start(_follow, library, parts)
+            await nursery.start(parts.job_runner.serve)
+            await nursery.start(serve_chores, library, parts.reception)
+            nursery.start_soon(_scan_writable, library, service)
+            if library.settings.indexer.watch:
+                nursery.start_soon(watch_stores, library, service.scan)
+            nursery.start_soon(_stay_alive)
+            on_ready()
+            sd_notify.ready(f"{wanted.library} on {wanted.mountpoint}")
+            await stop.wait()
+            sd_notify.stopping()
+            log.info("stopping")
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _session(stop: trio.Event) -> AsyncIterator[None]:
+    """pyfuse3's own loop around the block: handlers answer until the very end, an unmount from outside stops."""
+    async with trio.open_nursery() as nursery:
+
+        async def answer_kernel() -> None:
+            await pyfuse3.main()
+            stop.set()
+
+        nursery.start_soon(answer_kernel)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _follow(
+    library: Library, parts: Parts, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with library.feed.follow() as batches:
+        task_status.started()
+        await parts.kernel_cache.follow(batches)
+
+
+async def _scan_writable(library: Library, service: Service) -> None:
+    """Adopt what a crash, or a person, left in the library's own store; look whether others are there."""
+    for store in library.stores():
+        if store.kind is StoreKind.WRITABLE or library.settings.indexer.watch:
+            try:
+                await service.scan(store, lambda _: None)
+            except DamfsError as error:
+                log.info("%s", error)
+
+
+def _reload(library: Library) -> None:
+    """Take over the settings that can change while mounted. Wrong ones are told and left aside."""
+    try:
+        library.use_settings(read_settings(library.path))
+    except DamfsError as error:
+        log.error("settings were not read again: %s", error)
+
+
+def _extended(parts: Parts, service: Service, mountpoint: str, status: Status) -> Status:
+    return replace(
+        status,
+        mountpoint=mountpoint,
+        scanning=service.names_being_scanned(),
+        unsettled=parts.files.unsettled,
+        held_back={str(id_): reason for id_, reason in parts.reception.held_back.items()},
+    )
+
+
+async def _stay_alive() -> None:
+    interval = sd_notify.watchdog_interval_s()
+    while interval is not None:
+        sd_notify.alive()
+        await trio.sleep(interval)

@@ -1,0 +1,252 @@
+"""Assets and versions: rows, listings of a place, lookups by name, and what each asset touches.
+
+Blocking: functions named ``list_…`` and ``find_…`` may scan (reader thread); the others are point reads or belong in a
+transaction.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from damfs.catalog import predicates, vocabulary
+from damfs.catalog.database import Connection, Row
+from damfs.catalog.predicates import Predicate
+from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, FolderId, Media, VersionId
+
+COLUMNS = "a.id, a.name, a.media, a.state, a.triaged, a.closed, a.size, a.mtime_ns, a.mode, a.blob"
+
+
+class Listed(NamedTuple):
+    """One asset of a listing: a plain tuple, because a listing may hold a hundred thousand."""
+
+    id: AssetId
+    name: str
+    size: int
+    mtime_ns: int
+    mode: int
+
+
+def _asset(row: Row) -> Asset:
+    id_, name, media, state, triaged, closed, size, mtime_ns, mode, blob = row
+    return Asset(
+        AssetId(int(id_)),  # type: ignore[call-overload]  # a row's values are what the schema says
+        str(name),
+        Media(str(media)),
+        AssetState(str(state)),
+        bool(triaged),
+        bool(closed),
+        int(size),  # type: ignore[call-overload]  # as above
+        int(mtime_ns),  # type: ignore[call-overload]  # as above
+        int(mode),  # type: ignore[call-overload]  # as above
+        None if blob is None else BlobId(int(blob)),  # type: ignore[call-overload]  # as above
+    )
+
+
+def asset(connection: Connection, id_: AssetId) -> Asset | None:
+    row = connection.row(f"SELECT {COLUMNS} FROM asset AS a WHERE id = ?", id_)  # noqa: S608  # constant columns
+    return None if row is None else _asset(row)
+
+
+def day_of(connection: Connection, id_: AssetId) -> str:
+    return str(connection.value("SELECT day FROM asset WHERE id = ?", id_))
+
+
+def list_place(connection: Connection, predicate: Predicate) -> list[Listed]:
+    """The assets of a place, lowest id first."""
+    clause, values = predicate.clause()
+    rows = connection.rows(
+        f"SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a WHERE {clause} ORDER BY a.id",  # noqa: S608  # clauses hold marks, never values
+        *values,
+    )
+    return [Listed._make(row) for row in rows]
+
+
+def first_of_name(connection: Connection, predicate: Predicate, name: str) -> Asset | None:
+    """The asset that keeps its bare name in the place: the one with the lowest id."""
+    clause, values = predicate.clause()
+    row = connection.row(
+        f"SELECT {COLUMNS} FROM asset AS a WHERE a.name = ? AND {clause} ORDER BY a.id LIMIT 1",  # noqa: S608  # as above
+        name,
+        *values,
+    )
+    return None if row is None else _asset(row)
+
+
+def in_place(connection: Connection, predicate: Predicate, id_: AssetId) -> Asset | None:
+    """The asset when it is in the place."""
+    clause, values = predicate.clause()
+    row = connection.row(f"SELECT {COLUMNS} FROM asset AS a WHERE a.id = ? AND {clause}", id_, *values)  # noqa: S608  # as above
+    return None if row is None else _asset(row)
+
+
+def find_twin(connection: Connection, blob: BlobId, name: str, other_than: AssetId) -> Asset | None:
+    """An asset with the same bytes and the same name that a received file becomes."""
+    row = connection.row(
+        f"SELECT {COLUMNS} FROM asset AS a WHERE blob = ? AND name = ? AND id <> ?"  # noqa: S608  # constant columns
+        " AND state IN ('present', 'missing') ORDER BY state DESC, id LIMIT 1",
+        blob,
+        name,
+        other_than,
+    )
+    return None if row is None else _asset(row)
+
+
+def of_blob(connection: Connection, blob: BlobId) -> list[Asset]:
+    """Every asset whose current bytes are the blob's."""
+    rows = connection.rows(f"SELECT {COLUMNS} FROM asset AS a WHERE blob = ? ORDER BY id", blob)  # noqa: S608  # as above
+    return [_asset(row) for row in rows]
+
+
+def list_receiving(connection: Connection) -> list[Asset]:
+    rows = connection.rows(f"SELECT {COLUMNS} FROM asset AS a WHERE state = 'receiving'")  # noqa: S608  # as above
+    return [_asset(row) for row in rows]
+
+
+def list_state_counts(connection: Connection) -> dict[str, int]:
+    """Number of assets by state. Scans."""
+    rows = connection.rows("SELECT state, count(*) FROM asset GROUP BY state ORDER BY state")
+    return {str(state): number for state, number in rows if isinstance(number, int)}
+
+
+def list_periods(connection: Connection, period: str, length: int) -> list[str]:
+    """The next longer periods that hold assets: of '' the years, of '2024' its months. O(number of answers)."""
+    rows = connection.rows(
+        """WITH RECURSIVE found (part) AS (
+             SELECT (SELECT substr(min(day), 1, ?1) FROM asset WHERE day >= ?2 AND day < ?2 || '~' AND visible)
+             UNION ALL
+             SELECT (SELECT substr(min(day), 1, ?1) FROM asset
+                     WHERE day > found.part || '~' AND day < ?2 || '~' AND visible)
+             FROM found WHERE found.part IS NOT NULL)
+           SELECT part FROM found WHERE part IS NOT NULL""",
+        length,
+        period,
+    )
+    return [str(row[0]) for row in rows]
+
+
+def has_period(connection: Connection, period: str) -> bool:
+    return (
+        connection.value("SELECT 1 FROM asset WHERE day >= ? AND day < ? AND visible LIMIT 1", period, period + "~")
+        is not None
+    )
+
+
+def insert_receiving(
+    tx: Connection, name: str, media: Media, mode: int, day: str, at_ns: int, *, triaged: bool
+) -> AssetId:
+    return AssetId(
+        tx.insert(
+            "INSERT INTO asset (name, media, state, triaged, closed, size, mtime_ns, mode, day, created_ns)"
+            " VALUES (?, ?, 'receiving', ?, 0, 0, ?, ?, ?, ?)",
+            name,
+            str(media),
+            int(triaged),
+            at_ns,
+            mode,
+            day,
+            at_ns,
+        )
+    )
+
+
+def insert_present(
+    tx: Connection, name: str, media: Media, blob: BlobId, size: int, mtime_ns: int, mode: int, day: str, at_ns: int
+) -> AssetId:
+    """An asset that was found in a store, with its first version; triaged: nobody put it into the inbox."""
+    id_ = AssetId(
+        tx.insert(
+            "INSERT INTO asset (name, media, state, triaged, size, mtime_ns, mode, day, blob, created_ns)"
+            " VALUES (?, ?, 'present', 1, ?, ?, ?, ?, ?, ?)",
+            name,
+            str(media),
+            size,
+            mtime_ns,
+            mode,
+            day,
+            blob,
+            at_ns,
+        )
+    )
+    add_version(tx, id_, blob, size, mtime_ns, at_ns)
+    return id_
+
+
+def add_version(tx: Connection, id_: AssetId, blob: BlobId, size: int, mtime_ns: int, at_ns: int) -> VersionId:
+    """A new current version; the asset's state becomes present."""
+    version = tx.insert(
+        "INSERT INTO version (asset, number, blob, mtime_ns, created_ns)"
+        " VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM version WHERE asset = ?1), ?2, ?3, ?4)",
+        id_,
+        blob,
+        mtime_ns,
+        at_ns,
+    )
+    tx.run(
+        "UPDATE asset SET state = 'present', version = ?, blob = ?, size = ?, mtime_ns = ? WHERE id = ?",
+        version,
+        blob,
+        size,
+        mtime_ns,
+        id_,
+    )
+    return VersionId(version)
+
+
+def set_name(tx: Connection, id_: AssetId, name: str) -> None:
+    tx.run("UPDATE asset SET name = ? WHERE id = ?", name, id_)
+
+
+def set_state(tx: Connection, id_: AssetId, state: AssetState) -> None:
+    tx.run("UPDATE asset SET state = ? WHERE id = ?", str(state), id_)
+
+
+def set_triaged(tx: Connection, id_: AssetId) -> None:
+    tx.run("UPDATE asset SET triaged = 1 WHERE id = ?", id_)
+
+
+def set_mtime(tx: Connection, id_: AssetId, mtime_ns: int) -> None:
+    tx.run("UPDATE asset SET mtime_ns = ? WHERE id = ?", mtime_ns, id_)
+
+
+def set_closed(tx: Connection, id_: AssetId, closed: bool) -> None:  # a setter
+    tx.run("UPDATE asset SET closed = ? WHERE id = ?", int(closed), id_)
+
+
+def set_size(tx: Connection, id_: AssetId, size: int) -> None:
+    tx.run("UPDATE asset SET size = ? WHERE id = ? AND state = 'receiving'", size, id_)
+
+
+def set_mode(tx: Connection, id_: AssetId, mode: int) -> None:
+    tx.run("UPDATE asset SET mode = ? WHERE id = ?", mode, id_)
+
+
+def set_day(tx: Connection, id_: AssetId, day: str, captured_ns: int | None) -> None:
+    tx.run("UPDATE asset SET day = ?, captured_ns = ? WHERE id = ?", day, captured_ns, id_)
+
+
+def set_media(tx: Connection, id_: AssetId, media: Media) -> None:
+    tx.run("UPDATE asset SET media = ? WHERE id = ?", str(media), id_)
+
+
+def delete(tx: Connection, id_: AssetId) -> None:
+    """Only for an asset that never was: provisional or abandoned while receiving."""
+    tx.run("DELETE FROM asset WHERE id = ?", id_)
+
+
+def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
+    """Everything that a change of this asset's name, size or state touches."""
+    row = connection.row("SELECT media, day, triaged FROM asset WHERE id = ?", id_)
+    if row is None:
+        return frozenset()
+    media, day, triaged = str(row[0]), str(row[1]), bool(row[2])
+    terms = vocabulary.terms_of(connection, id_)
+    found: set[Facet] = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
+    found.update(predicates.tag_facet(term) for term in terms)
+    if not terms:
+        found.add(predicates.UNTAGGED_FACET)
+    if not triaged:
+        found.add(predicates.INBOX_FACET)
+    for (folder,) in connection.rows("SELECT folder FROM copy WHERE asset = ?", id_):
+        if isinstance(folder, int):
+            found |= {predicates.folder_facet(FolderId(folder)), predicates.proxies_facet(FolderId(folder))}
+    return frozenset(found)

@@ -1,0 +1,70 @@
+"""The change feed: what changed, written in the transaction that changed it, and read by whoever follows.
+
+Concurrency: `Recorder` lives inside one transaction on the writer's thread. Crash rule: a change is there exactly
+when what it tells of is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from damfs.catalog.database import Connection
+from damfs.model import AssetId, Change, Facet, Facts, Seq
+
+
+class Recorder:
+    """Collects the changes of one transaction and writes them, with the time their facets were touched."""
+
+    def __init__(self, tx: Connection, actor: str, at_ns: int) -> None:
+        self._tx = tx
+        self._actor = actor
+        self.at_ns = at_ns
+        self.changes: list[Change] = []
+        self._touched: set[Facet] = set()
+
+    def record(
+        self,
+        kind: str,
+        facets: Iterable[Facet],
+        *,
+        asset: AssetId | None = None,
+        names: tuple[str, ...] = (),
+        detail: Facts | None = None,
+    ) -> None:
+        touched = frozenset(facets)
+        seq = self._tx.insert(
+            "INSERT INTO change (at_ns, actor, kind, asset, names, facets, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            self.at_ns,
+            self._actor,
+            kind,
+            asset,
+            _text(names),
+            _text(sorted(touched)),
+            _text(detail or {}),
+        )
+        self._touched |= touched
+        self.changes.append(
+            Change(Seq(seq), self.at_ns, self._actor, kind, asset, names, touched, detail or {}),
+        )
+
+    def finish(self) -> None:
+        """Move the mtime of everything touched; call once, last in the transaction."""
+        self._tx.run_many(
+            "INSERT INTO facet (name, at_ns) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at_ns = excluded.at_ns",
+            ((facet, self.at_ns) for facet in sorted(self._touched)),
+        )
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def last_seq(connection: Connection) -> Seq:
+    return Seq(connection.integer("SELECT max(seq) FROM change"))
+
+
+def touched_ns(connection: Connection, facets: Iterable[Facet]) -> int:
+    """When any of the facets was last touched; 0: never."""
+    return max((connection.integer("SELECT at_ns FROM facet WHERE name = ?", facet) for facet in facets), default=0)

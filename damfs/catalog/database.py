@@ -1,0 +1,149 @@
+"""The SQLite file below the catalog: one writer, reader threads, transactions.
+
+Concurrency: the writer connection belongs to the thread that opened the database (the loop's); transactions and
+point reads run on it inline. Scans go through `read`, in a worker thread with a connection of its own. A
+transaction holds no ``await``. Crash rule: WAL; a durable transaction is on disk when it returns
+(synchronous=FULL), another one survives a killed process but perhaps not a power loss.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+import trio
+
+from damfs.errors import NoSpace, Unavailable
+
+Row = tuple[object, ...]
+T = TypeVar("T")
+
+READERS = 4
+BUSY_TIMEOUT_MS = 10_000
+
+
+class Connection:
+    """A typed, counting face of an APSW connection: all SQL of the catalog passes here."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        self._apsw = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+        self._apsw.set_busy_timeout(BUSY_TIMEOUT_MS)
+        self.statements = 0
+        """Statements run so far: tests hold queries per operation by it."""
+
+    def rows(self, sql: str, *values: apsw.SQLiteValue) -> list[Row]:
+        self.statements += 1
+        return self._apsw.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: apsw.SQLiteValue) -> Row | None:
+        self.statements += 1
+        return self._apsw.execute(sql, values).fetchone()
+
+    def value(self, sql: str, *values: apsw.SQLiteValue) -> object:
+        row = self.row(sql, *values)
+        return None if row is None else row[0]
+
+    def integer(self, sql: str, *values: apsw.SQLiteValue) -> int:
+        """The one integer a statement answers; 0 for NULL or no row."""
+        value = self.value(sql, *values)
+        return value if isinstance(value, int) else 0
+
+    def run(self, sql: str, *values: apsw.SQLiteValue) -> int:
+        """Run a statement that changes rows; how many it changed."""
+        self.statements += 1
+        self._apsw.execute(sql, values)
+        return self._apsw.changes()
+
+    def insert(self, sql: str, *values: apsw.SQLiteValue) -> int:
+        """Run an INSERT; the row id it made."""
+        self.statements += 1
+        self._apsw.execute(sql, values)
+        return self._apsw.last_insert_rowid()
+
+    def run_many(self, sql: str, values: Iterator[tuple[apsw.SQLiteValue, ...]]) -> None:
+        self.statements += 1
+        self._apsw.executemany(sql, values)
+
+    def script(self, sql: str) -> None:
+        """Several statements, inside whatever transaction is open."""
+        self._apsw.execute(sql)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._apsw.in_transaction
+
+    def backup_to(self, path: Path) -> None:
+        """A consistent copy of the whole database in a new file. Blocks."""
+        target = apsw.Connection(str(path))
+        with target.backup("main", self._apsw, "main") as backup:
+            backup.step()
+        target.close()
+
+    def close(self) -> None:
+        self._apsw.close()
+
+
+class Database:
+    """Opens one catalog file. The schema is `migrations`' business: open through `catalog.open_catalog`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer = Connection(path)
+        self.writer.rows("PRAGMA journal_mode = WAL")
+        for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -32768", "temp_store = MEMORY"):
+            self.writer.script(f"PRAGMA {pragma}")
+        self._idle_readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self._reader_limit = trio.CapacityLimiter(READERS)
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[Connection]:
+        """All or nothing. With ``durable`` it survives power loss when the block is left. No ``await`` inside.
+
+        Raises NoSpace when the disk is full, Unavailable when it fails; nothing is changed then.
+        """
+        writer = self.writer
+        if durable:
+            writer.script("PRAGMA synchronous = FULL")
+        try:
+            writer.script("BEGIN IMMEDIATE")
+            try:
+                yield writer
+                writer.script("COMMIT")
+            except BaseException:
+                if writer.in_transaction:
+                    writer.script("ROLLBACK")
+                raise
+        except apsw.FullError:
+            raise NoSpace(f"no space left for the catalog ({self.path}); free some and try again") from None
+        except (apsw.IOError, apsw.BusyError) as error:
+            raise Unavailable(f"the catalog ({self.path}) cannot be written: {error}") from None
+        finally:
+            if durable:
+                writer.script("PRAGMA synchronous = NORMAL")
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """Ask something that may scan, in a reader thread; what was committed before the call is seen."""
+        return await trio.to_thread.run_sync(self._read_blocking, question, limiter=self._reader_limit)
+
+    def _read_blocking(self, question: Callable[[Connection], T]) -> T:
+        try:
+            reader = self._idle_readers.get_nowait()
+        except queue.Empty:
+            reader = Connection(self.path, read_only=True)
+        try:
+            return question(reader)
+        finally:
+            self._idle_readers.put(reader)
+
+    def close(self) -> None:
+        while True:
+            try:
+                self._idle_readers.get_nowait().close()
+            except queue.Empty:
+                break
+        self.writer.close()

@@ -1,0 +1,177 @@
+"""What was derived from blobs: facts, renditions, embeddings. All of it may be deleted and made again.
+
+Point reads, or inside a transaction; functions named ``list_…`` may scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from damfs.catalog.assets import Listed
+from damfs.catalog.database import Connection, Row
+from damfs.model import AssetId, BlobId, Facts, FolderId, Rendition, RenditionId, RenditionKind
+
+
+def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> None:
+    tx.run(
+        "INSERT OR REPLACE INTO fact (blob, processor, facts) VALUES (?, ?, ?)",
+        blob,
+        processor,
+        msgspec.json.encode(facts).decode(),
+    )
+
+
+def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
+    """Everything found out about a blob, by processor."""
+    return {
+        str(processor): msgspec.json.decode(str(facts), type=dict[str, object])
+        for processor, facts in connection.rows("SELECT processor, facts FROM fact WHERE blob = ?", blob)
+    }
+
+
+COLUMNS = "r.id, r.blob, r.kind, r.profile, r.key, r.size, r.made_ns"
+
+
+def _rendition(row: Row) -> Rendition:
+    id_, blob, kind, profile, key, size, made_ns = row
+    assert isinstance(id_, int)
+    assert isinstance(blob, int)
+    assert isinstance(size, int)
+    assert isinstance(made_ns, int)
+    return Rendition(RenditionId(id_), BlobId(blob), RenditionKind(str(kind)), str(profile), str(key), size, made_ns)
+
+
+def rendition(connection: Connection, id_: RenditionId) -> Rendition | None:
+    row = connection.row(f"SELECT {COLUMNS} FROM rendition AS r WHERE id = ?", id_)  # noqa: S608  # constant columns
+    return None if row is None else _rendition(row)
+
+
+def renditions_of(connection: Connection, blob: BlobId) -> list[Rendition]:
+    rows = connection.rows(f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? ORDER BY id", blob)  # noqa: S608  # as above
+    return [_rendition(row) for row in rows]
+
+
+def set_rendition(
+    tx: Connection, blob: BlobId, kind: RenditionKind, profile: str, key: str, size: int, detail: Facts, at_ns: int
+) -> RenditionId:
+    """A new row (and so a new inode) in place of an older rendition: its bytes differ."""
+    tx.run("DELETE FROM rendition WHERE blob = ? AND kind = ? AND profile = ?", blob, str(kind), profile)
+    return RenditionId(
+        tx.insert(
+            "INSERT INTO rendition (blob, kind, profile, key, size, made_ns, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            blob,
+            str(kind),
+            profile,
+            key,
+            size,
+            at_ns,
+            msgspec.json.encode(detail).decode(),
+        )
+    )
+
+
+def drop_rendition(tx: Connection, id_: RenditionId) -> None:
+    tx.run("DELETE FROM rendition WHERE id = ?", id_)
+
+
+def list_renditions(connection: Connection) -> list[Rendition]:
+    return [_rendition(row) for row in connection.rows(f"SELECT {COLUMNS} FROM rendition AS r ORDER BY id")]  # noqa: S608  # as above
+
+
+class ShownProxy(NamedTuple):
+    """The proxy of a file of a folder."""
+
+    name: bytes
+    """Name of the original in its folder."""
+    asset: AssetId
+    rendition: RenditionId
+    key: str
+    size: int
+    made_ns: int
+
+
+PROXIES = (
+    "SELECT c.name, c.asset, r.id, r.key, r.size, r.made_ns FROM copy AS c JOIN asset AS a ON a.id = c.asset"
+    " JOIN rendition AS r ON r.blob = a.blob AND r.kind = 'proxy'"
+    " WHERE c.folder = ?1 AND c.state = 'present' AND a.visible AND c.blob = a.blob"
+)
+
+
+def list_proxies(connection: Connection, folder: FolderId) -> list[ShownProxy]:
+    """Finished proxies of the videos of a folder, by asset."""
+    return [ShownProxy._make(row) for row in connection.rows(PROXIES + " ORDER BY c.asset, r.id", folder)]
+
+
+def proxies_of_asset(connection: Connection, folder: FolderId, asset: AssetId) -> list[ShownProxy]:
+    rows = connection.rows(PROXIES + " AND c.asset = ?2 ORDER BY r.id", folder, asset)
+    return [ShownProxy._make(row) for row in rows]
+
+
+def proxies_of_stem(connection: Connection, folder: FolderId, stem: bytes) -> list[ShownProxy]:
+    """Those whose original is called ``stem`` with any ending (or none), by asset: a range of one index."""
+    rows = connection.rows(
+        PROXIES + " AND (c.name = ?2 OR c.name >= ?3 AND c.name < ?4) ORDER BY c.asset, r.id",
+        folder,
+        stem,
+        stem + b".",
+        stem + b"/",
+    )
+    return [ShownProxy._make(row) for row in rows]
+
+
+def set_embedding(tx: Connection, blob: BlobId, model: str, at_ns: int | None, vector: bytes) -> None:
+    """A new row id in place of an older vector: the index is keyed by it."""
+    at = -1 if at_ns is None else at_ns
+    tx.run("DELETE FROM embedding WHERE blob = ? AND model = ? AND at_ns = ?", blob, model, at)
+    tx.insert("INSERT INTO embedding (blob, model, at_ns, vector) VALUES (?, ?, ?, ?)", blob, model, at, vector)
+
+
+def models_of(connection: Connection, blob: BlobId) -> list[str]:
+    return [str(row[0]) for row in connection.rows("SELECT model FROM embedding WHERE blob = ? AND at_ns = -1", blob)]
+
+
+def vector_of(connection: Connection, blob: BlobId, model: str) -> bytes | None:
+    value = connection.value("SELECT vector FROM embedding WHERE blob = ? AND model = ? AND at_ns = -1", blob, model)
+    return value if isinstance(value, bytes) else None
+
+
+def list_vectors(connection: Connection, model: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """Rows of a model's vectors in the order of their ids: what the index is synced from."""
+    return [
+        (id_, vector)
+        for id_, vector in connection.rows(
+            "SELECT id, vector FROM embedding WHERE model = ? AND id > ? ORDER BY id LIMIT ?", model, after, limit
+        )
+        if isinstance(id_, int) and isinstance(vector, bytes)
+    ]
+
+
+def list_vector_ids(connection: Connection, model: str) -> list[int]:
+    rows = connection.rows("SELECT id FROM embedding WHERE model = ?", model)
+    return [row[0] for row in rows if isinstance(row[0], int)]
+
+
+def last_vector_id(connection: Connection, model: str) -> int:
+    return connection.integer("SELECT max(id) FROM embedding WHERE model = ?", model)
+
+
+def assets_of_vector(connection: Connection, id_: int) -> list[Listed]:
+    """The visible assets whose current bytes an embedding row describes."""
+    rows = connection.rows(
+        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM embedding AS e JOIN asset AS a ON a.blob = e.blob"
+        " WHERE e.id = ? AND a.visible ORDER BY a.id",
+        id_,
+    )
+    return [Listed._make(row) for row in rows]
+
+
+def property_value(connection: Connection, name: str) -> str | None:
+    value = connection.value("SELECT value FROM property WHERE name = ?", name)
+    return None if value is None else str(value)
+
+
+def set_property(tx: Connection, name: str, value: str) -> None:
+    tx.run("INSERT OR REPLACE INTO property (name, value) VALUES (?, ?)", name, value)

@@ -1,0 +1,161 @@
+"""Jobs: rows with leases. A killed daemon costs one lease; `release_leases` at start gives them back at once.
+
+Everything here runs inside a transaction or is a point read, except ``list_…`` and ``counts``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from damfs.catalog.database import Connection
+from damfs.model import BlobId, Job, JobId
+
+
+class Failure(NamedTuple):
+    """A job that failed for good, with a name its bytes go by."""
+
+    job: JobId
+    processor: str
+    asset_name: str
+    error: str
+
+
+def enqueue(tx: Connection, blob: BlobId, processor: str, version: int, priority: int, at_ns: int) -> None:
+    """A waiting job, in place of a done or failed one of an older version."""
+    tx.run(
+        "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+        " VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5) ON CONFLICT (blob, processor) DO UPDATE SET"
+        " processor_version = excluded.processor_version, priority = excluded.priority, state = 'waiting',"
+        " attempts = 0, due_ns = excluded.due_ns, error = NULL, updated_ns = excluded.updated_ns"
+        " WHERE job.processor_version < excluded.processor_version",
+        blob,
+        processor,
+        version,
+        priority,
+        at_ns,
+    )
+
+
+def lease(tx: Connection, processors: tuple[str, ...], now_ns: int, until_ns: int) -> Job | None:
+    """The most urgent job of the processors, leased; None when nothing is due."""
+    marks = ", ".join("?" * len(processors))
+    row = tx.row(
+        "SELECT id, blob, processor, processor_version, attempts FROM job"  # noqa: S608  # marks only
+        f" WHERE state = 'waiting' AND due_ns <= ? AND processor IN ({marks}) ORDER BY priority, id LIMIT 1",
+        now_ns,
+        *processors,
+    )
+    if row is None:
+        return None
+    id_, blob, processor, version, attempts = row
+    assert isinstance(id_, int)
+    assert isinstance(blob, int)
+    assert isinstance(version, int)
+    assert isinstance(attempts, int)
+    tx.run(
+        "UPDATE job SET state = 'leased', attempts = attempts + 1, due_ns = ?, updated_ns = ? WHERE id = ?",
+        until_ns,
+        now_ns,
+        id_,
+    )
+    return Job(JobId(id_), BlobId(blob), str(processor), version, attempts + 1)
+
+
+def finish(tx: Connection, job: JobId, at_ns: int) -> None:
+    tx.run("UPDATE job SET state = 'done', error = NULL, updated_ns = ? WHERE id = ?", at_ns, job)
+
+
+def fail(tx: Connection, job: JobId, error: str, at_ns: int) -> None:
+    """For good."""
+    tx.run("UPDATE job SET state = 'failed', error = ?, updated_ns = ? WHERE id = ?", error, at_ns, job)
+
+
+def retry(tx: Connection, job: JobId, error: str | None, due_ns: int, at_ns: int, *, counts: bool = True) -> None:
+    """Again, not before ``due_ns``. Without ``counts`` the attempt was not the job's fault."""
+    tx.run(
+        "UPDATE job SET state = 'waiting', error = ?, due_ns = ?, updated_ns = ?, attempts = attempts - ? WHERE id = ?",
+        error,
+        due_ns,
+        at_ns,
+        0 if counts else 1,
+        job,
+    )
+
+
+def forget(tx: Connection, blob: BlobId, processor: str) -> None:
+    """As if it had never been done: what it made is gone."""
+    tx.run("DELETE FROM job WHERE blob = ? AND processor = ? AND state <> 'leased'", blob, processor)
+
+
+def release_leases(tx: Connection, now_ns: int) -> int:
+    """Give back what a dead daemon had leased: only one daemon runs, so at its start no lease is alive."""
+    return tx.run("UPDATE job SET state = 'waiting', due_ns = ?1, updated_ns = ?1 WHERE state = 'leased'", now_ns)
+
+
+def retry_failed(tx: Connection, processor: str | None, now_ns: int) -> int:
+    """Every failed job (of one processor) waits again; how many."""
+    return tx.run(
+        "UPDATE job SET state = 'waiting', attempts = 0, due_ns = ?1, updated_ns = ?1"
+        " WHERE state = 'failed' AND (?2 IS NULL OR processor = ?2)",
+        now_ns,
+        processor,
+    )
+
+
+def is_due(connection: Connection, processors: tuple[str, ...], now_ns: int) -> bool:
+    """Whether `lease` would find a job, without a transaction."""
+    marks = ", ".join("?" * len(processors))
+    return (
+        connection.value(
+            f"SELECT 1 FROM job WHERE state = 'waiting' AND due_ns <= ? AND processor IN ({marks}) LIMIT 1",  # noqa: S608  # marks only
+            now_ns,
+            *processors,
+        )
+        is not None
+    )
+
+
+def next_due_ns(connection: Connection) -> int | None:
+    value = connection.value("SELECT min(due_ns) FROM job WHERE state = 'waiting'")
+    return value if isinstance(value, int) else None
+
+
+def states_of(connection: Connection, blob: BlobId) -> dict[str, tuple[str, int]]:
+    """Processor name to (state, processor version) for the jobs of a blob."""
+    return {
+        str(processor): (str(state), version)
+        for processor, state, version in connection.rows(
+            "SELECT processor, state, processor_version FROM job WHERE blob = ?", blob
+        )
+        if isinstance(version, int)
+    }
+
+
+def counts(connection: Connection) -> dict[str, dict[str, int]]:
+    """Processor to state to number of jobs. Scans an index."""
+    found: dict[str, dict[str, int]] = {}
+    for processor, state, number in connection.rows(
+        "SELECT processor, state, count(*) FROM job GROUP BY state, processor"
+    ):
+        if isinstance(number, int):
+            found.setdefault(str(processor), {})[str(state)] = number
+    return found
+
+
+def list_failures(connection: Connection, limit: int) -> list[Failure]:
+    rows = connection.rows(
+        "SELECT j.id, j.processor, coalesce((SELECT name FROM asset WHERE blob = j.blob ORDER BY id LIMIT 1), '?'),"
+        " coalesce(j.error, '') FROM job AS j WHERE j.state = 'failed' ORDER BY j.id LIMIT ?",
+        limit,
+    )
+    return [Failure._make(row) for row in rows]
+
+
+def list_outdated(connection: Connection, processor: str, version: int) -> list[BlobId]:
+    """Blobs that an older version of the processor has done."""
+    rows = connection.rows(
+        "SELECT blob FROM job WHERE processor = ? AND processor_version < ? AND state IN ('done', 'failed')",
+        processor,
+        version,
+    )
+    return [BlobId(row[0]) for row in rows if isinstance(row[0], int)]

@@ -1,0 +1,79 @@
+"""Brings a catalog of an older damfs to the present schema, with a backup first; makes a new one.
+
+Each step is one numbered transaction; a crash leaves the version before it. A catalog of a newer damfs is
+refused (BadLibrary) and not touched. Blocks; runs before the daemon serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import apsw
+
+from damfs.catalog.database import Connection, Database
+from damfs.errors import BadLibrary
+
+SCHEMA_VERSION = 1
+Step = Callable[[Connection], None]
+
+STEPS: dict[int, Step] = {}
+"""From version n to n + 1. Version 1 is the first that was released, so there is none yet."""
+
+
+def open_catalog(path: Path, *, create: bool = False) -> Database:
+    """The catalog at ``path`` in the present schema. Raises BadLibrary when it is missing, damaged or newer."""
+    if not create and not path.is_file():
+        raise BadLibrary(f"{path} is missing; if this is a library, bring state/ back from a backup")
+    try:
+        database = Database(path)
+        migrate(database, SCHEMA_VERSION, STEPS)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise BadLibrary(f"{path} is damaged ({error}); bring it back from state/backups/") from None
+    return database
+
+
+def migrate(database: Database, target: int, steps: dict[int, Step]) -> None:
+    """Run the steps between the catalog's version and ``target``."""
+    version = schema_version(database.writer)
+    if version > target:
+        database.close()
+        raise BadLibrary(
+            f"{database.path} was written by a newer damfs (schema {version}, this one knows {target}); update damfs"
+        )
+    if version == 0:
+        create_schema(database)
+        return
+    if version < target:
+        back_up(database, version)
+    while version < target:
+        with database.transaction(durable=True) as tx:
+            steps[version](tx)
+            version += 1
+            tx.script(f"PRAGMA user_version = {version:d}")
+
+
+def schema_version(connection: Connection) -> int:
+    return connection.integer("PRAGMA user_version")
+
+
+def create_schema(database: Database) -> None:
+    with database.transaction(durable=True) as tx:
+        tx.script(schema_text())
+        tx.script(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
+
+
+def schema_text() -> str:
+    return resources.files("damfs.catalog").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def back_up(database: Database, version: int) -> Path:
+    """A copy in backups/ beside the catalog, named by its schema version; an older one of that name is kept."""
+    directory = database.path.parent / "backups"
+    directory.mkdir(exist_ok=True)
+    number = 1
+    while (path := directory / f"catalog-schema{version}-{number}.sqlite3").exists():
+        number += 1
+    database.writer.backup_to(path)
+    return path

@@ -1,0 +1,160 @@
+"""Terms and taggings: the controlled vocabulary and who says that an asset carries what.
+
+A term implies its broader ones: `terms_of` answers with them. Point reads, or inside a transaction; `list_…` may scan.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from damfs.catalog.database import Connection, Row
+from damfs.model import AssetId, TagSource, Term, TermId
+
+
+def _term(row: Row) -> Term:
+    id_, name, broader = row
+    assert isinstance(id_, int)
+    return Term(TermId(id_), str(name), TermId(broader) if isinstance(broader, int) else None)
+
+
+def term_named(connection: Connection, name: str) -> Term | None:
+    row = connection.row("SELECT id, name, broader FROM term WHERE name = ?", name)
+    return None if row is None else _term(row)
+
+
+def term(connection: Connection, id_: TermId) -> Term | None:
+    row = connection.row("SELECT id, name, broader FROM term WHERE id = ?", id_)
+    return None if row is None else _term(row)
+
+
+def list_narrower(connection: Connection, broader: TermId | None) -> list[Term]:
+    """The terms right below one; of None the top terms."""
+    rows = connection.rows("SELECT id, name, broader FROM term WHERE broader IS ? ORDER BY name", broader)
+    return [_term(row) for row in rows]
+
+
+def names(connection: Connection) -> list[str]:
+    return [str(row[0]) for row in connection.rows("SELECT name FROM term ORDER BY name")]
+
+
+def with_narrower(connection: Connection, id_: TermId) -> tuple[TermId, ...]:
+    """The term and everything below it."""
+    rows = connection.rows(
+        "WITH RECURSIVE below (id) AS (SELECT ? UNION SELECT t.id FROM term AS t JOIN below ON t.broader = below.id)"
+        " SELECT id FROM below",
+        id_,
+    )
+    return tuple(TermId(row[0]) for row in rows if isinstance(row[0], int))
+
+
+def with_broader(connection: Connection, id_: TermId) -> tuple[TermId, ...]:
+    """The term and everything it implies."""
+    rows = connection.rows(
+        "WITH RECURSIVE above (id, broader) AS (SELECT id, broader FROM term WHERE id = ?"
+        " UNION SELECT t.id, t.broader FROM term AS t JOIN above ON t.id = above.broader) SELECT id FROM above",
+        id_,
+    )
+    return tuple(TermId(row[0]) for row in rows if isinstance(row[0], int))
+
+
+def terms_of(connection: Connection, asset: AssetId) -> frozenset[TermId]:
+    """The terms an asset carries, broader ones included."""
+    rows = connection.rows(
+        "WITH RECURSIVE carried (id) AS (SELECT term FROM tagging WHERE asset = ?"
+        " UNION SELECT t.broader FROM term AS t JOIN carried ON t.id = carried.id WHERE t.broader IS NOT NULL)"
+        " SELECT id FROM carried",
+        asset,
+    )
+    return frozenset(TermId(row[0]) for row in rows if isinstance(row[0], int))
+
+
+def tagged_terms(connection: Connection, asset: AssetId) -> list[Term]:
+    """The terms an asset was given, without what they imply."""
+    rows = connection.rows(
+        "SELECT t.id, t.name, t.broader FROM tagging AS g JOIN term AS t ON t.id = g.term"
+        " WHERE g.asset = ? ORDER BY t.name",
+        asset,
+    )
+    return [_term(row) for row in rows]
+
+
+class Tagging(NamedTuple):
+    source: TagSource
+    confidence: float
+
+
+def tagging(connection: Connection, asset: AssetId, id_: TermId) -> Tagging:
+    """Who says that the asset carries the term; it must."""
+    row = connection.row("SELECT source, confidence FROM tagging WHERE asset = ? AND term = ?", asset, id_)
+    assert row is not None
+    return Tagging(TagSource(str(row[0])), float(str(row[1])))
+
+
+def list_counts(connection: Connection) -> list[tuple[Term, int]]:
+    """Every term with the number of visible assets that were given it."""
+    rows = connection.rows(
+        "SELECT t.id, t.name, t.broader, (SELECT count(*) FROM tagging AS g JOIN asset AS a ON a.id = g.asset"
+        " WHERE g.term = t.id AND a.visible) FROM term AS t ORDER BY t.name"
+    )
+    return [(_term(row[:3]), row[3]) for row in rows if isinstance(row[3], int)]
+
+
+def in_use(connection: Connection, id_: TermId) -> bool:
+    """Whether an asset (also a trashed or missing one) carries the term, or a narrower term exists."""
+    return (
+        connection.value(
+            "SELECT 1 FROM tagging WHERE term = ?1 UNION ALL SELECT 1 FROM term WHERE broader = ?1 LIMIT 1", id_
+        )
+        is not None
+    )
+
+
+def define(tx: Connection, name: str, broader: TermId | None, at_ns: int) -> TermId:
+    return TermId(tx.insert("INSERT INTO term (name, broader, created_ns) VALUES (?, ?, ?)", name, broader, at_ns))
+
+
+def rename(tx: Connection, id_: TermId, name: str) -> None:
+    tx.run("UPDATE term SET name = ? WHERE id = ?", name, id_)
+
+
+def move(tx: Connection, id_: TermId, broader: TermId | None) -> None:
+    tx.run("UPDATE term SET broader = ? WHERE id = ?", broader, id_)
+
+
+def remove(tx: Connection, id_: TermId) -> None:
+    tx.run("DELETE FROM term WHERE id = ?", id_)
+
+
+def attach(tx: Connection, asset: AssetId, id_: TermId, source: TagSource, confidence: float, at_ns: int) -> bool:
+    """Tag; a person's word replaces a model's, never the other way. Whether anything changed."""
+    changed = tx.run(
+        "INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (asset, term) DO UPDATE SET source = excluded.source, confidence = excluded.confidence"
+        " WHERE tagging.source = 'model' AND excluded.source = 'person'",
+        asset,
+        id_,
+        str(source),
+        confidence,
+        at_ns,
+    )
+    tx.run("DELETE FROM proposal WHERE asset = ? AND term = ?", asset, id_)
+    return bool(changed)
+
+
+def detach(tx: Connection, asset: AssetId, ids: tuple[TermId, ...]) -> bool:
+    """Untag from each of the terms. Whether anything changed."""
+    marks = ", ".join("?" * len(ids))
+    return bool(tx.run(f"DELETE FROM tagging WHERE asset = ? AND term IN ({marks})", asset, *ids))  # noqa: S608  # marks only
+
+
+def propose(tx: Connection, asset: AssetId, id_: TermId, processor: str, confidence: float, at_ns: int) -> None:
+    """Remember a model's proposal, unless the asset carries the term already."""
+    tx.run(
+        "INSERT OR REPLACE INTO proposal (asset, term, processor, confidence, created_ns)"
+        " SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM tagging WHERE asset = ?1 AND term = ?2)",
+        asset,
+        id_,
+        processor,
+        confidence,
+        at_ns,
+    )

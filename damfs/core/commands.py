@@ -1,0 +1,316 @@
+"""What can be done to a library's metadata: verbs, as frozen values, applied together in one transaction.
+
+`Library.execute` is the one door. ``apply`` runs on the loop inside the transaction: it checks, changes and records,
+awaits nothing and touches no file. An error it raises undoes the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from damfs.catalog import assets, predicates, stores, vocabulary
+from damfs.catalog.change_feed import Recorder
+from damfs.catalog.database import Connection
+from damfs.core.asset_names import clean_name
+from damfs.core.media_types import media_of_name
+from damfs.errors import Conflict, NotEmpty, NotFound, Refused
+from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, StoreId, StoreKind, TagSource, Term, TermId
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class JobPlanner(Protocol):
+    def plan_jobs(self, tx: Connection, blob: BlobId, at_ns: int) -> None:
+        """Enqueue what is now due for a blob."""
+
+    def forget_vocabulary(self) -> None:
+        """The terms changed: what was remembered of them is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What a command may use while it is applied."""
+
+    tx: Connection
+    changes: Recorder
+    planner: JobPlanner
+    today: str
+    """The wall-clock day in the library's zone."""
+
+    @property
+    def at_ns(self) -> int:
+        return self.changes.at_ns
+
+
+class Command(Protocol, Generic[R_co]):
+    def apply(self, x: Execution) -> R_co: ...
+
+
+def known(x: Execution, id_: AssetId) -> Asset:
+    found = assets.asset(x.tx, id_)
+    if found is None:
+        raise NotFound(f"no asset {id_}")
+    return found
+
+
+def known_term(x: Execution, id_: TermId) -> Term:
+    found = vocabulary.term(x.tx, id_)
+    if found is None:
+        raise NotFound(f"no term {id_}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class AddStore:
+    name: str
+    kind: StoreKind
+    root: str
+
+    def apply(self, x: Execution) -> StoreId:
+        if stores.store_named(x.tx, self.name) is not None:
+            raise Conflict(f'there is a store named "{self.name}" already; choose another with --name')
+        store = stores.add_store(x.tx, self.name, self.kind, self.root, x.at_ns)
+        x.changes.record("store-added", {predicates.STORES_FACET}, detail={"store": self.name})
+        return store
+
+
+@dataclass(frozen=True, slots=True)
+class SetOnline:
+    store: StoreId
+    online: bool
+
+    def apply(self, x: Execution) -> None:
+        stores.set_online(x.tx, self.store, self.online)
+        kind = "came-online" if self.online else "went-offline"
+        x.changes.record(kind, {predicates.STORES_FACET}, detail={"store": self.store})
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """An asset from its first byte: its inode is final from here on."""
+
+    name: str
+    mode: int
+    triaged: bool
+
+    def apply(self, x: Execution) -> AssetId:
+        name = clean_name(self.name)
+        media = media_of_name(name)
+        id_ = assets.insert_receiving(x.tx, name, media, self.mode, x.today, x.at_ns, triaged=self.triaged)
+        x.changes.record("receiving", assets.facets(x.tx, id_), asset=id_, names=(name,))
+        return id_
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveInto:
+    """Receive, and make the new asset enter the place it was created in, in the same transaction."""
+
+    receive: Receive
+    enter: Callable[[AssetId], Sequence[Command[object]]] | None
+
+    def apply(self, x: Execution) -> AssetId:
+        id_ = self.receive.apply(x)
+        for command in self.enter(id_) if self.enter is not None else ():
+            command.apply(x)
+        return id_
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Forget an asset that is still being received: its name was removed before it was whole."""
+
+    asset: AssetId
+
+    def apply(self, x: Execution) -> None:
+        asset = known(x, self.asset)
+        if asset.state is not AssetState.RECEIVING:
+            raise Refused(f"{asset.name} has arrived and cannot be abandoned")
+        touched = assets.facets(x.tx, self.asset)
+        assets.delete(x.tx, self.asset)
+        x.changes.record("abandoned", touched, asset=self.asset, names=(asset.name,))
+
+
+@dataclass(frozen=True, slots=True)
+class AddTag:
+    asset: AssetId
+    term: TermId
+    source: TagSource = TagSource.PERSON
+    confidence: float = 1.0
+
+    def apply(self, x: Execution) -> None:
+        asset, term = known(x, self.asset), known_term(x, self.term)
+        was_untagged = not vocabulary.terms_of(x.tx, self.asset)
+        if not vocabulary.attach(x.tx, self.asset, self.term, self.source, self.confidence, x.at_ns):
+            return
+        touched = _tag_facets(x, self.term) | ({predicates.UNTAGGED_FACET} if was_untagged else frozenset())
+        x.changes.record("tagged", touched, asset=self.asset, names=(asset.name,), detail={"term": term.name})
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTag:
+    """Untag from the term and from every narrower one: the asset leaves the place."""
+
+    asset: AssetId
+    term: TermId
+
+    def apply(self, x: Execution) -> None:
+        asset, term = known(x, self.asset), known_term(x, self.term)
+        before = vocabulary.terms_of(x.tx, self.asset)
+        if not vocabulary.detach(x.tx, self.asset, vocabulary.with_narrower(x.tx, self.term)):
+            return
+        after = vocabulary.terms_of(x.tx, self.asset)
+        touched = {predicates.tag_facet(gone) for gone in before - after}
+        if not after:
+            touched.add(predicates.UNTAGGED_FACET)
+        x.changes.record("untagged", touched, asset=self.asset, names=(asset.name,), detail={"term": term.name})
+
+
+@dataclass(frozen=True, slots=True)
+class DefineTerm:
+    name: str
+    broader: TermId | None = None
+
+    def apply(self, x: Execution) -> TermId:
+        name = clean_name(self.name)
+        if vocabulary.term_named(x.tx, name) is not None:
+            raise Conflict(f'there is a term "{name}" already')
+        term = vocabulary.define(x.tx, name, self.broader, x.at_ns)
+        x.planner.forget_vocabulary()
+        x.changes.record("term-defined", {predicates.narrower_facet(self.broader)}, names=(name,))
+        return term
+
+
+@dataclass(frozen=True, slots=True)
+class RenameTerm:
+    """Another name, another broader term, or both."""
+
+    term: TermId
+    name: str
+    broader: TermId | None
+
+    def apply(self, x: Execution) -> None:
+        term, name = known_term(x, self.term), clean_name(self.name)
+        other = vocabulary.term_named(x.tx, name)
+        if other is not None and other.id != self.term:
+            raise Conflict(f'there is a term "{name}" already')
+        if self.broader is not None and self.broader in vocabulary.with_narrower(x.tx, self.term):
+            raise Refused(f'"{term.name}" cannot become narrower than itself')
+        touched = {predicates.narrower_facet(term.broader), predicates.narrower_facet(self.broader)}
+        touched |= _tag_facets(x, self.term)
+        vocabulary.rename(x.tx, self.term, name)
+        vocabulary.move(x.tx, self.term, self.broader)
+        x.planner.forget_vocabulary()
+        x.changes.record("term-renamed", touched | _tag_facets(x, self.term), names=(term.name, name))
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTerm:
+    term: TermId
+
+    def apply(self, x: Execution) -> None:
+        term = known_term(x, self.term)
+        if vocabulary.in_use(x.tx, self.term):
+            raise NotEmpty(f'the term "{term.name}" is in use; untag its assets and remove narrower terms first')
+        vocabulary.remove(x.tx, self.term)
+        x.planner.forget_vocabulary()
+        x.changes.record("term-removed", {predicates.narrower_facet(term.broader)}, names=(term.name,))
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    asset: AssetId
+    name: str
+
+    def apply(self, x: Execution) -> None:
+        asset, name = known(x, self.asset), clean_name(self.name)
+        if asset.name == name:
+            return
+        assets.set_name(x.tx, self.asset, name)
+        if asset.state is AssetState.RECEIVING:
+            assets.set_media(x.tx, self.asset, media_of_name(name))
+        touched = assets.facets(x.tx, self.asset) | {predicates.media_facet(asset.media)}
+        x.changes.record("renamed", touched, asset=self.asset, names=(asset.name, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """Leave the inbox."""
+
+    asset: AssetId
+
+    def apply(self, x: Execution) -> None:
+        asset = known(x, self.asset)
+        if asset.triaged:
+            return
+        assets.set_triaged(x.tx, self.asset)
+        x.changes.record("triaged", {predicates.INBOX_FACET}, asset=self.asset, names=(asset.name,))
+
+
+@dataclass(frozen=True, slots=True)
+class Trash:
+    """Out of every view; the bytes are kept."""
+
+    asset: AssetId
+
+    def apply(self, x: Execution) -> None:
+        asset = known(x, self.asset)
+        if asset.state is not AssetState.PRESENT:
+            raise Refused(f"{asset.name} is {asset.state} and cannot be trashed")
+        touched = assets.facets(x.tx, self.asset)
+        assets.set_state(x.tx, self.asset, AssetState.TRASHED)
+        x.changes.record("trashed", touched, asset=self.asset, names=(asset.name,))
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimes:
+    asset: AssetId
+    mtime_ns: int
+
+    def apply(self, x: Execution) -> None:
+        asset = known(x, self.asset)
+        assets.set_mtime(x.tx, self.asset, self.mtime_ns)
+        x.changes.record("times-set", frozenset(), asset=self.asset, names=(asset.name,))
+
+
+@dataclass(frozen=True, slots=True)
+class SetSize:
+    """So much of a file that is being received is durably there."""
+
+    asset: AssetId
+    size: int
+
+    def apply(self, x: Execution) -> None:
+        assets.set_size(x.tx, self.asset, self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class SetClosed:
+    """The last close of a file being received was seen (it is whole now), or it was opened again to write."""
+
+    asset: AssetId
+    closed: bool
+    size: int
+
+    def apply(self, x: Execution) -> None:
+        assets.set_closed(x.tx, self.asset, self.closed)
+        assets.set_size(x.tx, self.asset, self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Permission bits, kept for each asset."""
+
+    asset: AssetId
+    mode: int
+
+    def apply(self, x: Execution) -> None:
+        asset = known(x, self.asset)
+        assets.set_mode(x.tx, self.asset, self.mode & 0o777)
+        x.changes.record("mode-set", frozenset(), asset=self.asset, names=(asset.name,))
+
+
+def _tag_facets(x: Execution, term: TermId) -> frozenset[Facet]:
+    """Of a term and of all it implies."""
+    return frozenset(predicates.tag_facet(id_) for id_ in vocabulary.with_broader(x.tx, term))

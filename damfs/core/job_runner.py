@@ -1,0 +1,162 @@
+"""Runs the jobs that are due: leases one, hands it to a worker process, publishes what it made, commits the result.
+
+Concurrency: one task for each slot, in a nursery of its own; the loop only waits. Crash rule: a lease is given back at
+the next start; renditions are published before their rows, and one without a row is removed by `upkeep`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import trio
+
+from damfs.catalog import derived, job_table, stores
+from damfs.core.feed import Batch
+from damfs.core.library import Library
+from damfs.core.processors.processor import Output, Processor, Subject, Worker
+from damfs.core.rendition_files import publish_renditions
+from damfs.core.results import FailJob, FinishJob, RetryJob, ReturnJob
+from damfs.core.worker_pool import JobTimedOut, WorkerPool
+from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
+from damfs.model import Job
+from damfs.settings import cores
+
+log = logging.getLogger(__name__)
+
+LEASE_MARGIN_NS = 60_000_000_000
+IDLE_S = 60.0
+"""How long a slot sleeps when nothing is due and no news come: jobs that wait for a retry wake it earlier."""
+
+
+class JobRunner:
+    def __init__(self, library: Library, pool: WorkerPool) -> None:
+        self._library = library
+        self._pool = pool
+        self._processors: dict[str, Processor] = {each.name: each for each in library.registry.processors}
+        self._news = trio.Event()
+        self.running: dict[str, int] = {}
+        """Names at work now, with how many attempts."""
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run jobs until cancelled."""
+        media = self._library.settings.indexer.workers or cores()
+        async with trio.open_nursery() as nursery:
+            with self._library.feed.follow() as batches:
+                for _ in range(media):
+                    nursery.start_soon(self._slot, self._names(Worker.MEDIA))
+                nursery.start_soon(self._slot, self._names(Worker.MODEL))
+                task_status.started()
+                async for batch in batches:
+                    self._wake(batch)
+
+    def _names(self, worker: Worker) -> tuple[str, ...]:
+        return tuple(name for name, processor in self._processors.items() if processor.worker is worker)
+
+    def _wake(self, _: Batch) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    async def _slot(self, names: tuple[str, ...]) -> None:
+        while names:
+            news = self._news
+            job = self._lease(names)
+            if job is None:
+                with trio.move_on_after(self._pause()):
+                    await news.wait()
+            else:
+                await self._run(job)
+
+    def _lease(self, names: tuple[str, ...]) -> Job | None:
+        now = self._library.clock()
+        limit = max(self._processors[name].timeout_s for name in names)
+        if not job_table.is_due(self._library.db.writer, names, now):
+            return None
+        with self._library.db.transaction() as tx:
+            return job_table.lease(tx, names, now, now + round(limit * 1e9) + LEASE_MARGIN_NS)
+
+    def _pause(self) -> float:
+        due = job_table.next_due_ns(self._library.db.writer)
+        if due is None:
+            return IDLE_S
+        return min(IDLE_S, max(0.05, (due - self._library.clock()) / 1e9))
+
+    async def _run(self, job: Job) -> None:
+        finished = False
+        out = self._library.state / "work" / str(job.id)
+        try:
+            await self._attempt(job, out)
+            finished = True
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(shutil.rmtree, out, True)  # ignore_errors
+            if not finished:
+                self._library.perform(ReturnJob(job), self._actor(job))
+
+    async def _attempt(self, job: Job, out: Path) -> None:
+        """Ends with one command that says what became of the job."""
+        library, actor = self._library, self._actor(job)
+        try:
+            source, subject = self._prepared(job)
+            self.running[subject.name] = job.attempts
+            try:
+                await trio.to_thread.run_sync(_empty_directory, out)
+                reference = library.registry.references[job.processor]
+                output = await self._pool.run(reference, source, out, subject)
+                command = await self._published(job, output)
+            finally:
+                self.running.pop(subject.name, None)
+            library.perform(command, actor)
+        except (BadMedia, ModelUnavailable, JobTimedOut) as error:
+            log.info("%s: %s", job.processor, error)
+            library.perform(FailJob(job, one_line(error)), actor)
+        except (Unavailable, NotFound, NoSpace) as error:
+            library.perform(RetryJob(job, one_line(error), counts=False), actor)
+        except DamfsError as error:
+            self._again_or_never(job, error)
+
+    def _again_or_never(self, job: Job, error: DamfsError) -> None:
+        log.info("%s, attempt %d: %s\n%s", job.processor, job.attempts, error, "".join(getattr(error, "__notes__", ())))
+        given_up = job.attempts >= self._library.settings.indexer.attempts
+        command = FailJob(job, one_line(error)) if given_up else RetryJob(job, one_line(error))
+        self._library.perform(command, self._actor(job))
+
+    def _prepared(self, job: Job) -> tuple[Path, Subject]:
+        """The bytes and what the processor is told. Raises NotFound while no asset has them, Unavailable."""
+        library = self._library
+        connection = library.db.writer
+        asset = library.planner.speaker(connection, job.blob)
+        if asset is None:
+            raise NotFound("no asset has these bytes now")
+        renditions = {
+            f"{made.kind}/{made.profile}": library.renditions / made.key
+            for made in derived.renditions_of(connection, job.blob)
+        }
+        subject = replace(
+            library.planner.subject(connection, asset),
+            renditions=renditions,
+            settings=library.planner.settings_of(connection, job.processor),
+        )
+        return library.source_paths(job.blob, asset.id)[0], subject
+
+    async def _published(self, job: Job, output: Output) -> FinishJob:
+        library = self._library
+        digest = stores.digest_of(library.db.writer, job.blob)
+        published = await trio.to_thread.run_sync(publish_renditions, library.renditions, digest, output.renditions)
+        accept_above = library.settings.auto_tag.accept_above
+        return FinishJob(job, output.facts, published, output.embeddings, output.proposals, library.zone, accept_above)
+
+    @staticmethod
+    def _actor(job: Job) -> str:
+        return f"processor:{job.processor}"
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _empty_directory(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)

@@ -1,0 +1,203 @@
+"""An open library: settings, catalog, stores, staging, and the one door for changes.
+
+Concurrency: belongs to the loop's thread. `execute` commits inline, in one small transaction, and then tells the
+followers of the feed; anything that may scan or touch files is asked for in a thread. Only one process has a
+library open (a lock on state/lock). Crash rule: closing is a courtesy, never needed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from damfs.catalog import assets, derived, stores
+from damfs.catalog.change_feed import Recorder
+from damfs.catalog.database import Connection, Database
+from damfs.catalog.migrations import open_catalog
+from damfs.core.commands import Command, Execution
+from damfs.core.counters import Counters
+from damfs.core.feed import Feed
+from damfs.core.model_choice import choose_model
+from damfs.core.planner import Planner
+from damfs.core.processor_registry import ProcessorRegistry
+from damfs.core.results import local_day
+from damfs.core.similar import Similar, index_property
+from damfs.core.status import Status, status_of
+from damfs.errors import BadLibrary, Unavailable
+from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
+from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
+from damfs.storage.local import LocalStore
+from damfs.storage.staging import Staging, staging_directory
+
+R = TypeVar("R")
+
+
+class Library:
+    """Made by `open_library`."""
+
+    def __init__(self, path: Path, settings: Settings, db: Database, registry: ProcessorRegistry) -> None:
+        self.path = path
+        self.settings = settings
+        self.db = db
+        self.registry = registry
+        self.feed = Feed()
+        self.planner = Planner(registry.processors, settings)
+        self.state = path / "state"
+        self.originals = path / "originals"
+        self.renditions = self.state / "renditions"
+        self.staging = Staging(staging_directory(self.state, self.originals))
+        self.skip: frozenset[Path] = frozenset({path})
+        """What walks of read-only stores leave out: this library itself, and where it is mounted."""
+        self._stores: dict[StoreId, LocalStore] = {}
+        self.similar = Similar(self.state / "vectors", settings.similar.count)
+        self.counters = Counters()
+        self.clock: Callable[[], int] = time.time_ns
+        self.made_ns = int(derived.property_value(db.writer, "made-ns") or 0)
+        self.extend_status: Callable[[Status], Status] = lambda status: status
+        """The daemon adds what only it knows."""
+
+    def use_settings(self, settings: Settings) -> None:
+        """Work by other settings from now on; workers that run keep the old ones until they end."""
+        self.settings = settings
+        self.planner = Planner(self.registry.processors, settings)
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        name = self.settings.library.timezone
+        return ZoneInfo(name) if name else None
+
+    def day(self, at_ns: int) -> str:
+        """The wall-clock day in the library's zone."""
+        return local_day(at_ns, self.zone)
+
+    def execute(self, commands: Sequence[Command[object]], actor: str, *, durable: bool = False) -> list[object]:
+        """Apply all or none of the commands in one transaction; their answers, in order. Raises what they raise."""
+        now = self.clock()
+        with self.db.transaction(durable=durable) as tx:
+            changes = Recorder(tx, actor, now)
+            execution = Execution(tx, changes, self.planner, self.day(now))
+            answers = [command.apply(execution) for command in commands]
+            changes.finish()
+        self.feed.publish(changes.changes)
+        return answers
+
+    def perform(self, command: Command[R], actor: str, *, durable: bool = False) -> R:
+        """One command, and its answer."""
+        (answer,) = self.execute([command], actor, durable=durable)
+        return answer  # type: ignore[return-value]  # execute keeps each command's answer in its place
+
+    def stores(self) -> list[Store]:
+        return stores.all_stores(self.db.writer)
+
+    def library_store(self) -> Store:
+        return next(store for store in self.stores() if store.name == LIBRARY_STORE)
+
+    def blob_store(self, store: StoreId) -> LocalStore:
+        """The bytes of a store."""
+        if store not in self._stores:
+            row = next(row for row in self.stores() if row.id == store)
+            root = Path(row.root) if row.root else self.originals
+            skip = self.skip if row.kind is StoreKind.READ_ONLY else frozenset[Path]()
+            self._stores[store] = LocalStore(root, row.kind, skip)
+        return self._stores[store]
+
+    def sources(self, blob: BlobId, prefer: AssetId | None = None) -> list[Copy]:
+        """Copies that may be read, best first: the asset's own, then others; never damaged or missing ones."""
+        online = {store.id for store in self.stores() if store.online}
+        copies = [
+            copy
+            for copy in stores.copies_of_blob(self.db.writer, blob)
+            if copy.state is CopyState.PRESENT and copy.store in online
+        ]
+        return sorted(copies, key=lambda copy: (copy.asset != prefer, copy.store, copy.id))
+
+    def source_paths(self, blob: BlobId, prefer: AssetId | None = None) -> list[Path]:
+        """Where the bytes can be read, best first. Raises Unavailable when nowhere."""
+        paths = [
+            self.blob_store(copy.store).path(stores.key_of(self.db.writer, copy.folder, copy.name))
+            for copy in self.sources(blob, prefer)
+        ]
+        if not paths:
+            raise Unavailable("no copy of these bytes can be reached; is their store mounted?")
+        return paths
+
+    def asset(self, id_: AssetId) -> Asset | None:
+        return assets.asset(self.db.writer, id_)
+
+    def status(self, connection: Connection) -> Status:
+        """How the library is. Scans: for a reader thread."""
+        return self.extend_status(status_of(connection, str(self.path), self.registry, self.model_in_use()))
+
+    def model_in_use(self) -> str:
+        """What ranks similar-to/, in words."""
+        return choose_model(self.settings.model.name).words
+
+    def save_vectors(self) -> None:
+        """Save the vector indexes that grew, and remember their digests. Blocks: for shutdown and threads' results."""
+        self.note_vectors(self.similar.save())
+
+    def note_vectors(self, digests: Mapping[str, bytes]) -> None:
+        with self.db.transaction() as tx:
+            for model, digest in digests.items():
+                derived.set_property(tx, index_property(model), digest.hex())
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def make_library(path: Path) -> None:
+    """A new library: settings, an empty writable store, a catalog. Raises BadLibrary when something is there."""
+    if path.exists() and not path.is_dir():
+        raise BadLibrary(f"{path} is not a directory; choose another path")
+    if (path / SETTINGS_FILE).exists():
+        raise BadLibrary(f"{path} is a damfs library already; mount it with: damfs mount {path} MOUNTPOINT")
+    if path.is_dir() and any(path.iterdir()):
+        raise BadLibrary(f"{path} is not empty; choose a new directory (to index its files: damfs add LIBRARY {path})")
+    for directory in (path / "originals", path / "state" / "renditions"):
+        directory.mkdir(parents=True)
+    db = open_catalog(path / "state" / "catalog.sqlite3", create=True)
+    with db.transaction(durable=True) as tx:
+        derived.set_property(tx, "library-id", secrets.token_hex(16))
+        derived.set_property(tx, "made-ns", str(time.time_ns()))
+        stores.add_store(tx, LIBRARY_STORE, StoreKind.WRITABLE, "", time.time_ns())
+    db.close()
+    (path / SETTINGS_FILE).write_text(DEFAULT_SETTINGS, encoding="utf-8")  # last: what has it is a whole library
+
+
+@contextmanager
+def open_library(path: Path) -> Iterator[Library]:
+    """The library, for this process alone. Raises BadLibrary (also when another process has it), BadSettings."""
+    path = path.absolute()
+    settings = read_settings(path)
+    with _locked(path):
+        db = open_catalog(path / "state" / "catalog.sqlite3")
+        library = Library(path, settings, db, ProcessorRegistry.load())
+        try:
+            yield library
+        finally:
+            library.close()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    fd = os.open(path / "state" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise BadLibrary(
+                f"{path} is in use by process {holder}; unmount it first (damfs umount MOUNTPOINT) or use that mount"
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)

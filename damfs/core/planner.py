@@ -1,0 +1,67 @@
+"""Which jobs are due for a blob: reads what is known of it, asks the pure `pipeline`, and enqueues.
+
+Runs inside a transaction, on the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from damfs.catalog import assets, derived, job_table, vocabulary
+from damfs.catalog.database import Connection
+from damfs.core import pipeline
+from damfs.core.model_choice import choose_model
+from damfs.core.processors.processor import Processor, Subject
+from damfs.model import Asset, AssetState, BlobId, Facts
+from damfs.settings import Settings
+from damfs.storage.droppings import is_temporary
+
+
+class Planner:
+    def __init__(self, processors: Sequence[Processor], settings: Settings) -> None:
+        self._processors = processors
+        self._settings = settings
+        self._model = choose_model(settings.model.name).name
+        self._terms: list[str] | None = None
+
+    def plan_jobs(self, tx: Connection, blob: BlobId, at_ns: int) -> None:
+        asset = self.speaker(tx, blob)
+        if asset is None:
+            return
+        states = job_table.states_of(tx, blob)
+        done = {name: version for name, (state, version) in states.items() if state == "done"}
+        busy = {name for name, (state, _) in states.items() if state in {"waiting", "leased"}}
+        current = {processor.name: processor.version for processor in self._processors}
+        busy |= {
+            name for name, (state, version) in states.items() if state == "failed" and version == current.get(name)
+        }
+        subject = self.subject(tx, asset)
+        settings = {processor.name: self.settings_of(tx, processor.name) for processor in self._processors}
+        for planned in pipeline.plan(subject, done, busy, self._processors, settings):
+            job_table.enqueue(tx, blob, planned.processor, planned.version, planned.priority, at_ns)
+
+    def subject(self, connection: Connection, asset: Asset) -> Subject:
+        """What a processor may know of an asset, without renditions and settings."""
+        facts = derived.facts_of(connection, asset.blob) if asset.blob is not None else {}
+        return Subject(asset.name, asset.media, asset.size, facts)
+
+    def settings_of(self, connection: Connection, processor: str) -> Facts:
+        """A processor's own table; auto_tag's with the vocabulary and the model's."""
+        own = self._settings.of_processor(processor)
+        if processor in {"embedding", "auto_tag"}:
+            own = {**self._settings.of_processor("embedding"), **own, "name": self._model}
+        if processor != "auto_tag":
+            return own
+        if self._terms is None:
+            self._terms = vocabulary.names(connection)
+        return {**own, "terms": [{"name": name} for name in self._terms]}
+
+    def speaker(self, connection: Connection, blob: BlobId) -> Asset | None:
+        """The asset that speaks for a blob: the first that is there under its final name."""
+        for asset in assets.of_blob(connection, blob):
+            if asset.state is AssetState.PRESENT and not is_temporary(asset.name):
+                return asset
+        return None
+
+    def forget_vocabulary(self) -> None:
+        self._terms = None

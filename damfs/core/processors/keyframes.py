@@ -1,0 +1,158 @@
+"""The frame of a clip that shows best what is in it: a few key frames are looked at, one is taken.
+
+Runs in worker processes only (imports av); reads a handful of key frames, not the clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image
+
+from damfs.core.processors import media
+from damfs.errors import BadMedia
+
+SHARES = (Fraction(1, 10), Fraction(3, 10), Fraction(1, 2), Fraction(7, 10), Fraction(9, 10))
+"""Where in the clip key frames are looked at."""
+POOR = 0.25
+"""Score below which a clip of few key frames is searched frame by frame."""
+SEARCH_PACKETS, SEARCH_STEP = 300, 12
+PACKETS_TO_KEY = 600
+"""Packets read after a seek before the place counts as unreadable."""
+PQ, HLG = 16, 18
+FLIPS = {
+    ("transpose", "clock"): Image.Transpose.ROTATE_270,
+    ("transpose", "cclock"): Image.Transpose.ROTATE_90,
+    ("transpose", "cclock_flip"): Image.Transpose.TRANSPOSE,
+    ("transpose", "clock_flip"): Image.Transpose.TRANSVERSE,
+    ("hflip", None): Image.Transpose.FLIP_LEFT_RIGHT,
+    ("vflip", None): Image.Transpose.FLIP_TOP_BOTTOM,
+}
+BT2020_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    picture: Image.Image
+    """Upright, square pixels, sRGB."""
+    at_ns: int
+
+
+def best_shot(container: InputContainer, stream: VideoStream, name: str, longest: int) -> Shot:
+    """Neither black nor flat nor blurred if there is such a frame. Raises BadMedia when none can be decoded."""
+    damage = media.Damage()
+    frames = {frame.pts: frame for frame in spread_keyframes(container, stream, damage)}
+    rated = [(score(frame), frame) for frame in frames.values()]
+    if len(rated) < 3 and max((rate for rate, _ in rated), default=0.0) < POOR:
+        rated += [(score(frame), frame) for frame in first_frames(container, stream, damage)]
+    if not rated:
+        why = damage.first or "there is none"
+        raise BadMedia(f"{name}: no picture can be decoded ({why}); if it played before, restore it from a copy")
+    best = max(rated, key=lambda pair: pair[0])[1]
+    return Shot(picture_of(best, stream, longest), moment(best, stream))
+
+
+def moment(frame: VideoFrame, stream: VideoStream) -> int:
+    """Nanoseconds from the start of the stream."""
+    if frame.pts is None or frame.time_base is None:
+        return 0
+    return max(0, round((frame.pts - (stream.start_time or 0)) * frame.time_base * media.NANO))
+
+
+def spread_keyframes(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[VideoFrame]:
+    stream.codec_context.skip_frame = "NONKEY"
+    duration = media.stream_duration(container, stream)
+    if duration is None or stream.time_base is None:
+        yield from keyframe_here(container, stream, damage)
+        return
+    for share in SHARES:
+        target = (stream.start_time or 0) + int(share * duration / media.NANO / stream.time_base)
+        try:
+            container.seek(target, stream=stream, backward=True)
+        except Exception as error:  # noqa: BLE001 - a damaged index raises anything; the next place may be fine
+            damage.note(error)
+        yield from keyframe_here(container, stream, damage)
+
+
+def keyframe_here(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[VideoFrame]:
+    for _, frame in media.decoded(container, [stream], damage, PACKETS_TO_KEY):
+        if isinstance(frame, VideoFrame):
+            yield frame
+            return
+
+
+def first_frames(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[VideoFrame]:
+    stream.codec_context.skip_frame = "DEFAULT"
+    try:
+        container.seek(stream.start_time or 0, stream=stream, backward=True)
+    except Exception as error:  # noqa: BLE001 - as above
+        damage.note(error)
+        return
+    for number, (_, frame) in enumerate(media.decoded(container, [stream], damage, SEARCH_PACKETS)):
+        if isinstance(frame, VideoFrame) and number % SEARCH_STEP == 0:
+            yield frame
+
+
+def score(frame: VideoFrame) -> float:
+    """0 for black, white or flat; up to 1 for well exposed, rich in contrast and sharp."""
+    width, height = media.fit(frame.width, frame.height, 256)
+    small = np.asarray(frame.reformat(width=width, height=height, format="gray").to_ndarray(), dtype=np.float64) / 255
+    light, contrast = float(small.mean()), float(small.std())
+    exposure = min(1.0, light / 0.15) * min(1.0, (1 - light) / 0.1)
+    sound = 0.3 if frame.is_corrupt else 1.0
+    return sound * exposure * min(1.0, contrast / 0.15) * (0.3 + 0.7 * min(1.0, sharpness(small) / 0.002))
+
+
+def sharpness(grey: NDArray[np.float64]) -> float:
+    """Variance of the Laplacian."""
+    if min(grey.shape) < 3:
+        return 0.0
+    inner = grey[1:-1, 1:-1]
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return float((around - 4 * inner).var())
+
+
+def picture_of(frame: VideoFrame, stream: VideoStream, longest: int) -> Image.Image:
+    """The frame as a person sees it: pixel aspect, rotation and HDR worked in."""
+    aspect = media.sample_aspect(stream)
+    shape = (frame.width * max(aspect, 1), frame.height / min(aspect, Fraction(1)))
+    width, height = media.fit(max(1, round(shape[0])), max(1, round(shape[1])), longest)
+    space = media.assumed_space(frame) if frame.colorspace == media.UNSPECIFIED else None
+    pixels = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=space).to_ndarray()
+    picture = Image.fromarray(standard_range(pixels, frame.color_trc))
+    for step in media.turn_of(frame).filters:
+        picture = picture.transpose(FLIPS[step])
+    return picture
+
+
+def standard_range(pixels: NDArray[np.uint8], transfer: int) -> NDArray[np.uint8]:
+    """HDR (PQ or HLG in BT.2020) turned into sRGB: 203 nits become white's neighbourhood, highlights roll off."""
+    if transfer not in (PQ, HLG):
+        return pixels
+    coded = pixels.astype(np.float32) / 255
+    nits = pq_nits(coded) if transfer == PQ else hlg_nits(coded)
+    linear = np.clip((nits / 203) @ BT2020_TO_BT709.T.astype(np.float32), 0, None)
+    rolled = linear * (1 + linear / 25) / (1 + linear * 0.6)
+    clipped = np.clip(rolled, 0, 1)
+    display = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
+    return np.asarray(display * 255 + 0.5, dtype=np.uint8)
+
+
+def pq_nits(coded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """SMPTE ST 2084."""
+    power = coded ** (32 / 2523)
+    return np.asarray(10000 * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (8192 / 1305))
+
+
+def hlg_nits(coded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """ARIB STD-B67 on a screen of 1000 nits (BT.2100, gamma 1.2)."""
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+    luminance = scene @ np.array([0.2627, 0.678, 0.0593], dtype=np.float32)
+    return np.asarray(1000 * scene * np.maximum(luminance, 1e-6)[..., None] ** 0.2)

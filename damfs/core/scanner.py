@@ -1,0 +1,211 @@
+"""Brings the catalog into line with the files of a store: what is new, changed, moved or gone.
+
+A scan reads only files whose size, mtime or inode differ; a file that moved is found again by its content and keeps
+its asset. Concurrency: walking and hashing in threads, several files at a time; commits on the loop in small batches.
+Crash rule: a scan may be killed and run again; what it committed it does not read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from damfs.catalog import stores
+from damfs.core.commands import Command, SetOnline
+from damfs.core.ingest import Found, IndexFile, MarkMissing
+from damfs.core.library import Library
+from damfs.core.media_types import guess_media
+from damfs.errors import DamfsError, Unavailable
+from damfs.model import Copy, CopyId, CopyState, Key, Store
+from damfs.storage.blob_store import BlobStore, FileFact, Hashed, WalkProblem
+
+ACTOR = "scan"
+BATCH = 100
+BATCH_S = 0.05
+"""A commit holds the loop: at most about so long, then others have their turn."""
+WALK_REPORT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProgress:
+    """``files`` and ``size``: what is to be read in all, known once the walk has ended (0 before)."""
+
+    walked: int
+    files: int
+    files_read: int
+    size: int
+    size_read: int
+
+
+@dataclass(slots=True)
+class ScanReport:
+    """What a scan found, by kind, and what it left out with the reason."""
+
+    store: str
+    walked: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def count(self, kind: str, number: int = 1) -> None:
+        if number:
+            self.counts[kind] = self.counts.get(kind, 0) + number
+
+
+Report = Callable[[ScanProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    to_read: list[FileFact]
+    gone: dict[CopyId, Key]
+
+
+async def scan(library: Library, store: Store, report: Report = lambda _: None) -> ScanReport:
+    """Scan one store. Raises Unavailable when it is offline; its assets then stay as they are (P11)."""
+    files = library.blob_store(store.id)
+    known = await library.db.read(lambda connection: stores.list_copies(connection, store.id))
+    facts, problems = await _walked(library, store, files, bool(known), report)
+    summary = ScanReport(store.name, len(facts), problems=[f"{_text(each.key)}: {each.reason}" for each in problems])
+    difference = _compare(known, facts, [each.key for each in problems])
+    summary.count("unchanged", len(facts) - len(difference.to_read))
+    await _read_all(library, store, difference, summary, report)
+    await _mark_missing(library, difference.gone, summary)
+    return summary
+
+
+async def _walked(
+    library: Library, store: Store, files: BlobStore, expects_files: bool, report: Report
+) -> tuple[list[FileFact], list[WalkProblem]]:
+    online = await trio.to_thread.run_sync(files.online)
+    facts: list[FileFact] = []
+    problems: list[WalkProblem] = []
+    if online:
+        await trio.to_thread.run_sync(_walk, files, facts, problems)
+        report(ScanProgress(len(facts), 0, 0, 0, 0))
+    # an empty folder where files are known is a volume that is not mounted, not a library that was emptied
+    if not online or (expects_files and not facts and store.root):
+        if store.online:
+            library.perform(SetOnline(store.id, online=False), ACTOR)
+        raise Unavailable(f'the store "{store.name}" ({store.root}) is offline; connect its volume and scan again')
+    if not store.online:
+        library.perform(SetOnline(store.id, online=True), ACTOR)
+    return facts, problems
+
+
+def _walk(files: BlobStore, facts: list[FileFact], problems: list[WalkProblem]) -> None:
+    for found in files.walk():
+        if isinstance(found, FileFact):
+            facts.append(found)
+        else:
+            problems.append(found)
+
+
+def _compare(known: list[tuple[Key, Copy]], facts: list[FileFact], unreachable: list[Key]) -> _Difference:
+    """Pure. What lies below a folder that could not be read is not gone."""
+    by_key = dict(known)
+    met = {fact.key for fact in facts}
+    to_read = [fact for fact in facts if not _unchanged(by_key.get(fact.key), fact)]
+    hidden = tuple(key + b"/" for key in unreachable)
+    gone = {
+        copy.id: key
+        for key, copy in known
+        if key not in met and copy.state is CopyState.PRESENT and key not in unreachable and not key.startswith(hidden)
+    }
+    return _Difference(to_read, gone)
+
+
+def _unchanged(copy: Copy | None, fact: FileFact) -> bool:
+    return (
+        copy is not None
+        and copy.state is not CopyState.MISSING
+        and (copy.size, copy.mtime_ns, copy.inode) == (fact.size, fact.mtime_ns, fact.inode)
+    )
+
+
+async def _read_all(
+    library: Library, store: Store, difference: _Difference, summary: ScanReport, report: Report
+) -> None:
+    """Hash in threads, commit in batches as the digests arrive."""
+    files = library.blob_store(store.id)
+    send, receive = trio.open_memory_channel[Hashed | str](BATCH)
+    limiter = trio.CapacityLimiter(library.settings.indexer.scan_threads)
+    queue = iter(difference.to_read)
+
+    async def read(send: trio.MemorySendChannel[Hashed | str]) -> None:
+        async with send:
+            for fact in queue:
+                try:
+                    hashed = await trio.to_thread.run_sync(files.hash, fact.key, limiter=limiter)
+                except DamfsError as error:
+                    await send.send(str(error))
+                else:
+                    await send.send(hashed)
+
+    async with trio.open_nursery() as nursery, send:
+        for _ in range(library.settings.indexer.scan_threads):
+            nursery.start_soon(read, send.clone())
+        send.close()
+        await _commit_all(library, store, difference, receive, summary, report)
+
+
+async def _commit_all(
+    library: Library, store: Store, difference: _Difference, receive: trio.MemoryReceiveChannel[Hashed | str],
+    summary: ScanReport, report: Report,
+) -> None:  # fmt: skip
+    total, total_size = len(difference.to_read), sum(fact.size for fact in difference.to_read)
+    read = size_read = 0
+    batch: list[Command[Found]] = []
+    deadline = time.monotonic() + BATCH_S
+    async for item in receive:
+        read += 1
+        if isinstance(item, str):
+            summary.problems.append(item)
+        else:
+            size_read += item.size
+            batch.append(_index_command(library, store, difference, item))
+        if len(batch) >= BATCH or time.monotonic() > deadline:
+            _commit(library, batch, summary)
+            report(ScanProgress(summary.walked, total, read, total_size, size_read))
+            await trio.lowlevel.checkpoint()
+            deadline = time.monotonic() + BATCH_S
+    _commit(library, batch, summary)
+    report(ScanProgress(summary.walked, total, read, total_size, size_read))
+
+
+def _index_command(library: Library, store: Store, difference: _Difference, hashed: Hashed) -> IndexFile:
+    fact = hashed.fact
+    assert fact is not None
+    name = stores.split_key(fact.key)[1].decode("utf-8", "replace")
+    media = guess_media(name, hashed.head)
+    return IndexFile(store.id, fact, hashed.digest, media, library.day(fact.mtime_ns), difference.gone)
+
+
+def _commit(library: Library, batch: list[Command[Found]], summary: ScanReport) -> None:
+    for found in library.execute(batch, ACTOR) if batch else ():
+        summary.count(str(found))
+    batch.clear()
+
+
+async def _mark_missing(library: Library, gone: dict[CopyId, Key], summary: ScanReport) -> None:
+    """What no file of the scan took over."""
+    connection = library.db.writer
+    left = []
+    for id_, key in gone.items():
+        copy = stores.copy(connection, id_)
+        if (
+            copy is not None
+            and copy.state is CopyState.PRESENT
+            and stores.key_of(connection, copy.folder, copy.name) == key
+        ):
+            left.append(id_)
+    for start in range(0, len(left), BATCH):
+        library.execute([MarkMissing(id_) for id_ in left[start : start + BATCH]], ACTOR)
+        await trio.lowlevel.checkpoint()
+    summary.count("missing", len(left))
+
+
+def _text(key: bytes) -> str:
+    return ascii(key.decode("utf-8", "surrogateescape"))[1:-1] if not key.isascii() else key.decode()

@@ -1,0 +1,126 @@
+"""Start-up repair and the chores while mounted: leases, interrupted receptions, orphans, retries, saved vectors.
+
+Concurrency: scans in threads, changes through the one door. Crash rule: every step may be killed and run again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import stat
+from pathlib import Path
+
+import trio
+
+from damfs.catalog import assets, derived, job_table
+from damfs.core.commands import Abandon, Command, Rename
+from damfs.core.ingest import PlanAgain
+from damfs.core.library import Library
+from damfs.core.processors.processor import Worker
+from damfs.core.reception import Reception
+from damfs.core.results import DropRendition, RetryFailed
+from damfs.errors import DamfsError
+from damfs.model import Asset, AssetId, BlobId, Rendition, RenditionKind
+from damfs.storage.droppings import is_temporary
+
+log = logging.getLogger(__name__)
+
+ACTOR = "upkeep"
+CHORES_EVERY_S = 30.0
+BATCH = 1000
+MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"}
+"""Which processor makes a kind of rendition."""
+INTERRUPTED = ".part"
+"""Ending of the name under which a file comes back whose reception was interrupted."""
+
+
+async def repair(library: Library, reception: Reception) -> None:
+    """What a crash may have left, put right; before the mount answers. Every step says what it did in the log."""
+    with library.db.transaction() as tx:
+        released = job_table.release_leases(tx, library.clock())
+    if released:
+        log.info("%d interrupted jobs go on", released)
+    await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # ignore_errors
+    await settle_interrupted(library, reception)
+    await drop_stray_renditions(library)
+    for processor in library.registry.processors:
+        if processor.worker is Worker.MODEL:
+            library.perform(RetryFailed(processor.name), ACTOR)
+    await plan_outdated(library)
+
+
+async def settle_interrupted(library: Library, reception: Reception) -> None:
+    """Receptions that a crash cut short.
+
+    A row without bytes is forgotten, staged bytes without a row are superfluous (their asset was sealed). Bytes whose
+    last close was seen are sealed; others come back in the inbox as ``name.part``: nothing is half an asset.
+    """
+    staged = await trio.to_thread.run_sync(library.staging.entries)
+    receiving = {asset.id: asset for asset in assets.list_receiving(library.db.writer)}
+    for id_ in staged.keys() - receiving.keys():
+        await trio.to_thread.run_sync(library.staging.discard, id_)
+    for id_, asset in receiving.items():
+        await _settle(library, reception, asset, staged.get(id_, 0))
+
+
+async def _settle(library: Library, reception: Reception, asset: Asset, size: int) -> None:
+    if asset.closed:
+        await reception.seal_or_report(asset.id)
+    elif size == 0:
+        await trio.to_thread.run_sync(library.staging.discard, asset.id)
+        library.perform(Abandon(asset.id), ACTOR)
+    elif not is_temporary(asset.name):
+        log.warning("%s was interrupted; what arrived (%d bytes) is in inbox/ as %s", asset.name, size,
+                    asset.name + INTERRUPTED)  # fmt: skip
+        library.perform(Rename(asset.id, asset.name + INTERRUPTED), ACTOR)
+
+
+async def drop_stray_renditions(library: Library) -> None:
+    """Rows whose file is gone are made again; files that no row names go away."""
+    rows = await library.db.read(derived.list_renditions)
+    missing, strays = await trio.to_thread.run_sync(_compare, library.renditions, rows)
+    for rendition in missing:
+        processor = MAKERS[rendition.kind]
+        library.perform(DropRendition(rendition, processor), ACTOR)
+    if missing:
+        log.info("%d renditions are gone and are made again", len(missing))
+    for path in strays:
+        await trio.to_thread.run_sync(path.unlink, True)  # missing_ok
+
+
+def _compare(root: Path, rows: list[Rendition]) -> tuple[list[Rendition], list[Path]]:
+    """Rows without a file, files without a row. Blocks."""
+    there = {str(path.relative_to(root)) for path in root.glob("*/*") if stat.S_ISREG(path.lstat().st_mode)}
+    named = {row.key for row in rows}
+    return [row for row in rows if row.key not in there], [root / key for key in there - named]
+
+
+async def plan_outdated(library: Library) -> None:
+    """Blobs that an older version of a processor has done are planned again, a thousand in a transaction."""
+    for processor in library.registry.processors:
+        blobs = await library.db.read(
+            lambda connection, each=processor: job_table.list_outdated(connection, each.name, each.version)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        )
+        await plan_again(library, blobs)
+
+
+async def plan_again(library: Library, blobs: list[BlobId]) -> None:
+    for start in range(0, len(blobs), BATCH):
+        commands: list[Command[object]] = [PlanAgain(blob) for blob in blobs[start : start + BATCH]]
+        library.execute(commands, ACTOR)
+        await trio.lowlevel.checkpoint()
+
+
+async def serve_chores(
+    library: Library, reception: Reception, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Retry what was held back and save vectors, until cancelled."""
+    task_status.started()
+    while True:
+        await trio.sleep(CHORES_EVERY_S)
+        for id_ in list(reception.held_back):
+            await reception.seal_or_report(AssetId(id_))
+        try:
+            library.note_vectors(await trio.to_thread.run_sync(library.similar.save))
+        except (DamfsError, OSError) as error:
+            log.warning("the vector index could not be saved (it is made again when needed): %s", error)

@@ -1,0 +1,142 @@
+"""Runs processors in worker processes: two pools, one for media, one for the model that stays loaded.
+
+Concurrency: `WorkerPool.run` may be called from any number of tasks; each pool runs as many as it has workers and
+the others wait. Cancelling a run, or its time being up, kills its worker. Crash rule: a worker that dies is one
+failed run; the pool starts another worker. Workers end when this process does, however it ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+import trio_parallel  # type: ignore[import-untyped]  # it ships no annotations
+
+from damfs import errors
+from damfs.core.processor_registry import ProcessorRef
+from damfs.core.processors.processor import Output, Subject, Worker
+from damfs.core.worker_process import Failure, Situation, run_processor, settle_in
+from damfs.settings import Settings, cores
+
+MODEL_IDLE_S = 600.0
+"""A model that nobody asked for so long gives its memory back."""
+MEDIA_IDLE_S = 60.0
+GRACE_S = 2.0
+_MEGABYTE = 1 << 20
+_UNLIMITED = trio.CapacityLimiter(math.inf)
+_log = logging.getLogger(__name__)
+
+
+class ProcessorFailed(errors.DamfsError):
+    """A processor raised something that damfs.errors has no name for."""
+
+
+class WorkerDied(errors.DamfsError):
+    """The process that ran the job crashed or was killed."""
+
+
+class JobTimedOut(errors.DamfsError):
+    """The job took longer than its processor allows, and was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    context: trio_parallel.WorkerContext
+    limiter: trio.CapacityLimiter
+
+
+class WorkerPool:
+    """Made by `open_worker_pool`."""
+
+    def __init__(self, pools: dict[Worker, _Pool]) -> None:
+        self._pools = pools
+
+    async def run(self, processor: ProcessorRef, source: Path, out: Path, subject: Subject) -> Output:
+        """One run in a worker of the processor's pool. After an error ``out`` may hold anything.
+
+        Raises what the processor raised, if it is an error of damfs.errors (BadMedia: do not try again), else
+        ProcessorFailed, both with the traceback in the worker as a note; WorkerDied; JobTimedOut. The time limit
+        counts from when a worker is free, and includes starting one (about 0.3 s) and loading a model.
+        """
+        pool = self._pools[processor.worker]
+        async with pool.limiter:
+            with trio.move_on_after(processor.timeout_s):
+                return _unpacked(await _in_worker(pool, processor, source, out, subject))
+        raise JobTimedOut(f"took longer than {processor.timeout_s:g} s and was stopped")
+
+
+@asynccontextmanager
+async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
+    """Nothing is started until it is needed. Runs must have ended (or been cancelled) before the block ends."""
+    parent, limit = os.getpid(), settings.indexer.memory_limit_mb * _MEGABYTE
+    media = Situation(parent=parent, memory_limit=limit, threads=1)
+    model = Situation(parent=parent, memory_limit=None, threads=settings.model.threads or cores())
+    async with AsyncExitStack() as stack:
+        yield WorkerPool(
+            {
+                Worker.MEDIA: _Pool(
+                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S)),
+                    trio.CapacityLimiter(settings.indexer.workers or cores()),
+                ),
+                Worker.MODEL: _Pool(
+                    await stack.enter_async_context(_context(model, MODEL_IDLE_S)), trio.CapacityLimiter(1)
+                ),
+            }
+        )
+
+
+@asynccontextmanager
+async def _context(situation: Situation, idle_s: float) -> AsyncIterator[trio_parallel.WorkerContext]:
+    opened = trio_parallel.open_worker_context(
+        idle_timeout=idle_s, init=functools.partial(settle_in, situation), grace_period=GRACE_S
+    )
+    context = await opened.__aenter__()
+    try:
+        yield context
+    finally:
+        try:
+            await opened.__aexit__(None, None, None)
+        except trio_parallel.BrokenWorkerError as error:
+            # Idle workers hold nothing: that one had to be killed, or had died before, is worth a line only.
+            _log.info("workers did not stop by themselves: %s", error.args[0])
+
+
+async def _in_worker(
+    pool: _Pool, processor: ProcessorRef, source: Path, out: Path, subject: Subject
+) -> Output | Failure:
+    try:
+        # The pool's own limiter was taken before the clock started.
+        report: Output | Failure = await pool.context.run_sync(
+            run_processor, processor.reference, source, out, subject, kill_on_cancel=True, limiter=_UNLIMITED
+        )
+    except trio_parallel.BrokenWorkerError as error:
+        raise WorkerDied(_death(error)) from None
+    return report
+
+
+def _unpacked(report: Output | Failure) -> Output:
+    if isinstance(report, Output):
+        return report
+    kind: type[errors.DamfsError] = getattr(errors, report.kind) if report.kind else ProcessorFailed
+    error = kind(report.text)
+    error.add_note(report.trace)
+    raise error
+
+
+def _death(error: trio_parallel.BrokenWorkerError) -> str:
+    """The last argument of the error is the process."""
+    code = getattr(error.args[-1], "exitcode", None)
+    if code is None:
+        return "its worker died"
+    if code >= 0:
+        return f"its worker ended with exit code {code}"
+    hint = ": perhaps the machine ran out of memory" if -code == signal.SIGKILL else ""
+    return f"its worker died (signal {-code}, {signal.Signals(-code).name}){hint}"

@@ -1,0 +1,78 @@
+"""Starts and ends the daemon for the CLI, and answers what only an opened library can.
+
+Blocks. The daemon is another program (`python -m daemon`): this layer does not import it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from damfs.core.library import open_library
+from damfs.errors import BadLibrary, BadMountpoint, Unavailable
+from damfs.integration import client
+from damfs.integration.mounts import damfs_mount, mount_at
+from damfs.integration.service import Service
+from damfs.integration.wire import Stop
+from damfs.settings import read_settings
+
+READY = b"ready"
+LOG = "daemon.log"
+END_LIMIT_S = 60.0
+
+
+def launch(library: Path, mountpoint: Path, options: tuple[str, ...], *, foreground: bool) -> None:
+    """Start the daemon; returns when the mount answers. In the foreground: becomes the daemon."""
+    read_settings(library)
+    command = [sys.executable, "-m", "daemon", str(library), str(mountpoint)]
+    for option in options:
+        command += ["-o", option]
+    if foreground:
+        os.execv(command[0], command)
+    read_end, write_end = os.pipe()
+    with (library / "state" / LOG).open("ab") as log:
+        child = subprocess.Popen(
+            [*command, "--ready-fd", str(write_end)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", pass_fds=(write_end,), start_new_session=True,
+        )  # fmt: skip
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        said = pipe.read()
+    if said != READY:
+        child.wait()
+        raise BadLibrary(said.decode("utf-8", "replace") or f"the daemon ended at once; see {library}/state/{LOG}")
+    child.returncode = 0  # it lives on by itself: no warning that it was not waited for
+
+
+def end(mountpoint: Path) -> None:
+    """Ask the daemon to stop and wait for it; clean a stale mount away."""
+    mount = damfs_mount(mountpoint)
+    connection = client.connect(Path(mount.source))
+    if connection is None:
+        release_stale(mountpoint)
+        return
+    connection.close()
+    client.call(Path(mount.source), Stop())
+    deadline = time.monotonic() + END_LIMIT_S
+    while mount_at(mountpoint) is not None or client.connect(Path(mount.source)) is not None:
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{mountpoint} is still busy; close what uses it (fuser -m {mountpoint})")
+        time.sleep(0.05)  # noqa: TID251  # the CLI has no event loop
+
+
+def release_stale(mountpoint: Path) -> None:
+    """Detach a mount whose daemon is dead. Raises BadMountpoint when that is not allowed."""
+    done = subprocess.run(["fusermount3", "-u", "-z", str(mountpoint)], capture_output=True, check=False)
+    if done.returncode:
+        raise BadMountpoint(
+            f"{mountpoint} is a stale mount and cannot be detached: {done.stderr.decode().strip()}; try: umount -l {mountpoint}"
+        )
+
+
+def asset_at(library: Path, path: Path) -> int:
+    """The asset of a file in a store of a library that is not mounted."""
+    with open_library(library) as opened:
+        return Service(opened).asset_at(Path(os.path.realpath(path)))

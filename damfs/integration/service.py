@@ -1,0 +1,162 @@
+"""What a request does: the same for the daemon's control socket and for a command that opened the library itself.
+
+Runs on the loop of whoever owns the library; long work reports progress. Errors are damfs errors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import trio
+
+from damfs.catalog import stores, vocabulary
+from damfs.core import scanner
+from damfs.core.asset_names import clean_name
+from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
+from damfs.core.library import Library
+from damfs.core.results import RetryFailed
+from damfs.core.scanner import ScanProgress
+from damfs.errors import Conflict, DamfsError, NotFound, Refused
+from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Progress, Request, Retry, Scan, Stop, Tag
+from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
+
+ACTOR = "cli"
+Report = Callable[[Progress], None]
+
+
+class Service:
+    """``stop``: what a Stop request does; without one nothing is mounted here."""
+
+    def __init__(self, library: Library, stop: Callable[[], None] | None = None) -> None:
+        self._library = library
+        self._stop = stop
+        self.scanning: dict[str, trio.Lock] = {}
+
+    async def answer(self, request: Request, report: Report) -> object:
+        """The answer to a request as JSON values. Raises damfs errors."""
+        match request:
+            case Add():
+                return await self._add(request, report)
+            case Scan():
+                return [await self.scan(store, report) for store in self._stores_named(request.store)]
+            case Tag():
+                return self._tag(request)
+            case Retry():
+                return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
+            case Stop():
+                return self._ask_to_stop()
+            case _:
+                return await self._look(request)
+
+    async def _look(self, request: GetStatus | GetStores | GetTags) -> object:
+        library = self._library
+        match request:
+            case GetStatus():
+                return msgspec.to_builtins(await library.db.read(library.status))
+            case GetStores():
+                return [msgspec.to_builtins(store) for store in library.stores()]
+            case GetTags():
+                counts = await library.db.read(vocabulary.list_counts)
+                names = {term.id: term.name for term, _ in counts}
+                return [
+                    {"term": term.name, "broader": names.get(term.broader) if term.broader else None, "assets": count}
+                    for term, count in counts
+                ]
+
+    async def _add(self, request: Add, report: Report) -> object:
+        folder = await trio.to_thread.run_sync(os.path.realpath, request.folder)
+        await trio.to_thread.run_sync(_check_folder, Path(folder), self._library.path)
+        known = next((store for store in self._library.stores() if store.root == folder), None)
+        if known is None:
+            name = clean_name(request.name or os.path.basename(folder))
+            if name == LIBRARY_STORE:
+                raise Conflict(f'"{LIBRARY_STORE}" is the library\'s own store; choose another name with --name')
+            id_ = self._library.perform(AddStore(name, StoreKind.READ_ONLY, folder), ACTOR, durable=True)
+            known = next(store for store in self._library.stores() if store.id == id_)
+        elif request.name and request.name != known.name:
+            raise Conflict(f'{folder} is indexed already, as the store "{known.name}"')
+        return await self.scan(known, report)
+
+    async def scan(self, store: Store, report: Report) -> object:
+        """One scan of a store at a time."""
+
+        def forward(progress: ScanProgress) -> None:
+            if progress.files:
+                report(Progress(store.name, progress.files_read, progress.files, progress.size_read, progress.size))
+            else:
+                report(Progress(store.name, progress.walked, 0))
+
+        lock = self.scanning.setdefault(store.name, trio.Lock())
+        async with lock:
+            summary = await scanner.scan(self._library, store, forward)
+        return msgspec.to_builtins(summary)
+
+    def names_being_scanned(self) -> list[str]:
+        return [name for name, lock in self.scanning.items() if lock.locked()]
+
+    def _stores_named(self, name: str) -> list[Store]:
+        found = [store for store in self._library.stores() if not name or store.name == name]
+        if not found:
+            raise NotFound(f'no store "{name}"; `damfs stores LIBRARY` lists them')
+        return found
+
+    def _tag(self, request: Tag) -> object:
+        ids = [AssetId(id_) for id_ in request.assets]
+        for id_ in ids:
+            if self._library.asset(id_) is None:
+                raise NotFound(f"no asset {id_}")
+        terms = [self._term(name, make=not request.remove) for name in dict.fromkeys(request.terms)]
+        kind: type[AddTag | RemoveTag] = RemoveTag if request.remove else AddTag
+        commands: list[Command[object]] = [kind(id_, term.id) for id_ in ids for term in terms]
+        self._library.execute(commands, ACTOR)
+        return {"assets": len(ids), "terms": [term.name for term in terms]}
+
+    def _term(self, raw: str, *, make: bool) -> Term:
+        connection, name = self._library.db.writer, clean_name(raw)
+        found = vocabulary.term_named(connection, name)
+        if found is None and make:
+            self._library.perform(DefineTerm(name), ACTOR)
+            found = vocabulary.term_named(connection, name)
+        if found is None:
+            raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
+        return found
+
+    def _ask_to_stop(self) -> object:
+        if self._stop is None:
+            raise Refused("the library is not mounted")
+        self._stop()
+        return {}
+
+    def asset_at(self, path: Path) -> AssetId:
+        """The asset of a file in a store, by its path outside the mount. Raises NotFound."""
+        for store in self._library.stores():
+            root = Path(store.root) if store.root else self._library.originals
+            if path.is_relative_to(root):
+                found = self._asset_of_key(store, path.relative_to(root))
+                if found is not None:
+                    return found
+        raise NotFound(
+            f"{path} is no file of this library; scan its store if it is new: damfs scan {self._library.path}"
+        )
+
+    def _asset_of_key(self, store: Store, below: Path) -> AssetId | None:
+        connection = self._library.db.writer
+        *folders, name = (os.fsencode(part) for part in below.parts)
+        folder = stores.folder_at(connection, store.id, folders)
+        shown = None if folder is None else stores.shown(connection, folder, name)
+        return None if shown is None else shown.asset
+
+
+def _check_folder(folder: Path, library: Path) -> None:
+    """Blocks. Raises Refused with what to do."""
+    if not folder.exists():
+        raise NotFound(f"{folder}: no such folder")
+    if not folder.is_dir():
+        raise Refused(f"{folder} is not a folder; to take in one file, copy it into inbox/ of the mount")
+    if folder == library or folder.is_relative_to(library):
+        raise Refused(f"{folder} is part of the library itself; add a folder outside of {library}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DamfsError(f"{folder} cannot be read; check its permissions")

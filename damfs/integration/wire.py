@@ -1,0 +1,99 @@
+"""What travels over the control socket: one JSON object a line, requests one way, progress and one answer back.
+
+Pure: encoding and checking. A line that does not fit is an error the peer is told of, never a crash.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+LINE_LIMIT = 1 << 20
+
+
+class Add(Struct, frozen=True, tag="add"):
+    """Index a folder in place. The same folder again is a rescan."""
+
+    folder: str
+    name: str = ""
+
+
+class Scan(Struct, frozen=True, tag="scan"):
+    """Look for changes in one store, or in all."""
+
+    store: str = ""
+
+
+class GetStatus(Struct, frozen=True, tag="status"):
+    pass
+
+
+class GetStores(Struct, frozen=True, tag="stores"):
+    pass
+
+
+class GetTags(Struct, frozen=True, tag="tags"):
+    pass
+
+
+class Tag(Struct, frozen=True, tag="tag"):
+    """Tag or untag assets. Terms that do not exist are made."""
+
+    assets: tuple[int, ...]
+    terms: tuple[str, ...]
+    remove: bool = False
+
+
+class Retry(Struct, frozen=True, tag="retry"):
+    """Failed jobs again; of one processor, or of all."""
+
+    processor: str = ""
+
+
+class Stop(Struct, frozen=True, tag="stop"):
+    """Unmount and end the daemon."""
+
+
+Request = Add | Scan | GetStatus | GetStores | GetTags | Tag | Retry | Stop
+
+
+class Progress(Struct, frozen=True, tag="progress"):
+    """How far a long request is: ``done`` of ``total`` (0: not known yet) units and bytes."""
+
+    what: str
+    done: int
+    total: int
+    size_done: int = 0
+    size: int = 0
+
+
+class Answer(Struct, frozen=True, tag="answer"):
+    value: object
+
+
+class Failure(Struct, frozen=True, tag="failure"):
+    kind: str
+    """Name of the class in damfs.errors."""
+    text: str
+
+
+Reply = Progress | Answer | Failure
+
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+def encode(message: Request | Reply) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode_request(line: bytes) -> Request | None:
+    """None when the line is no request."""
+    try:
+        return _requests.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def decode_reply(line: bytes) -> Reply:
+    return _replies.decode(line)

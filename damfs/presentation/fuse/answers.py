@@ -1,0 +1,69 @@
+"""One decorator for every handler: counts the call and turns errors into an errno.
+
+An exception other than FUSEError would end the mount, so nothing gets past it: what is not expected is logged with its
+traceback, counted, and becomes EIO.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from pyfuse3 import FUSEError
+
+from damfs import errors
+from damfs.core.counters import Counters
+
+log = logging.getLogger(__name__)
+
+
+class Answering(Protocol):
+    counters: Counters
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S", bound=Answering)
+
+ERRNO: dict[type[errors.DamfsError], int] = {
+    errors.NotFound: errno.ENOENT,
+    errors.Refused: errno.EPERM,
+    errors.ReadOnly: errno.EROFS,
+    errors.Conflict: errno.EEXIST,
+    errors.NotEmpty: errno.ENOTEMPTY,
+    errors.NoSpace: errno.ENOSPC,
+    errors.Unavailable: errno.EIO,
+}
+
+
+def answers(
+    handler: Callable[Concatenate[S, P], Awaitable[T]],
+) -> Callable[Concatenate[S, P], Coroutine[object, object, T]]:
+    name = f'fuse_operations{{operation="{handler.__name__}"}}'
+
+    @functools.wraps(handler)
+    async def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        self.counters[name] += 1
+        try:
+            return await handler(self, *args, **kwargs)
+        except FUSEError:
+            raise
+        except Exception as error:  # noqa: BLE001  # nothing but FUSEError may leave a handler
+            raise FUSEError(errno_of(self, error)) from None
+
+    return answer
+
+
+def errno_of(operations: Answering, error: Exception) -> int:
+    """The errno for an error; one that nobody foresaw is logged and counted."""
+    for kind, number in ERRNO.items():
+        if isinstance(error, kind):
+            if number == errno.EIO:
+                log.info("answered EIO: %s", error)
+            return number
+    operations.counters["fuse_unexpected_errors"] += 1
+    log.error("unexpected error in a handler; answered EIO", exc_info=error)
+    return errno.EIO

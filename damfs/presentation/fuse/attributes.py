@@ -1,0 +1,49 @@
+"""pyfuse3's attribute objects, made of plain entries. Pure but for the owner, which is fixed for the mount."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+from pyfuse3 import EntryAttributes, InodeT, ModeT
+
+from damfs.presentation.fuse.inodes import Inode
+from damfs.presentation.views.view import Entry, Thing
+
+CACHE_S = 3600.0
+"""How long the kernel may believe what it was told: correctness comes from the notices of `kernel_cache`."""
+BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    uid: int
+    gid: int
+
+    @classmethod
+    def of_this_process(cls) -> Owner:
+        return cls(os.getuid(), os.getgid())
+
+
+def attributes(inode: Inode, entry: Entry, owner: Owner) -> EntryAttributes:
+    made = EntryAttributes()
+    made.st_ino = InodeT(inode)
+    kind = stat.S_IFREG if isinstance(entry.node, Thing) else stat.S_IFDIR
+    made.st_mode = ModeT(kind | entry.mode)
+    made.st_nlink = 1
+    made.st_uid = owner.uid
+    made.st_gid = owner.gid
+    made.st_size = entry.size
+    made.st_blocks = -(-entry.size // BLOCK)
+    made.st_mtime_ns = made.st_ctime_ns = made.st_atime_ns = entry.mtime_ns
+    made.entry_timeout = made.attr_timeout = CACHE_S
+    return made
+
+
+def absent() -> EntryAttributes:
+    """A negative answer that the kernel may keep: for names that never exist."""
+    made = EntryAttributes()
+    made.st_ino = InodeT(0)
+    made.entry_timeout = CACHE_S
+    return made

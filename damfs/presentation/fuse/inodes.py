@@ -1,0 +1,154 @@
+"""Inode numbers: 63 bits, 7 of kind and 56 of id. Things carry their row's id: computed, never stored.
+
+A place gets a 56-bit hash of its path; only those that the kernel holds (lookup counts) are kept, and that small
+live set is what invalidation walks. Loop's thread only. Crash rule: nothing here outlives the mount, and numbers
+come out the same after a remount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NewType
+
+from blake3 import blake3
+
+from damfs.errors import NotFound
+from damfs.model import Facet
+from damfs.presentation.views.view import ROOT_PLACE, Place, Thing, ThingKind, View
+
+Inode = NewType("Inode", int)
+
+ROOT = Inode(1)
+ID_BITS = 56
+ID_MASK = (1 << ID_BITS) - 1
+HASHED_PLACE = 8
+THING_KINDS = frozenset(ThingKind)
+
+
+@dataclass(slots=True)
+class _Live:
+    place: Place
+    lookups: int
+    facets: frozenset[Facet]
+
+
+class Inodes:
+    """``facets_of`` says what a place depends on; it is asked once for each place the kernel comes to hold."""
+
+    def __init__(self, views: Mapping[str, View], facets_of: Callable[[Place], frozenset[Facet]]) -> None:
+        self._by_kind = {view.place_kind: view for view in views.values() if view.place_kind is not None}
+        self._kinds = {view.name: view.place_kind for view in views.values()}
+        self._facets_of = facets_of
+        self._live: dict[Inode, _Live] = {}
+        self._numbers: dict[Place, Inode] = {}
+        self._by_facet: dict[Facet, set[Inode]] = {}
+
+    def number(self, node: Thing | Place) -> Inode:
+        if isinstance(node, Thing):
+            return Inode(node.kind << ID_BITS | node.id)
+        if node == ROOT_PLACE:
+            return ROOT
+        kind = self._kinds.get(node.view)
+        if node.id is not None and kind is not None:
+            return Inode(kind << ID_BITS | node.id)
+        return self._numbers.get(node) or _hashed(node)
+
+    def node(self, inode: int) -> Thing | Place:
+        """What a number stands for. Raises NotFound for a place that the kernel does not hold."""
+        kind, id_ = inode >> ID_BITS, inode & ID_MASK
+        if inode == ROOT:
+            return ROOT_PLACE
+        if kind in THING_KINDS:
+            return Thing(ThingKind(kind), id_)
+        if kind in self._by_kind:
+            return self._by_kind[kind].place_of(id_)
+        live = self._live.get(Inode(inode))
+        if live is None:
+            raise NotFound(f"no place with inode {inode}")
+        return live.place
+
+    def place(self, inode: int) -> Place:
+        node = self.node(inode)
+        if isinstance(node, Thing):
+            raise NotFound(f"inode {inode} is no directory")
+        return node
+
+    def remember(self, node: Thing | Place) -> Inode:
+        """The kernel was told of the node once more; its number."""
+        inode = self.number(node)
+        if isinstance(node, Thing) or node.id is not None:
+            return inode
+        live = self._live.get(inode)
+        if live is None:
+            live = self._live[inode] = _Live(node, 0, self._facets_of(node))
+            self._numbers[node] = inode
+            self._index(inode, live.facets)
+        live.lookups += 1
+        return inode
+
+    def forget(self, forgotten: Iterable[tuple[int, int]]) -> None:
+        for inode, lookups in forgotten:
+            live = self._live.get(Inode(inode))
+            if live is None:
+                continue
+            live.lookups -= lookups
+            if live.lookups <= 0:
+                self._drop(Inode(inode), live)
+
+    def moved(self, old: Place, new: Place) -> None:
+        """A directory was renamed: the kernel keeps its inode, so the number stays and the path changes."""
+        depth = len(old.path)
+        for inode, live in list(self._live.items()):
+            if live.place.view == old.view and live.place.path[:depth] == old.path:
+                self._numbers.pop(live.place, None)
+                live.place = replace(live.place, path=new.path + live.place.path[depth:])
+                self._numbers[live.place] = inode
+
+    def refresh(self, place: Place) -> None:
+        """Ask again what a live place depends on."""
+        inode = self._numbers.get(place)
+        live = None if inode is None else self._live.get(inode)
+        if inode is not None and live is not None:
+            self._unindex(inode, live.facets)
+            live.facets = self._facets_of(place)
+            self._index(inode, live.facets)
+
+    def concerned(self, facets: Iterable[Facet]) -> set[Inode]:
+        """The live places that depend on any of the facets."""
+        found: set[Inode] = set()
+        for facet in facets:
+            found |= self._by_facet.get(facet, set())
+        return found
+
+    def parent_entry(self, inode: Inode) -> tuple[Inode, str] | None:
+        """The directory that holds a live place, and the place's name there."""
+        live = self._live.get(inode)
+        if live is None:
+            return None
+        view, path = live.place.view, live.place.path
+        return (self.number(Place(view, path[:-1])), path[-1]) if path else (ROOT, view)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def _drop(self, inode: Inode, live: _Live) -> None:
+        del self._live[inode]
+        self._numbers.pop(live.place, None)
+        self._unindex(inode, live.facets)
+
+    def _index(self, inode: Inode, facets: frozenset[Facet]) -> None:
+        for facet in facets:
+            self._by_facet.setdefault(facet, set()).add(inode)
+
+    def _unindex(self, inode: Inode, facets: frozenset[Facet]) -> None:
+        for facet in facets:
+            holders = self._by_facet.get(facet, set())
+            holders.discard(inode)
+            if not holders:
+                self._by_facet.pop(facet, None)
+
+
+def _hashed(place: Place) -> Inode:
+    path = "\0".join((place.view, *place.path)).encode("utf-8", "surrogateescape")
+    return Inode(HASHED_PLACE << ID_BITS | int.from_bytes(blake3(path).digest(7)))

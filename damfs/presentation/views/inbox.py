@@ -1,0 +1,31 @@
+"""inbox/: what was received and is not yet triaged; the drop zone."""
+
+from __future__ import annotations
+
+from damfs.catalog.database import Connection
+from damfs.catalog.predicates import InInbox, Predicate
+from damfs.core.commands import Abandon, Trash, Triage
+from damfs.model import AssetId, AssetState
+from damfs.presentation.views.facet import FlatView
+from damfs.presentation.views.view import WRITE_DIRECTORY, Commands, Place
+
+
+class Inbox(FlatView):
+    name = "inbox"
+    predicate: Predicate = InInbox()
+
+    def mode(self, place: Place) -> int:
+        return WRITE_DIRECTORY
+
+    def receive(self, place: Place) -> bool:
+        return False
+
+    def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        """`rm inbox/x` trashes: the bytes are kept."""
+        known = self.library.asset(asset)
+        if known is not None and known.state is AssetState.RECEIVING:
+            return [Abandon(asset)]
+        return [Trash(asset)]
+
+    def leave_by_move(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        return [Triage(asset)]

@@ -1,0 +1,57 @@
+"""originals/<store>/…: each store's own folders and file names, bytes and all."""
+
+from __future__ import annotations
+
+import os
+
+from damfs.catalog import predicates, stores
+from damfs.catalog.database import Connection
+from damfs.catalog.stores import Folder, Shown
+from damfs.errors import ReadOnly
+from damfs.model import AssetId, Facet, FolderId
+from damfs.presentation.views.view import READ_DIRECTORY, Commands, Entry, Place, Thing, ThingKind, View
+
+
+class Originals(View):
+    name = "originals"
+    place_kind = 9
+
+    def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        if place.id is None:
+            store = stores.store_named(connection, name)
+            return None if store is None else self._store_entry(name, stores.root_folder(connection, store.id))
+        raw = os.fsencode(name)
+        folder = stores.folder_named(connection, FolderId(place.id), raw)
+        if folder is not None:
+            return self._folder_entry(folder)
+        found = stores.shown(connection, FolderId(place.id), raw)
+        return None if found is None else file_entry(found)
+
+    def list(self, connection: Connection, place: Place) -> list[Entry]:
+        if place.id is None:
+            return [
+                self._store_entry(store.name, stores.root_folder(connection, store.id))
+                for store in stores.all_stores(connection)
+            ]
+        folders = stores.list_folders(connection, FolderId(place.id))
+        return [self._folder_entry(folder) for folder in folders] + [
+            file_entry(row) for row in stores.list_shown(connection, FolderId(place.id))
+        ]
+
+    def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
+        if place.id is None:
+            return frozenset({predicates.STORES_FACET})
+        return frozenset({predicates.folder_facet(FolderId(place.id))})
+
+    def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        raise ReadOnly("files of a store are not removed through the mount")
+
+    def _store_entry(self, name: str, root: FolderId) -> Entry:
+        return Entry(name, self.place_of(root), 0, 0, READ_DIRECTORY)
+
+    def _folder_entry(self, folder: Folder) -> Entry:
+        return Entry(os.fsdecode(folder.name), self.place_of(folder.id), 0, 0, READ_DIRECTORY)
+
+
+def file_entry(row: Shown) -> Entry:
+    return Entry(os.fsdecode(row.name), Thing(ThingKind.ASSET, row.asset), row.size, row.mtime_ns, row.mode)

@@ -1,0 +1,111 @@
+"""The whole tree as entries: the root, the views below it, and what a node looks like.
+
+Loop's thread, point reads; listings are asked for in a reader thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from damfs.catalog import assets, change_feed, derived
+from damfs.catalog.database import Connection
+from damfs.core.library import Library
+from damfs.errors import NotFound
+from damfs.model import AssetId, Facet, RenditionId
+from damfs.presentation.views.control import Control
+from damfs.presentation.views.facet import file_entry
+from damfs.presentation.views.view import (
+    READ_DIRECTORY,
+    READ_FILE,
+    ROOT_PLACE,
+    Entry,
+    Place,
+    Thing,
+    ThingKind,
+    View,
+)
+
+
+class Tree:
+    def __init__(self, library: Library, views: Mapping[str, View], control: Control) -> None:
+        self.library = library
+        self.views = views
+        self.control = control
+
+    def view(self, place: Place) -> View:
+        if place == ROOT_PLACE:
+            raise NotFound("the root is no view")
+        return self.views[place.view]
+
+    def facets(self, place: Place) -> frozenset[Facet]:
+        if place == ROOT_PLACE:
+            return frozenset()
+        return self.view(place).facets(self.library.db.writer, place)
+
+    async def lookup(self, place: Place, name: str) -> Entry | None:
+        """One entry; inline unless the view says that its lookup may scan."""
+        if place == ROOT_PLACE:
+            return self._root_entry(name)
+        view = self.view(place)
+        if view.slow_lookup:
+            return await self.library.db.read(lambda connection: view.lookup(connection, place, name))
+        return self.dated(view.lookup(self.library.db.writer, place, name))
+
+    async def list(self, place: Place) -> list[Entry]:
+        if place == ROOT_PLACE:
+            return self._root_entries()
+        view = self.view(place)
+        return await self.library.db.read(lambda connection: self._list(connection, view, place))
+
+    def _list(self, connection: Connection, view: View, place: Place) -> list[Entry]:
+        times: dict[frozenset[Facet], int] = {}
+        entries = view.list(connection, place)
+        for position, entry in enumerate(entries):
+            if isinstance(entry.node, Thing):
+                continue
+            facets = view.facets(connection, entry.node)
+            if facets not in times:
+                times[facets] = change_feed.touched_ns(connection, facets)
+            entries[position] = entry._replace(mtime_ns=times[facets])
+        return entries
+
+    def _root_entry(self, name: str) -> Entry | None:
+        if name in self.views:
+            return self.directory(self.views[name].root(), name)
+        return self.control.root_text(name)
+
+    def _root_entries(self) -> list[Entry]:
+        directories = [self.directory(view.root(), name) for name, view in self.views.items() if view.listed]
+        return directories + self.control.root_texts()
+
+    def dated(self, entry: Entry | None) -> Entry | None:
+        """A directory's mtime is when its content last changed."""
+        if entry is None or isinstance(entry.node, Thing):
+            return entry
+        return self.directory(entry.node, entry.name)
+
+    def directory(self, place: Place, name: str) -> Entry:
+        mtime_ns = change_feed.touched_ns(self.library.db.writer, self.facets(place))
+        mode = READ_DIRECTORY if place == ROOT_PLACE else self.view(place).mode(place)
+        return Entry(name, place, 0, mtime_ns or self.library.made_ns, mode)
+
+    async def text(self, thing: Thing) -> bytes:
+        """What a text of the mount says now."""
+        return await self.library.db.read(lambda connection: self.control.render(connection, thing))
+
+    def entry(self, node: Thing | Place) -> Entry:
+        """What a node looks like without a name. Raises NotFound when it is gone."""
+        if isinstance(node, Place):
+            return self.directory(node, "")
+        if node.kind is ThingKind.TEXT:
+            return self.control.entry(node)
+        connection = self.library.db.writer
+        if node.kind is ThingKind.RENDITION:
+            rendition = derived.rendition(connection, RenditionId(node.id))
+            if rendition is not None:
+                return Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
+        elif node.kind is ThingKind.ASSET:
+            asset = assets.asset(connection, AssetId(node.id))
+            if asset is not None:
+                return file_entry("", asset)
+        raise NotFound(f"{node.kind.name.lower()} {node.id} is gone")

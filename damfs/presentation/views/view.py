@@ -1,0 +1,130 @@
+"""What a view is: places, their entries, and what it means to put something there or take it away.
+
+Knows nothing of FUSE: the adapter, and later the API and the TUI, show the same views. Concurrency: `lookup` and the
+hooks run on the loop (point reads of the writer's connection); `list` runs in a reader thread with the connection it is
+given. A hook that a view leaves out refuses, so a view is never half-writable by accident.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, NamedTuple
+
+from damfs.catalog.database import Connection
+from damfs.core.commands import Command
+from damfs.core.library import Library
+from damfs.errors import Refused
+from damfs.model import AssetId, Facet
+
+Commands = Sequence[Command[object]]
+
+
+class ThingKind(IntEnum):
+    """What a file is the bytes of; its id is the row's, or the text's."""
+
+    ASSET = 1
+    RENDITION = 2
+    VERSION = 3
+    TEXT = 4
+
+
+class Thing(NamedTuple):
+    kind: ThingKind
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory of a view. ``id``: of the row it stands for, where it stands for one (a folder, an asset)."""
+
+    view: str
+    path: tuple[str, ...]
+    id: int | None = None
+
+
+ROOT_PLACE = Place("", ())
+"""The root of the mount, which belongs to no view."""
+
+
+class Entry(NamedTuple):
+    """A name in a place. ``name`` may carry surrogates (bytes that are no UTF-8); ``mode`` holds permission bits."""
+
+    name: str
+    node: Thing | Place
+    size: int
+    mtime_ns: int
+    mode: int
+
+
+READ_FILE = 0o444
+READ_DIRECTORY = 0o555
+WRITE_DIRECTORY = 0o755
+
+
+class View(ABC):
+    """*MUST* set ``name``, implement ``lookup`` and ``list``, ``facets``; *MAY* implement hooks."""
+
+    name: ClassVar[str]
+    listed: ClassVar[bool] = True
+    """Whether the root of the mount lists it."""
+    slow_lookup: ClassVar[bool] = False
+    """Whether ``lookup`` may scan: it then runs in a reader thread, with that thread's connection."""
+    place_kind: ClassVar[int | None] = None
+    """Inode kind of places that carry an id; each view that has such places has its own."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def root(self) -> Place:
+        return Place(self.name, ())
+
+    def place_of(self, id_: int) -> Place:
+        """The place that stands for a row. Only for views with a ``place_kind``."""
+        return Place(self.name, (), id_)
+
+    @abstractmethod
+    def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        """One entry by name; also names that are not listed."""
+
+    @abstractmethod
+    def list(self, connection: Connection, place: Place) -> list[Entry]:
+        """Every listed entry. May scan."""
+
+    @abstractmethod
+    def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
+        """What the content of the place depends on."""
+
+    def mode(self, place: Place) -> int:
+        """Permission bits of the directory itself."""
+        return READ_DIRECTORY
+
+    def receive(self, place: Place) -> bool:
+        """Whether a file written here counts as triaged."""
+        raise self.refusal(place)
+
+    def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        """Make the place's predicate true for the asset."""
+        raise self.refusal(place)
+
+    def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        """Make it false: the name is removed here."""
+        raise self.refusal(place)
+
+    def leave_by_move(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        """What moving out of here means besides entering elsewhere; nothing in views that only show."""
+        return ()
+
+    def make_dir(self, connection: Connection, place: Place, name: str) -> Commands:
+        raise self.refusal(place)
+
+    def remove_dir(self, connection: Connection, place: Place, name: str) -> Commands:
+        raise self.refusal(place)
+
+    def move_dir(self, connection: Connection, place: Place, name: str, to: Place, new_name: str) -> Commands:
+        raise self.refusal(place)
+
+    def refusal(self, place: Place) -> Refused:
+        return Refused(f"{'/'.join((self.name, *place.path))}: this has no meaning here")

@@ -1,0 +1,254 @@
+"""Worker processes: what kills a worker is one failed job, and nothing of it reaches the daemon."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from damfs.core.processor_registry import ProcessorRef
+from damfs.core.processors.processor import Output, Subject, Worker
+from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerDied, WorkerPool, open_worker_pool
+from damfs.errors import BadMedia, ModelUnavailable, NoSpace
+from damfs.model import Media
+from damfs.settings import IndexerSettings, ModelSettings, Settings
+from tests.service import doomed_processors
+
+SETTINGS = Settings(indexer=IndexerSettings(workers=2, memory_limit_mb=1000), model=ModelSettings(threads=3))
+SUBJECT = Subject("clip.mov", Media.VIDEO, 5, settings={"lines": 540})
+
+
+def ref(kind: type, worker: Worker = Worker.MEDIA, timeout_s: float = 60.0) -> ProcessorRef:
+    return ProcessorRef("doomed", f"{doomed_processors.__name__}:{kind.__name__}", worker, timeout_s)
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[WorkerPool]:
+    async with open_worker_pool(SETTINGS) as opened:
+        yield opened
+
+
+class Bench:
+    """Runs a processor of doomed_processors on a small source."""
+
+    def __init__(self, pool: WorkerPool, folder: Path) -> None:
+        self.pool = pool
+        self.source = folder / "source"
+        self.out = folder / "out"
+        self.out.mkdir()
+        self.source.write_bytes(b"bytes")
+
+    async def run(self, kind: type, worker: Worker = Worker.MEDIA, timeout_s: float = 60.0) -> Output:
+        return await self.pool.run(ref(kind, worker, timeout_s), self.source, self.out, SUBJECT)
+
+
+@pytest.fixture
+def bench(pool: WorkerPool, tmp_path: Path) -> Bench:
+    return Bench(pool, tmp_path)
+
+
+async def test_output_comes_back_and_the_worker_is_kept(bench: Bench) -> None:
+    first, second = [await bench.run(doomed_processors.Good) for _ in range(2)]
+    assert (first.facts["runs"], second.facts["runs"]) == (1, 2)
+    assert first.facts["pid"] == second.facts["pid"] != os.getpid()
+    assert (first.facts["name"], first.facts["settings"]) == ("clip.mov", {"lines": 540})
+    (rendition,) = first.renditions
+    assert (rendition.path.read_bytes(), rendition.detail) == (b"setyb", {"width": 3})
+
+
+async def test_media_workers_are_limited_and_polite(bench: Bench) -> None:
+    facts = (await bench.run(doomed_processors.Good)).facts
+    assert facts["nice"] == 10
+    assert facts["io"] == 3 << 13
+    assert (facts["memory"], facts["core"], facts["threads"]) == (1000 << 20, 0, "1")
+
+
+async def test_the_model_worker_may_have_more(bench: Bench) -> None:
+    facts = (await bench.run(doomed_processors.Good, Worker.MODEL)).facts
+    assert (facts["memory"], facts["threads"]) == (-1, "3")
+
+
+async def test_workers_inherit_no_files_and_no_event_loop(bench: Bench, tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "device", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(descriptor, True)
+    try:
+        facts = (await bench.run(doomed_processors.Good)).facts
+    finally:
+        os.close(descriptor)
+    files = facts["files"]
+    assert isinstance(files, list)
+    assert not [name for name in files if "device" in name or "socket" in name or "fuse" in name]
+    assert isinstance(facts["modules"], list)
+    assert not {"pyfuse3", "apsw", "av", "PIL", "torch"} & set(facts["modules"])
+
+
+async def test_a_segfault_is_one_error_and_the_next_job_works(bench: Bench) -> None:
+    with pytest.raises(WorkerDied, match=r"signal 11, SIGSEGV"):
+        await bench.run(doomed_processors.Segfault)
+    assert (await bench.run(doomed_processors.Good)).facts["runs"] == 1
+
+
+async def test_a_segfault_leaves_the_other_worker_alone(bench: Bench, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with trio.open_nursery() as nursery:
+        met: list[Output] = []
+        nursery.start_soon(meet, bench, fifo, "rb", met)
+        with pytest.raises(WorkerDied):
+            await bench.run(doomed_processors.Segfault)
+        nursery.start_soon(meet, bench, fifo, "wb", met)
+    assert len(met) == 2
+
+
+async def meet(bench: Bench, fifo: Path, mode: str, met: list[Output]) -> None:
+    subject = Subject(mode, Media.VIDEO, 0)
+    met.append(await bench.pool.run(ref(doomed_processors.Meets), fifo, bench.out, subject))
+
+
+async def test_two_jobs_run_at_a_time(bench: Bench, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    met: list[Output] = []
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(meet, bench, fifo, "rb", met)
+            nursery.start_soon(meet, bench, fifo, "wb", met)
+    assert len({output.facts["pid"] for output in met}) == 2
+
+
+async def test_cancelling_kills_the_worker_at_once(bench: Bench, tmp_path: Path) -> None:
+    await bench.run(doomed_processors.Good)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.pool.run, ref(doomed_processors.Endless), fifo, bench.out, SUBJECT)
+        watched = os.pidfd_open(int(await trio.to_thread.run_sync(fifo.read_text)))
+        began = trio.current_time()
+        nursery.cancel_scope.cancel()
+    took = trio.current_time() - began
+    assert ended(watched, 0)
+    print(f"cancelled in {took * 1000:.1f} ms")
+    assert took < 0.5
+    assert (await bench.run(doomed_processors.Good)).facts["runs"] == 1
+
+
+def ended(watched: int, wait_s: float) -> bool:
+    """Whether a process has ended, or does within the time."""
+    waiting = select.poll()
+    waiting.register(watched, select.POLLIN)
+    try:
+        return bool(waiting.poll(wait_s * 1000))
+    finally:
+        os.close(watched)
+
+
+async def test_an_endless_job_is_stopped_when_its_time_is_up(bench: Bench) -> None:
+    await bench.run(doomed_processors.Good)
+    with pytest.raises(JobTimedOut, match=r"longer than 0\.5 s"):
+        await bench.run(doomed_processors.Endless, timeout_s=0.5)
+    assert bench.source.read_text().isdigit()
+    assert (await bench.run(doomed_processors.Good)).facts["runs"] == 1
+
+
+async def test_waiting_for_a_worker_does_not_count_as_time(bench: Bench, tmp_path: Path) -> None:
+    fifos = [tmp_path / "one", tmp_path / "two"]
+    for fifo in fifos:
+        os.mkfifo(fifo)
+    async with trio.open_nursery() as nursery:
+        met: list[Output] = []
+        for fifo in fifos:
+            nursery.start_soon(meet, bench, fifo, "rb", met)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(bench.run, doomed_processors.Good, Worker.MEDIA, 0.5)
+        await trio.sleep(0.7)  # time itself is what is tested: more of it than the third job has
+        for fifo in fifos:
+            await trio.to_thread.run_sync(fifo.write_bytes, b"")
+    assert len(met) == 2
+
+
+EXPECTED: list[tuple[type, type[Exception], str]] = [
+    (doomed_processors.RaisesBadMedia, BadMedia, r"source ends after 12 of 30 frames"),
+    (doomed_processors.RaisesModelUnavailable, ModelUnavailable, r"no such model"),
+    (doomed_processors.RaisesItsOwn, ProcessorFailed, r"_Unpicklable: first line second \\udcff line"),
+    (doomed_processors.Exits, ProcessorFailed, r"SystemExit: 3"),
+    (doomed_processors.FullDisk, NoSpace, r".*No space left.*"),
+    (doomed_processors.AcceptsRaises, ProcessorFailed, r"KeyError: 'probe'"),
+    (doomed_processors.WritesElsewhere, ProcessorFailed, r".*is no file below.*"),
+    (doomed_processors.ReturnsNumpy, ProcessorFailed, r".*numpy\.float32.*"),
+    (doomed_processors.MemoryHog, ProcessorFailed, r".*more memory.*indexer\.memory_limit_mb.*"),
+]
+
+
+async def test_errors_cross_as_plain_errors_and_the_worker_lives(bench: Bench) -> None:
+    before = (await bench.run(doomed_processors.Good)).facts["pid"]
+    for kind, error, text in EXPECTED:
+        with pytest.raises(error) as raised:
+            await bench.run(kind)
+        assert type(raised.value) is error
+        assert re.fullmatch(text, str(raised.value)), kind
+        assert "Traceback" in raised.value.__notes__[0]
+        raised.value.__notes__[0].encode("utf-8")
+    missing = ProcessorRef("missing", f"{doomed_processors.__name__}:Missing", Worker.MEDIA, 60)
+    with pytest.raises(ProcessorFailed, match="AttributeError"):
+        await bench.pool.run(missing, bench.source, bench.out, SUBJECT)
+    assert await bench.run(doomed_processors.Declines) == Output()
+    assert (await bench.run(doomed_processors.Good)).facts["pid"] == before
+
+
+async def test_a_worker_that_exits(bench: Bench) -> None:
+    with pytest.raises(WorkerDied, match="exit code 3"):
+        await bench.run(doomed_processors.DiesQuietly)
+
+
+async def test_prints_go_to_the_log_and_input_is_empty(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    assert (await bench.run(doomed_processors.PrintsToStdout)).facts == {"read": ""}
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "printed by Python" in printed.err
+    assert "printed by C" in printed.err
+
+
+PARENT = """
+import math, sys
+from pathlib import Path
+import trio
+from damfs.core.worker_pool import open_worker_pool
+from damfs.settings import Settings
+from tests.service.test_worker_pool import SUBJECT, doomed_processors, ref
+
+async def main():
+    async with open_worker_pool(Settings()) as pool:
+        await pool.run(ref(doomed_processors.Endless, timeout_s=math.inf), Path(sys.argv[1]), Path(), SUBJECT)
+
+if __name__ == "__main__":
+    trio.run(main)
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script, fifo = tmp_path / "parent.py", tmp_path / "fifo"
+    script.write_text(PARENT)
+    os.mkfifo(fifo)
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, script, fifo], env={**os.environ, "PYTHONPATH": str(root)}) as parent:
+        try:
+            watched = os.pidfd_open(int(fifo.read_text()))
+        finally:
+            parent.send_signal(signal.SIGKILL)
+    assert ended(watched, 5.0)
+
+
+async def test_closing_leaves_no_process(tmp_path: Path) -> None:
+    async with open_worker_pool(SETTINGS) as pool:
+        output = await Bench(pool, tmp_path).run(doomed_processors.Good)
+    assert isinstance(output.facts["pid"], int)
+    assert not await trio.Path(f"/proc/{output.facts['pid']}").exists()

