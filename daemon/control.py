@@ -18,7 +18,7 @@ import trio
 from damfs.errors import DamfsError
 from damfs.integration.client import SOCKET, short_path
 from damfs.integration.service import Service
-from damfs.integration.wire import LINE_LIMIT, Answer, Failure, Progress, Reply, decode_request, encode
+from damfs.integration.wire import LINE_LIMIT, Answer, Failure, Progress, Reply, Request, decode_request, encode
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ async def _answer(service: Service, stream: trio.SocketStream, line: bytes) -> N
         with send:
             reply = await _reply(service, request, functools.partial(_offer, send))
     await stream.send_all(encode(reply))
+    service.answered(request)
 
 
 def _offer(send: trio.MemorySendChannel[Progress], progress: Progress) -> None:
@@ -102,9 +103,9 @@ async def _forward(stream: trio.SocketStream, receive: trio.MemoryReceiveChannel
         await stream.send_all(encode(progress))
 
 
-async def _reply(service: Service, request: object, report: functools.partial[None]) -> Reply:
+async def _reply(service: Service, request: Request, report: functools.partial[None]) -> Reply:
     try:
-        return Answer(await service.answer(request, report))  # type: ignore[arg-type]  # decode_request made it
+        return Answer(await service.answer(request, report))
     except DamfsError as error:
         return Failure(type(error).__name__, str(error))
     except Exception:

@@ -58,7 +58,7 @@ def list_place(connection: Connection, predicate: Predicate) -> list[Listed]:
         f"SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a WHERE {clause} ORDER BY a.id",  # noqa: S608  # clauses hold marks, never values
         *values,
     )
-    return [Listed._make(row) for row in rows]
+    return list(map(Listed._make, rows))
 
 
 def first_of_name(connection: Connection, predicate: Predicate, name: str) -> Asset | None:

@@ -127,8 +127,12 @@ class Service:
     def _ask_to_stop(self) -> object:
         if self._stop is None:
             raise Refused("the library is not mounted")
-        self._stop()
         return {}
+
+    def answered(self, request: Request) -> None:
+        """The answer is on its way to the client: now the daemon may stop."""
+        if isinstance(request, Stop) and self._stop is not None:
+            self._stop()
 
     def asset_at(self, path: Path) -> AssetId:
         """The asset of a file in a store, by its path outside the mount. Raises NotFound."""

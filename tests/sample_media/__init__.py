@@ -9,7 +9,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.sample_media.clips import Clip, Track, dnxhr, drop_frame, h264, hevc10, mjpeg, mxf, prores, rotated, vfr, write
+from tests.sample_media.clips import (
+    Clip,
+    Track,
+    dnxhr,
+    drop_frame,
+    h264,
+    hevc10,
+    mjpeg,
+    mxf,
+    prores,
+    rotated,
+    vfr,
+    write,
+)
 from tests.sample_media.damage import (
     corrupt,
     cut_short,
@@ -20,6 +33,7 @@ from tests.sample_media.damage import (
     truncated_jpeg,
 )
 from tests.sample_media.pictures import SCENES, paint
+from tests.sample_media.raw import dng
 from tests.sample_media.sound import flac, wav
 from tests.sample_media.stills import Camera, heic, jpeg, png
 
@@ -30,6 +44,7 @@ __all__ = [
     "Track",
     "corrupt",
     "cut_short",
+    "dng",
     "dnxhr",
     "drop_frame",
     "empty",
@@ -70,6 +85,7 @@ def make_all(directory: Path) -> list[Path]:
         jpeg(directory / "photo.jpg", orientation=6),
         png(directory / "picture.png", alpha=True),
         heic(directory / "phone.heic"),
+        dng(directory / "raw.dng"),
         wav(directory / "ambience.wav"),
         flac(directory / "harbour.flac"),
     ]

@@ -1,6 +1,6 @@
 """Short clips in real codecs, written with PyAV alone: timecode, several audio tracks, rotation, variable rate.
 
-Each function writes one file at ``path`` and returns it; the pictures come from FFmpeg's sources or move over a painting.
+Each function writes one file at ``path`` and returns it; pictures come from FFmpeg's sources or pan over a painting.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def pan(clip: Clip) -> Iterator[av.VideoFrame]:
     for number in count():
         swing = (1 - math.cos(number / 40)) / 2
         x, y = round(swing * (scene.width - width)), round(swing * (scene.height - height))
-        yield av.VideoFrame.from_image(scene.crop((x, y, x + width, y + height)))
+        yield av.VideoFrame.from_ndarray(np.asarray(scene.crop((x, y, x + width, y + height))), format="rgb24")
 
 
 def sound_stream(container: OutputContainer, clip: Clip, track: Track) -> AudioStream:

@@ -57,7 +57,7 @@ def corrupt(path: Path, seed: int = 1) -> Path:
     """An H.264 clip with bytes overwritten anywhere, the index included."""
     h264(path, seconds=0.5, size=(320, 180), options={"g": "5", "preset": "ultrafast"})
     content = bytearray(path.read_bytes())
-    dice = random.Random(seed)  # noqa: S311 - damage must be repeatable, not secret
+    dice = random.Random(seed)
     for _ in range(40):
         content[dice.randrange(len(content))] = dice.randrange(256)
     start = dice.randrange(len(content))

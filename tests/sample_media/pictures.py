@@ -110,8 +110,8 @@ def flowers(size: Size, rng: np.random.Generator) -> Image.Image:
 
 def portrait(size: Size, rng: np.random.Generator) -> Image.Image:
     width, height = size
-    wall = tuple(int(c) for c in rng.integers((50, 60, 80), (120, 130, 160)))
-    picture = sky(size, wall, (20, 22, 30))
+    red, green, blue = (int(c) for c in rng.integers((50, 60, 80), (120, 130, 160)))
+    picture = sky(size, (red, green, blue), (20, 22, 30))
     draw = ImageDraw.Draw(picture)
     x, skin = width * rng.uniform(0.35, 0.6), (215, 165, 135)
     draw.ellipse((x - height * 0.4, height * 0.72, x + height * 0.4, height * 1.5), fill=(40, 60, 110))

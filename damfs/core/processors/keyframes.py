@@ -122,11 +122,11 @@ def sharpness(grey: NDArray[np.float64]) -> float:
 def picture_of(frame: VideoFrame, stream: VideoStream, longest: int) -> Image.Image:
     """The frame as a person sees it: pixel aspect, rotation and HDR worked in."""
     aspect = media.sample_aspect(stream)
-    shape = (frame.width * max(aspect, 1), frame.height / min(aspect, Fraction(1)))
-    width, height = media.fit(max(1, round(shape[0])), max(1, round(shape[1])), longest)
+    across, down = frame.width * max(aspect, Fraction(1)), frame.height / min(aspect, Fraction(1))
+    width, height = media.fit(max(1, round(across)), max(1, round(down)), longest)
     space = media.assumed_space(frame) if frame.colorspace == media.UNSPECIFIED else None
-    pixels = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=space).to_ndarray()
-    picture = Image.fromarray(standard_range(pixels, frame.color_trc))
+    rgb = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=space)
+    picture = Image.fromarray(standard_range(rgb.to_ndarray().astype(np.uint8, copy=False), frame.color_trc))
     for step in media.turn_of(frame).filters:
         picture = picture.transpose(FLIPS[step])
     return picture
@@ -136,7 +136,7 @@ def standard_range(pixels: NDArray[np.uint8], transfer: int) -> NDArray[np.uint8
     """HDR (PQ or HLG in BT.2020) turned into sRGB: 203 nits become white's neighbourhood, highlights roll off."""
     if transfer not in (PQ, HLG):
         return pixels
-    coded = pixels.astype(np.float32) / 255
+    coded = (pixels / 255).astype(np.float32)
     nits = pq_nits(coded) if transfer == PQ else hlg_nits(coded)
     linear = np.clip((nits / 203) @ BT2020_TO_BT709.T.astype(np.float32), 0, None)
     rolled = linear * (1 + linear / 25) / (1 + linear * 0.6)

@@ -60,7 +60,7 @@ def cosines(size: int) -> Floats:
     k, n = np.arange(size)[:, None], np.arange(size)[None, :]
     matrix = np.cos(np.pi * (2 * n + 1) * k / (2 * size)) * np.sqrt(2 / size)
     matrix[0] /= np.sqrt(2)
-    return matrix
+    return np.asarray(matrix)
 
 
 def dct(square: Floats) -> Floats:
@@ -95,7 +95,7 @@ def edges(luma: Image.Image) -> Floats:
     strength = np.hypot(across, down)
     direction = np.floor((np.arctan2(down, across) % np.pi) / np.pi * 8).astype(int) % 8
     row, column = np.indices(pixels.shape) // 24
-    return np.sqrt(np.bincount(((row * 4 + column) * 8 + direction).ravel(), strength.ravel(), 128))
+    return np.asarray(np.sqrt(np.bincount(((row * 4 + column) * 8 + direction).ravel(), strength.ravel(), 128)))
 
 
 def chroma_histogram(ycc: Image.Image) -> Floats:
@@ -103,9 +103,9 @@ def chroma_histogram(ycc: Image.Image) -> Floats:
     planes = grid(ycc, 64, Image.Resampling.BILINEAR)[..., 1:] - 128
     curved = np.sign(planes) * np.sqrt(np.abs(planes) / 128)
     bins = np.clip(np.floor((curved + 1) * 4), 0, 7).astype(int)
-    return np.sqrt(np.bincount((bins[..., 0] * 8 + bins[..., 1]).ravel(), minlength=64).astype(np.float64))
+    return np.asarray(np.sqrt(np.bincount((bins[..., 0] * 8 + bins[..., 1]).ravel(), minlength=64)), dtype=np.float64)
 
 
 def luma_histogram(luma: Image.Image) -> Floats:
     counts = np.asarray(luma.histogram(), dtype=np.float64).reshape(16, 16).sum(axis=1)
-    return np.sqrt(counts)
+    return np.asarray(np.sqrt(counts))

@@ -102,5 +102,5 @@ def prove_sound(container: InputContainer, stream: AudioStream, name: str) -> No
 
     damage = media.Damage()
     if next(media.decoded(container, [stream], damage, media.PROOF_PACKETS), None) is None:
-        raise BadMedia(f"{name}: not playable: no sound can be decoded ({damage.first or 'there is none'}){media.ADVICE}")
-
+        why = damage.first or "there is none"
+        raise BadMedia(f"{name}: not playable: no sound can be decoded ({why}){media.ADVICE}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -29,9 +30,10 @@ MAX_PIXELS = 1_000_000_000
 FORMATS = (
     "JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "HEIF", "AVIF", "JPEG2000", "PSD", "ICO", "PPM", "QOI", "SGI",
 )  # fmt: skip
-RAW_SUFFIXES = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raf .rw2 .sr2 .srf .srw .x3f".split()
-)
+RAW_SUFFIXES = frozenset({
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef", ".nrw", ".orf",
+    ".pef", ".raf", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
+})  # fmt: skip
 DNG_VERSION = 50706
 WORKING_SIZE = 1920
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -88,7 +90,7 @@ def opened_still(source: Path, name: str) -> Iterator[Image.Image]:
 
 @cache
 def known_formats() -> tuple[str, ...]:
-    """FORMATS that this Pillow has, HEIC added; sets our limit of size: Pillow's refuses panoramas and 200 MP phones."""
+    """FORMATS that this Pillow has, HEIC added; sets our limit of size: Pillow's refuses panoramas."""
     Image.init()
     pillow_heif.register_heif_opener()
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -149,10 +151,13 @@ def orientation(image: Image.Image) -> int:
 
 
 def origin_of(image: Image.Image) -> Origin:
-    exif = image.getexif()
+    return origin_of_exif(image.getexif(), image.info.get("xmp"))
+
+
+def origin_of_exif(exif: Image.Exif, xmp: object) -> Origin:
     detail = exif.get_ifd(ExifTags.IFD.Exif)
     return Origin(
-        captured=captured_of_exif(exif, detail) or captured_of_xmp(image.info.get("xmp")) or Captured(),
+        captured=captured_of_exif(exif, detail) or captured_of_xmp(xmp) or Captured(),
         gps=gps_of_ifd(exif.get_ifd(ExifTags.IFD.GPSInfo)),
         make=plain(exif.get(ExifTags.Base.Make)),
         model=plain(exif.get(ExifTags.Base.Model)),
@@ -192,7 +197,7 @@ def gps_of_ifd(ifd: dict[int, object]) -> dict[str, float] | None:
 def degrees(parts: object, negative: bool) -> float:
     if not isinstance(parts, tuple):
         raise TypeError(parts)
-    value = sum(float(part) / 60**i for i, part in enumerate(parts[:3]))
+    value = sum(float(part) / (60.0**i) for i, part in enumerate(parts[:3]))
     return -value if negative else value
 
 
@@ -270,21 +275,21 @@ def raw_facts(source: Path, name: str) -> dict[str, object]:
         "height": height,
         "rotation": turned,
         "image": {"pixel_format": "raw", "frames": 1},
-        **raw_origin(source, name, preview).facts(),
+        **raw_origin(source, preview).facts(),
     }
 
 
-def raw_origin(source: Path, name: str, preview: Image.Image | None) -> Origin:
+def raw_origin(source: Path, preview: Image.Image | None) -> Origin:
     """From the EXIF of the file where it is built like a TIFF, else of the embedded JPEG."""
     empty = Origin(Captured(), None, None, None, None)
-    try:
-        with opened_still(source, name) as image:
-            found = origin_of(image)
-    except (NotAStill, BadMedia):
-        found = empty
-    if found == empty and preview is not None:
-        return origin_of(preview)
-    return found
+    found = empty
+    with source.open("rb") as file, suppress(SyntaxError, ValueError, struct.error, KeyError, TypeError):
+        if file.read(2) in (b"II", b"MM"):
+            exif = Image.Exif()
+            file.seek(0)
+            exif.load_from_fp(file)
+            found = origin_of_exif(exif, None)
+    return origin_of(preview) if found == empty and preview is not None else found
 
 
 def embedded(raw: rawpy.RawPy) -> Image.Image | None:
@@ -301,7 +306,7 @@ def embedded(raw: rawpy.RawPy) -> Image.Image | None:
 
 
 def load_raw(source: Path, name: str, longest: int) -> Image.Image:
-    """The embedded JPEG where it is large enough, else the sensor data developed at half size."""
+    """The embedded JPEG where it is large enough, else the sensor data developed."""
     with opened_raw(source, name) as raw:
         preview = embedded(raw)
         flip = raw.sizes.flip
@@ -310,7 +315,8 @@ def load_raw(source: Path, name: str, longest: int) -> Image.Image:
                 return upright_preview(preview, flip, longest)
             except OSError:
                 pass  # the embedded JPEG is damaged: develop the sensor data instead
-        picture = Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True, output_bps=8))
+        half = max(raw.sizes.width, raw.sizes.height) >= 2 * longest
+        picture = Image.fromarray(raw.postprocess(half_size=half, use_camera_wb=True, output_bps=8))
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2)
     return picture
 

@@ -7,10 +7,13 @@ at any moment. Pictures and sound both start at 0, as editors expect; a source t
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import av
 from av.audio.frame import AudioFrame
@@ -35,20 +38,28 @@ QUICKTIME_LANGUAGES = {
 """ISO 639-2 codes by the spelling that QuickTime's table of languages has for them."""
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 BT709, SMPTE170M, RGB_SPACE = 1, 6, 0
+INTERLACED = (2, 3, 4, 5)
+SCALE_MATRICES = {4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 10: "bt2020"}
+EXACT_CONTAINERS = ("mov", "mxf")
+"""Containers in which each packet is a frame, so that a frame that does not come out is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    codec: str
+    codec: Literal["dnxhd", "libx264"]
     pixel_format: str
     options: dict[str, str]
     smallest: tuple[int, int] = (2, 2)
     """The encoder refuses smaller pictures; such sources are enlarged."""
+    spaces: frozenset[int] | None = None
+    """Colour matrices (FFmpeg's numbers) that the bitstream can name; others are converted to BT.709."""
+    fields: bool = False
+    """The encoder can keep interlaced pictures as such; DNxHR cannot."""
 
 
 PROFILES = {
-    "dnxhr-lb": Profile("dnxhd", "yuv422p", {"profile": "dnxhr_lb"}, (256, 120)),
-    "h264-intra": Profile("libx264", "yuv420p", {"preset": "veryfast", "crf": "23", "g": "1", "bf": "0"}),
+    "dnxhr-lb": Profile("dnxhd", "yuv422p", {"profile": "dnxhr_lb"}, (256, 120), frozenset({1, 9})),
+    "h264-intra": Profile("libx264", "yuv420p", {"preset": "veryfast", "crf": "23", "g": "1", "bf": "0"}, fields=True),
 }
 
 
@@ -67,7 +78,11 @@ class Plan:
     origin: Fraction
     """Seconds at which the source's first frame is shown; 0 of the proxy."""
     colour: tuple[int, int, int, int]
-    """Primaries, transfer, space, range as FFmpeg's numbers."""
+    """Primaries, transfer, space, range of the proxy as FFmpeg's numbers."""
+    matrix: str
+    """Options of the scale filter where the colour matrix changes."""
+    field_order: int
+    interlaced: bool
     timecode: str | None
     reel: str | None
     tags: dict[str, str]
@@ -75,10 +90,16 @@ class Plan:
 
 @dataclass(slots=True)
 class Tally:
-    """What went through: ``claimed`` frames by the source's index, ``written`` to the proxy, times in seconds."""
+    """What went through; ``end`` is when the last frame ends, in seconds."""
 
-    claimed: int = 0
-    written: int = 0
+    source_frames: int = 0
+    """By the source's index, or what could be read of it where that says nothing."""
+    missing: int = 0
+    """Frames that the source must have and that were not decoded."""
+    steady: bool = True
+    """Whether the written frames follow each other at equal intervals."""
+    times: array[int] = field(default_factory=lambda: array("q"))
+    """When each written frame is shown, in the plan's time base."""
     end: Fraction = Fraction(0)
     damage: media.Damage = field(default_factory=media.Damage)
 
@@ -91,11 +112,14 @@ def make_plan(container: InputContainer, name: str, profile: Profile, lines: int
     media.check_size(stream.width, stream.height, name)
     frame = media.first_frame(container, stream, name)
     turn = media.turn_of(frame)
-    width, height = proxy_size(media.upright(frame.width, frame.height, turn), lines, profile.smallest)
+    interlaced = profile.fields and stream.codec_context.field_order in INTERLACED
+    shape = media.upright(frame.width, frame.height, turn)
+    width, height = proxy_size(shape, lines, profile.smallest, 4 if interlaced else 2)
     aspect = media.sample_aspect(stream)
     rate = media.rate_of(stream) or Fraction(25)
-    steady = is_steady(container, stream, rate)
     source_base = stream.time_base or 1 / rate
+    colour, matrix = colour_of(stream, frame, profile)
+    steady = is_steady(container, stream, rate)
     return Plan(
         profile=profile,
         threads=threads,
@@ -106,23 +130,31 @@ def make_plan(container: InputContainer, name: str, profile: Profile, lines: int
         rate=rate,
         time_base=1 / rate if steady else source_base,
         origin=(frame.pts or 0) * source_base,
-        colour=colour_of(stream, frame),
+        colour=colour,
+        matrix=matrix,
+        field_order=stream.codec_context.field_order,
+        interlaced=interlaced,
         timecode=timecode_for(media.start_timecode(container), rate),
         reel=media.reel_name(container),
         tags={tag: container.metadata[tag] for tag in KEPT_TAGS if tag in container.metadata},
     )
 
 
-def proxy_size(upright: tuple[int, int], lines: int, smallest: tuple[int, int]) -> tuple[int, int]:
-    """``lines`` high or the source's own height, even both ways, enlarged where the encoder has a minimum."""
+def proxy_size(
+    upright: tuple[int, int], lines: int, smallest: tuple[int, int] = (2, 2), step: int = 2
+) -> tuple[int, int]:
+    """``lines`` high or the source's own height, in even numbers, enlarged where the encoder has a minimum.
+
+    ``step``: what the height must be a multiple of (4 for pairs of fields in 4:2:0).
+    """
     width, height = upright
     wanted = min(height, lines)
     scale = max(Fraction(wanted, height), Fraction(smallest[0], width), Fraction(smallest[1], height))
-    return even(width * scale), even(height * scale)
+    return nearest(width * scale, 2), nearest(height * scale, step)
 
 
-def even(value: Fraction) -> int:
-    return max(2, math.floor(value / 2 + Fraction(1, 2)) * 2)
+def nearest(value: Fraction, step: int) -> int:
+    return max(step, math.floor(value / step + Fraction(1, 2)) * step)
 
 
 def is_steady(container: InputContainer, stream: VideoStream, rate: Fraction) -> bool:
@@ -137,15 +169,18 @@ def is_steady(container: InputContainer, stream: VideoStream, rate: Fraction) ->
     return bool(times) and all(abs((at - times[0]) * base * rate - n) <= one_tick for n, at in enumerate(times))
 
 
-def colour_of(stream: VideoStream, frame: VideoFrame) -> tuple[int, int, int, int]:
-    """The source's tags; where it has no matrix, the one players assume for its size, which the proxy's may not be."""
+def colour_of(stream: VideoStream, frame: VideoFrame, profile: Profile) -> tuple[tuple[int, int, int, int], str]:
+    """The proxy's tags and the conversion they need. Without a matrix: the one players assume for the source's size."""
     context = stream.codec_context
     space, colour_range = context.colorspace, context.color_range
     if frame.format.is_rgb:
-        space, colour_range = BT709, 1
-    elif space in (media.UNSPECIFIED, RGB_SPACE):
+        return (context.color_primaries, context.color_trc, BT709, 1), ":out_color_matrix=bt709:out_range=tv"
+    if space in (media.UNSPECIFIED, RGB_SPACE):
         space = BT709 if media.assumed_space(frame) == "itu709" else SMPTE170M
-    return context.color_primaries, context.color_trc, space, colour_range
+    if profile.spaces is None or space in profile.spaces:
+        return (context.color_primaries, context.color_trc, space, colour_range), ""
+    matrix = f":in_color_matrix={SCALE_MATRICES.get(space, 'bt601')}:out_color_matrix=bt709"
+    return (context.color_primaries, context.color_trc, BT709, colour_range), matrix
 
 
 def timecode_for(timecode: str | None, rate: Fraction) -> str | None:
@@ -157,29 +192,42 @@ def timecode_for(timecode: str | None, rate: Fraction) -> str | None:
     return timecode.replace(";", ":")
 
 
-def transcode(source: Path, target: Path, name: str, plan: Plan) -> Tally:
-    """Make the proxy at ``target``. Raises BadMedia when nothing of the source can be decoded."""
-    tally = Tally()
+def transcode(source: Path, target: Path, name: str, plan: Plan, by_frame: bool = True) -> Tally:
+    """Make the proxy at ``target``. ``by_frame``: see media.use_threads."""
+    damage = media.Damage()
     with media.opened(source, name) as container, av.open(str(target), "w", format="mov") as out:
         picture = media.picture_stream(container)
         if picture is None:
             raise BadMedia(f"{name}: no proxy: it holds no pictures that can be decoded here")
-        tally.claimed = picture.frames
-        media.use_threads(picture, plan.threads)
+        media.use_threads(picture, plan.threads, by_frame)
         out.metadata.update(plan.tags)
         pictures = PictureTrack(out, picture, plan)
         sounds = {stream.index: SoundTrack(out, stream, plan) for stream in media.sound_streams(container)}
-        streams = [picture, *media.sound_streams(container)]
-        for stream, frame in media.decoded(container, streams, tally.damage):
+        streams: list[VideoStream | AudioStream] = [picture, *media.sound_streams(container)]
+        for stream, frame in media.decoded(container, streams, damage):
             if isinstance(frame, VideoFrame):
                 pictures.write(frame)
             else:
-                write_sound(sounds[stream.index], frame, tally.damage)
+                write_sound(sounds[stream.index], frame, damage)
         pictures.close()
         for track in sounds.values():
             track.close()
-        tally.written, tally.end = pictures.written, pictures.end
-    return tally
+        return tally_of(container, picture, pictures, damage)
+
+
+def tally_of(container: InputContainer, source: VideoStream, made: PictureTrack, damage: media.Damage) -> Tally:
+    written = len(made.times)
+    claimed = source.frames - damage.discarded if source.frames else damage.packets
+    exact = container.format.name.split(",")[0] in EXACT_CONTAINERS
+    steps = [after - before for before, after in pairwise(made.times)]
+    return Tally(
+        source_frames=claimed if exact or source.frames else written + damage.errors,
+        missing=max(0, claimed - written) if exact else damage.errors,
+        steady=not steps or max(steps) - min(steps) <= 1,
+        times=made.times,
+        end=made.end,
+        damage=damage,
+    )
 
 
 def write_sound(track: SoundTrack, frame: AudioFrame, damage: media.Damage) -> None:
@@ -206,7 +254,7 @@ class PictureTrack:
         self.graph: Graph | None = None
         self.shape: tuple[int, int, str] | None = None
         self.clock = Clock(plan)
-        self.written = 0
+        self.times = array("q")
         self.end = Fraction(0)
         self.configure()
 
@@ -216,8 +264,11 @@ class PictureTrack:
         context.time_base = plan.time_base
         context.sample_aspect_ratio = plan.sample_aspect
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = plan.colour
+        context.field_order = plan.field_order
         context.thread_count = plan.threads
         context.flags |= Flags.frame_duration
+        if plan.interlaced:
+            context.flags |= Flags.interlaced_dct
         if plan.timecode is not None:
             self.stream.metadata["timecode"] = plan.timecode
         if plan.reel is not None:
@@ -237,11 +288,11 @@ class PictureTrack:
         frame.pts, frame.time_base, frame.duration = at, self.plan.time_base, duration
         frame.pict_type = 0
         self.out.mux(self.stream.encode(frame))
-        self.written += 1
+        self.times.append(at)
         self.end = max(self.end, (at + duration) * self.plan.time_base)
 
     def close(self) -> None:
-        if self.written:
+        if self.times:
             self.out.mux(self.stream.encode(None))
 
 
@@ -258,7 +309,8 @@ class Clock:
         """Time and duration of the next frame. One without a time, or before its predecessor, follows that directly."""
         base = self.plan.time_base
         source_base = frame.time_base or base
-        duration = max(1, round(frame.duration * source_base / base) if frame.duration else round(1 / self.plan.rate / base))
+        lasts = frame.duration * source_base if frame.duration else 1 / self.plan.rate
+        duration = max(1, round(lasts / base))
         at = self.next if frame.pts is None else round((frame.pts * source_base - self.plan.origin + self.shift) / base)
         if (at - self.last) * base < -1:  # the source's clock was reset, as in streams cut together
             self.shift += (self.next - at) * base
@@ -273,14 +325,11 @@ def picture_graph(source: VideoStream, frame: VideoFrame, plan: Plan) -> Graph:
     graph = Graph()
     graph.threads = plan.threads
     width, height = (plan.height, plan.width) if plan.turn.swaps else (plan.width, plan.height)
-    scale = f"w={width}:h={height}:interl=-1:flags=bicubic"
-    if frame.format.is_rgb:
-        scale += ":out_color_matrix=bt709:out_range=tv"
     graph.link_nodes(
         graph.add_buffer(
             template=source, width=frame.width, height=frame.height, format=frame.format, time_base=source.time_base
         ),
-        graph.add("scale", scale),
+        graph.add("scale", f"w={width}:h={height}:interl=-1:flags=bicubic{plan.matrix}"),
         *(graph.add(name, args) for name, args in plan.turn.filters),
         graph.add("format", f"pix_fmts={plan.profile.pixel_format}"),
         graph.add("buffersink"),

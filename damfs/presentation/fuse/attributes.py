@@ -14,6 +14,9 @@ from damfs.presentation.views.view import Entry, Thing
 CACHE_S = 3600.0
 """How long the kernel may believe what it was told: correctness comes from the notices of `kernel_cache`."""
 BLOCK = 512
+NAMES = 2
+"""Links of a file: several views show it. With 1, `mv` onto another name of the same asset would be an error; with
+more it removes the source name, which is the untag it means. A directory says 1: find then trusts no count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def attributes(inode: Inode, entry: Entry, owner: Owner) -> EntryAttributes:
     made.st_ino = InodeT(inode)
     kind = stat.S_IFREG if isinstance(entry.node, Thing) else stat.S_IFDIR
     made.st_mode = ModeT(kind | entry.mode)
-    made.st_nlink = 1
+    made.st_nlink = NAMES if isinstance(entry.node, Thing) else 1
     made.st_uid = owner.uid
     made.st_gid = owner.gid
     made.st_size = entry.size

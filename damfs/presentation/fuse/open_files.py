@@ -80,6 +80,11 @@ class OpenFiles:
     def get(self, handle: int) -> Open:
         return self._handles[handle]
 
+    @property
+    def drafting(self) -> bool:
+        """Whether any file is being written: most listings need not ask for each."""
+        return bool(self._drafts)
+
     def draft_size(self, asset: AssetId) -> int | None:
         draft = self._drafts.get(asset)
         return None if draft is None else draft.size

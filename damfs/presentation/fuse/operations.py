@@ -29,7 +29,8 @@ from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
-ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+CAPABILITY = b"security.capability"
+"""The kernel asks for it on every write."""
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class Operations(pyfuse3.Operations):
 
     def _attributes(self, entry: Entry) -> EntryAttributes:
         node = entry.node
-        if isinstance(node, Thing) and node.kind is ThingKind.ASSET:
+        if self.files.drafting and isinstance(node, Thing) and node.kind is ThingKind.ASSET:
             received = self.files.draft_size(AssetId(node.id))
             if received is not None:
                 entry = entry._replace(size=received)
@@ -162,9 +163,11 @@ class Operations(pyfuse3.Operations):
         assert isinstance(listing, Listing)
         for position in range(start_id, len(listing.entries)):
             entry = listing.entries[position]
-            if not pyfuse3.readdir_reply(token, os.fsencode(entry.name), self._attributes(entry), position + 1):
+            name = entry.name.encode("utf-8", "surrogateescape")
+            if not pyfuse3.readdir_reply(token, name, self._attributes(entry), position + 1):
                 return
-            self.inodes.remember(entry.node)
+            if isinstance(entry.node, Place):
+                self.inodes.remember(entry.node)
 
     @answers
     async def releasedir(self, fh: int) -> None:
@@ -228,8 +231,9 @@ class Operations(pyfuse3.Operations):
 
     @answers
     async def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
-        # never ENOSYS: the kernel would stop asking for the life of the mount
-        raise FUSEError(errno.EOPNOTSUPP if name in ACLS else pyfuse3.ENOATTR)
+        # never ENOSYS: the kernel would stop asking for the life of the mount; "not supported" lets `ls` stop asking
+        known = name.startswith(b"user.") or name == CAPABILITY
+        raise FUSEError(pyfuse3.ENOATTR if known else errno.EOPNOTSUPP)
 
     @answers
     async def listxattr(self, inode: int, ctx: RequestContext) -> Sequence[bytes]:

@@ -6,6 +6,7 @@ Listing is the select; lookup is the select and a name; a change concerns a plac
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import repeat
 from typing import ClassVar
 
 from damfs.catalog import assets
@@ -95,9 +96,9 @@ def file_entry(name: str, asset: Asset) -> Entry:
 
 
 def file_entries(listed: list[Listed]) -> list[Entry]:
-    names = shown_names([row.id for row in listed], [row.name for row in listed])
-    kind = ThingKind.ASSET
-    return [
-        Entry(name, Thing(kind, row.id), row.size, row.mtime_ns, row.mode)
-        for name, row in zip(names, listed, strict=True)
-    ]
+    """Column by column: a hundred thousand entries are made by loops in C."""
+    if not listed:
+        return []
+    ids, names, sizes, times, modes = zip(*listed, strict=True)
+    things = map(Thing, repeat(ThingKind.ASSET), ids)
+    return list(map(Entry, shown_names(ids, names), things, sizes, times, modes))

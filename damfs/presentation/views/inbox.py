@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from damfs.catalog import vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import InInbox, Predicate
 from damfs.core.commands import Abandon, Trash, Triage
@@ -21,11 +22,12 @@ class Inbox(FlatView):
         return False
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
-        """`rm inbox/x` trashes: the bytes are kept."""
+        """`rm inbox/x` trashes (the bytes are kept). An asset that carries a term only leaves the inbox: `mv` onto
+        another name of the same asset arrives as this very call, and must not trash what was just filed."""
         known = self.library.asset(asset)
         if known is not None and known.state is AssetState.RECEIVING:
             return [Abandon(asset)]
-        return [Trash(asset)]
+        return [Triage(asset)] if vocabulary.terms_of(connection, asset) else [Trash(asset)]
 
     def leave_by_move(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         return [Triage(asset)]
