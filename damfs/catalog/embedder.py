@@ -216,8 +216,17 @@ def _named_model(name: str) -> tuple[SentenceTransformer, str]:
         return _load(name, str(local), offline=True), f"{local.resolve().name}@{_weights_digest(local)}"
     if name.startswith(("/", "./", "../", "~")):
         raise ModelUnavailable(f'model.name: there is no directory "{name}"; correct it, or name a model of the hub')
-    model = _load(name, name, offline=_hub_offline())
-    return model, f"{name}@{_revision(name)}"
+    return _hub_model(name), f"{name}@{_revision(name)}"
+
+
+def _hub_model(name: str) -> SentenceTransformer:
+    """From the hub's cache if it is there: asked again, the hub might give other weights, or not answer for minutes."""
+    try:
+        return _load(name, name, offline=True)
+    except ModelUnavailable:
+        if _hub_offline():
+            raise
+    return _load(name, name, offline=False)
 
 
 def _load(name: str, place: str, *, offline: bool) -> SentenceTransformer:

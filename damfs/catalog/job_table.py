@@ -73,7 +73,8 @@ def fail(tx: Connection, job: JobId, error: str, at_ns: int) -> None:
 def retry(tx: Connection, job: JobId, error: str | None, due_ns: int, at_ns: int, *, counts: bool = True) -> None:
     """Again, not before ``due_ns``. Without ``counts`` the attempt was not the job's fault."""
     tx.run(
-        "UPDATE job SET state = 'waiting', error = ?, due_ns = ?, updated_ns = ?, attempts = attempts - ? WHERE id = ?",
+        "UPDATE job SET state = 'waiting', error = ?, due_ns = ?, updated_ns = ?, attempts = attempts - ?"
+        " WHERE id = ? AND state = 'leased'",
         error,
         due_ns,
         at_ns,

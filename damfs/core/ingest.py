@@ -238,6 +238,26 @@ class MarkMissing:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveCopy:
+    """A copy has another key in its store now."""
+
+    copy: CopyId
+    placed: FileFact
+
+    def apply(self, x: Execution) -> None:
+        copy = stores.copy(x.tx, self.copy)
+        if copy is None:
+            raise NotFound(f"no copy {self.copy}")
+        before = assets.facets(x.tx, copy.asset)
+        parts, name = stores.split_key(self.placed.key)
+        folder, grown = stores.ensure_folder(x.tx, copy.store, parts)
+        stores.move_copy(x.tx, copy.id, folder, name, self.placed.mtime_ns, self.placed.inode, x.at_ns)
+        asset = known(x, copy.asset)
+        touched = before | assets.facets(x.tx, asset.id) | {predicates.folder_facet(parent) for parent in grown}
+        x.changes.record("filed", touched, asset=asset.id, names=(asset.name,), detail=shown_as(copy.name, name))
+
+
+@dataclass(frozen=True, slots=True)
 class PlanAgain:
     """Enqueue what is due for a blob: its asset got its final name, or a processor a new version."""
 

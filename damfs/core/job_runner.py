@@ -15,13 +15,14 @@ import trio
 
 from damfs.catalog import derived, job_table, stores
 from damfs.core.feed import Batch
+from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FailJob, FinishJob, RetryJob, ReturnJob
 from damfs.core.worker_pool import JobTimedOut, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
-from damfs.model import Job
+from damfs.model import BlobId, Job
 from damfs.settings import cores
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class JobRunner:
         self._pool = pool
         self._processors: dict[str, Processor] = {each.name: each for each in library.registry.processors}
         self._news = trio.Event()
+        self._filing: dict[BlobId, trio.Event] = {}
         self.running: dict[str, int] = {}
         """Names at work now, with how many attempts."""
 
@@ -99,6 +101,8 @@ class JobRunner:
         """Ends with one command that says what became of the job."""
         library, actor = self._library, self._actor(job)
         try:
+            while job.blob in self._filing:
+                await self._filing[job.blob].wait()
             source, subject = self._prepared(job)
             self.running[subject.name] = job.attempts
             try:
@@ -108,7 +112,7 @@ class JobRunner:
                 command = await self._published(job, output)
             finally:
                 self.running.pop(subject.name, None)
-            library.perform(command, actor)
+            await self._finish(job, command)
         except (BadMedia, ModelUnavailable, JobTimedOut) as error:
             log.info("%s: %s", job.processor, error)
             library.perform(FailJob(job, one_line(error)), actor)
@@ -116,6 +120,17 @@ class JobRunner:
             library.perform(RetryJob(job, one_line(error), counts=False), actor)
         except DamfsError as error:
             self._again_or_never(job, error)
+
+    async def _finish(self, job: Job, command: FinishJob) -> None:
+        """Commit, then let the file find its folder; jobs that the commit planned wait for that."""
+        filed = self._filing[job.blob] = trio.Event()
+        try:
+            self._library.perform(command, self._actor(job))
+            with trio.CancelScope(shield=True):
+                await file_by_capture(self._library, job.blob)
+        finally:
+            del self._filing[job.blob]
+            filed.set()
 
     def _again_or_never(self, job: Job, error: DamfsError) -> None:
         log.info("%s, attempt %d: %s\n%s", job.processor, job.attempts, error, "".join(getattr(error, "__notes__", ())))

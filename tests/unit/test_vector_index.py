@@ -226,53 +226,77 @@ def test_searches_go_on_while_others_add_remove_and_save(tmp_path: Path) -> None
 
 
 SAVER = """
-    import sys, numpy as np
+    import signal, sys, numpy as np
     from pathlib import Path
-    from damfs.catalog.vector_index import VectorIndex
-    index = VectorIndex(128)
-    rows = np.random.default_rng(0).normal(size=(4000, 128)).astype(np.float32)
-    index.add(range(4000), rows)
-    print("saved", index.save(Path(sys.argv[1])).hex(), len(index), flush=True)
-    while True:
-        index.remove([len(index) - 1])
-        print("saving", len(index), flush=True)
-        print("saved", index.save(Path(sys.argv[1])).hex(), len(index), flush=True)
+    import damfs.catalog.vector_index as module
+
+    def stop(*_):
+        print("stopped", flush=True)
+        signal.pause()
+
+    path, step = Path(sys.argv[1]), sys.argv[2]
+    index = module.VectorIndex(128)
+    index.add(range(4000), np.random.default_rng(0).normal(size=(4000, 128)).astype(np.float32))
+    print("saved", index.save(path).hex(), flush=True)
+    index.remove([0])
+    if step == "replace":
+        Path.replace = stop
+    elif step != "any":
+        setattr(module, step, stop)
+    print("saving", flush=True)
+    index.save(path)
+    print("stopped", flush=True)
+    signal.pause()
 """
 
 
-def kill_while_saving(path: Path, saves: int) -> tuple[bytes, int]:
-    """The digest and length that the saver told last, before it was killed right after it began another save."""
-    command = [sys.executable, "-c", textwrap.dedent(SAVER), str(path)]
+def kill_in_second_save(path: Path, step: str) -> bytes:
+    """The digest of the first save, with 4000 vectors; the second, with one less, was killed at ``step``."""
+    command = [sys.executable, "-c", textwrap.dedent(SAVER), str(path), step]
+    digest = b""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as saver:
         assert saver.stdout is not None
-        digest, length = b"", 0
         for line in saver.stdout:
             word, *rest = line.split()
             if word == "saved":
-                digest, length, saves = bytes.fromhex(rest[0]), int(rest[1]), saves - 1
-            elif saves <= 0:
+                digest = bytes.fromhex(rest[0])
+            elif word == "stopped" or step == "any":
                 saver.send_signal(signal.SIGKILL)
                 break
         assert saver.wait() == -signal.SIGKILL
-    return digest, length
+    return digest
 
 
-def test_kill_during_save_never_leaves_a_file_that_loads_wrongly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["_sync", "_digest_of", "replace"])
+def test_killed_before_the_rename_the_index_saved_before_is_there(tmp_path: Path, step: str) -> None:
     path = tmp_path / "index"
-    parts = 0
-    for saves in range(1, 4):
-        digest, length = kill_while_saving(path, saves)
-        parts += (tmp_path / ".index.part").exists()
-        loaded = VectorIndex.load(path, 128, digest)
-        if loaded is not None:
-            assert len(loaded) == length
-        else:  # the kill came between the rename and the news of it: the file is whole all the same
-            whole = VectorIndex.load(path, 128, blake3(path.read_bytes()).digest())
-            assert whole is not None
-            assert len(whole) == length - 1
-    assert parts > 0, "no kill met a save half way: the test tested nothing"
-    assert filled(10).save(path)
+    digest = kill_in_second_save(path, step)
+    assert sorted(os.listdir(tmp_path)) == [".index.part", "index"]
+    loaded = VectorIndex.load(path, 128, digest)
+    assert loaded is not None
+    assert len(loaded) == 4000
+    loaded.save(path)
     assert os.listdir(tmp_path) == ["index"]
+
+
+@pytest.mark.expect_warnings("damaged or out of date")
+def test_killed_after_the_rename_the_new_index_is_whole_but_not_taken_for_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    digest = kill_in_second_save(path, "_sync_directory")
+    assert VectorIndex.load(path, 128, digest) is None
+    loaded = VectorIndex.load(path, 128, blake3(path.read_bytes()).digest())
+    assert loaded is not None
+    assert len(loaded) == 3999
+
+
+@pytest.mark.parametrize("_round", range(3))
+def test_killed_at_any_moment_the_file_is_one_of_the_two(tmp_path: Path, _round: int) -> None:
+    path = tmp_path / "index"
+    first = kill_in_second_save(path, "any")
+    found = blake3(path.read_bytes()).digest()
+    loaded = VectorIndex.load(path, 128, found)
+    assert loaded is not None
+    assert len(loaded) == (4000 if found == first else 3999)
 
 
 LIMITED = """

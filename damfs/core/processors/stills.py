@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pillow_heif
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from damfs.core.processors.capture import Captured, gps, parse_moment, plain
 from damfs.errors import BadMedia
@@ -42,6 +41,15 @@ XMP_DATE = re.compile(
 )
 CLOCKWISE = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
 """Degrees that the EXIF orientation turns a picture for display (mirroring aside)."""
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 RAW_CLOCKWISE = {3: 180, 5: 270, 6: 90}
 
 
@@ -64,6 +72,9 @@ class Origin:
         return {**self.captured.facts(), "gps": self.gps, **camera}
 
 
+NOTHING_SAID = Origin(Captured(), None, None, None, None)
+
+
 def looks_raw(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in RAW_SUFFIXES
 
@@ -82,6 +93,8 @@ def opened_still(source: Path, name: str) -> Iterator[Image.Image]:
             raise NotAStill from None
         except BadMedia:
             raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise BadMedia(f"{name}: its size is over the limit of {MAX_PIXELS // 1_000_000} megapixels") from None
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -146,12 +159,18 @@ def prove_sound(image: Image.Image) -> None:
 
 def orientation(image: Image.Image) -> int:
     """EXIF orientation 1..8. HEIF is turned by its decoder already and says 1."""
-    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - Pillow raises anything on damaged EXIF, and the picture is fine without it
+        return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def origin_of(image: Image.Image) -> Origin:
-    return origin_of_exif(image.getexif(), image.info.get("xmp"))
+    try:
+        return origin_of_exif(image.getexif(), image.info.get("xmp"))
+    except Exception:  # noqa: BLE001 - as above
+        return NOTHING_SAID
 
 
 def origin_of_exif(exif: Image.Exif, xmp: object) -> Origin:
@@ -213,11 +232,16 @@ def load_still(source: Path, name: str, longest: int = WORKING_SIZE) -> Image.Im
 
 def reduced(image: Image.Image, longest: int) -> Image.Image:
     image.draft("RGB", (longest, longest))
-    turned = ImageOps.exif_transpose(image)
+    turned = turned_upright(image)
     profile = image.info.get("icc_profile")
     small = eight_bits(turned)
     small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2)
     return flattened(in_srgb(small, profile))
+
+
+def turned_upright(image: Image.Image) -> Image.Image:
+    method = UPRIGHT.get(orientation(image))
+    return image if method is None else image.transpose(method)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
@@ -281,15 +305,21 @@ def raw_facts(source: Path, name: str) -> dict[str, object]:
 
 def raw_origin(source: Path, preview: Image.Image | None) -> Origin:
     """From the EXIF of the file where it is built like a TIFF, else of the embedded JPEG."""
-    empty = Origin(Captured(), None, None, None, None)
-    found = empty
-    with source.open("rb") as file, suppress(SyntaxError, ValueError, struct.error, KeyError, TypeError):
-        if file.read(2) in (b"II", b"MM"):
-            exif = Image.Exif()
-            file.seek(0)
+    found = tiff_origin(source)
+    return origin_of(preview) if found == NOTHING_SAID and preview is not None else found
+
+
+def tiff_origin(source: Path) -> Origin:
+    with source.open("rb") as file:
+        if file.read(2) not in (b"II", b"MM"):
+            return NOTHING_SAID
+        file.seek(0)
+        exif = Image.Exif()
+        try:
             exif.load_from_fp(file)
-            found = origin_of_exif(exif, None)
-    return origin_of(preview) if found == empty and preview is not None else found
+            return origin_of_exif(exif, None)
+        except Exception:  # noqa: BLE001 - as above
+            return NOTHING_SAID
 
 
 def embedded(raw: rawpy.RawPy) -> Image.Image | None:

@@ -142,16 +142,21 @@ class OpenFiles:
 
     async def _open_original(self, asset: Asset) -> int:
         """The first copy that opens. Raises Unavailable when none does."""
+        try:
+            return self.keep(Reading(await self._first_that_opens(asset)))
+        except Unavailable:
+            # a file may have got another key between the row and the open: ask once more
+            return self.keep(Reading(await self._first_that_opens(asset)))
+
+    async def _first_that_opens(self, asset: Asset) -> int:
         assert asset.blob is not None
         problem: DamfsError = Unavailable(f"no copy of {asset.name} can be reached; is its store mounted?")
         for copy in self.library.sources(asset.blob, asset.id):
             key = stores.key_of(self.library.db.writer, copy.folder, copy.name)
             try:
-                fd = await trio.to_thread.run_sync(self.library.blob_store(copy.store).open, key)
+                return await trio.to_thread.run_sync(self.library.blob_store(copy.store).open, key)
             except DamfsError as error:
                 problem = Unavailable(f"{asset.name}: {error}")
-                continue
-            return self.keep(Reading(fd))
         raise problem
 
     async def _open_rendition(self, id_: RenditionId, *, writes: bool) -> int:
