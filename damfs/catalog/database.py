@@ -12,14 +12,15 @@ import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 import trio
 
 from damfs.errors import NoSpace, Unavailable
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
+"""A row's values have the types of its columns: every table is STRICT, so SQLite itself holds schema.sql to it."""
 T = TypeVar("T")
 
 READERS = 4
@@ -44,14 +45,22 @@ class Connection:
         self.statements += 1
         return self._apsw.execute(sql, values).fetchone()
 
-    def value(self, sql: str, *values: apsw.SQLiteValue) -> object:
+    def value(self, kind: type[T], sql: str, *values: apsw.SQLiteValue) -> T | None:
+        """The one value that a statement answers, of the kind its column has; None for NULL or no row."""
         row = self.row(sql, *values)
-        return None if row is None else row[0]
+        if row is None or row[0] is None:
+            return None
+        if not isinstance(row[0], kind):
+            raise TypeError(f"{type(row[0]).__name__} where {kind.__name__} was asked for: {sql}")
+        return row[0]
 
     def integer(self, sql: str, *values: apsw.SQLiteValue) -> int:
         """The one integer a statement answers; 0 for NULL or no row."""
-        value = self.value(sql, *values)
-        return value if isinstance(value, int) else 0
+        return self.value(int, sql, *values) or 0
+
+    def exists(self, sql: str, *values: apsw.SQLiteValue) -> bool:
+        """Whether a statement answers any row."""
+        return self.row(sql, *values) is not None
 
     def run(self, sql: str, *values: apsw.SQLiteValue) -> int:
         """Run a statement that changes rows; how many it changed."""
@@ -77,12 +86,23 @@ class Connection:
     def in_transaction(self) -> bool:
         return self._apsw.in_transaction
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Every statement of the block sees the same state of the catalog."""
+        self._apsw.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._apsw.execute("ROLLBACK")
+
     def backup_to(self, path: Path) -> None:
         """A consistent copy of the whole database in a new file. Blocks."""
         target = apsw.Connection(str(path))
-        with target.backup("main", self._apsw, "main") as backup:
-            backup.step()
-        target.close()
+        try:
+            with target.backup("main", self._apsw, "main") as backup:
+                backup.step()
+        finally:
+            target.close()
 
     def close(self) -> None:
         self._apsw.close()
@@ -127,7 +147,7 @@ class Database:
                 writer.script("PRAGMA synchronous = NORMAL")
 
     async def read(self, question: Callable[[Connection], T]) -> T:
-        """Ask something that may scan, in a reader thread; what was committed before the call is seen."""
+        """Ask something that may scan, in a reader thread: all of it sees one state, with what was committed before."""
         return await trio.to_thread.run_sync(self._read_blocking, question, limiter=self._reader_limit)
 
     def _read_blocking(self, question: Callable[[Connection], T]) -> T:
@@ -136,7 +156,8 @@ class Database:
         except queue.Empty:
             reader = Connection(self.path, read_only=True)
         try:
-            return question(reader)
+            with reader.snapshot():
+                return question(reader)
         finally:
             self._idle_readers.put(reader)
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from damfs.catalog import assets, derived
 from damfs.catalog.database import Connection
-from damfs.catalog.embedder import CONSE, EFFICIENTNET, MINILM
+from damfs.catalog.embedder import CONSE, EFFICIENTNET
 from damfs.core.processors.processor import LOOK_MODEL
 from damfs.model import AssetId
 
 if TYPE_CHECKING:
     from damfs.catalog.vector_index import VectorIndex
 
-WORST_FIRST = (CONSE, MINILM, LOOK_MODEL)
-"""Models that only rank where nothing better knows the asset; a person's own model ranks above, EfficientNet too."""
+OWN_PICTURES = "#picture"
+"""Ending of the ids of picture vectors that a person's own model makes (see `damfs.catalog.embedder`)."""
 KEPT_RESULTS = 64
 PAGE = 10_000
 OVERFETCH = 4
@@ -146,8 +146,14 @@ def index_property(model: str) -> str:
 
 
 def best_model(models: list[str]) -> str | None:
-    """EfficientNet, else a person's own model, else the built-in descriptor, else words."""
-    if EFFICIENTNET in models:
-        return EFFICIENTNET
-    return max(models, key=lambda model: WORST_FIRST.index(model) if model in WORST_FIRST else len(WORST_FIRST),
-               default=None)  # fmt: skip
+    """The one to rank by, of those that know the asset: a person's own model for pictures, EfficientNet, the built-in
+    descriptor, and words only where there is no picture. The meeting space of words and pictures never is it."""
+    ranked = [model for model in models if model != CONSE]
+    return min(ranked, key=_preference, default=None)
+
+
+def _preference(model: str) -> tuple[int, str]:
+    known = (EFFICIENTNET, LOOK_MODEL)
+    if model.endswith(OWN_PICTURES):
+        return 0, model
+    return (1 + known.index(model) if model in known else len(known) + 1), model
