@@ -71,6 +71,11 @@ def fuse_options(library: Path, given: Sequence[str]) -> set[str]:
     return {"default_permissions", f"fsname={source}", "subtype=damfs"} | parts
 
 
+async def answer_kernel_calls() -> None:
+    """Until cancelled, or until the file system is unmounted from outside."""
+    await pyfuse3.main()
+
+
 @contextmanager
 def mounted(operations: Operations, mountpoint: Path, options: set[str]) -> Iterator[None]:
     """Mounted while the block runs. Left by an error, the mount stays, dead; left in order, it is unmounted."""

@@ -13,16 +13,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyfuse3
 import trio
 
 from daemon import sd_notify
 from daemon.compose import Parts, compose
 from daemon.control import serve_control
-from daemon.mount import fuse_options, mounted, prepare_mountpoint
+from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
-from damfs.core.status import Status
+from damfs.core.status_report import Status
 from damfs.core.upkeep import repair, serve_chores
 from damfs.core.watcher import watch_stores
 from damfs.core.worker_pool import open_worker_pool
@@ -92,7 +91,7 @@ async def _session(stop: trio.Event) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
 
         async def answer_kernel() -> None:
-            await pyfuse3.main()
+            await answer_kernel_calls()
             stop.set()
 
         nursery.start_soon(answer_kernel)

@@ -22,6 +22,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class JobPlanner(Protocol):
+    """What commands ask of `Planner`, inside their transaction."""
+
     def plan_jobs(self, tx: Connection, blob: BlobId, at_ns: int) -> None:
         """Enqueue what is now due for a blob."""
 
@@ -45,6 +47,8 @@ class Execution:
 
 
 class Command(Protocol, Generic[R_co]):
+    """Something to do; ``apply`` answers with what the caller wants to know of it, or None."""
+
     def apply(self, x: Execution) -> R_co: ...
 
 

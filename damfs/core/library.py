@@ -29,7 +29,8 @@ from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.results import local_day
 from damfs.core.similar import Similar, index_property
-from damfs.core.status import Status, status_of
+from damfs.core.status import status_of
+from damfs.core.status_report import Status
 from damfs.errors import BadLibrary, Unavailable
 from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings

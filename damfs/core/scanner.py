@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 
@@ -18,6 +18,7 @@ from damfs.core.commands import Command, SetOnline
 from damfs.core.ingest import Found, IndexFile, MarkMissing
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
+from damfs.core.scan_report import ScanProgress, ScanReport
 from damfs.errors import DamfsError, Unavailable
 from damfs.model import Copy, CopyId, CopyState, Key, Store
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed, WalkProblem
@@ -27,31 +28,6 @@ BATCH = 100
 BATCH_S = 0.05
 """A commit holds the loop: at most about so long, then others have their turn."""
 WALK_REPORT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ScanProgress:
-    """``files`` and ``size``: what is to be read in all, known once the walk has ended (0 before)."""
-
-    walked: int
-    files: int
-    files_read: int
-    size: int
-    size_read: int
-
-
-@dataclass(slots=True)
-class ScanReport:
-    """What a scan found, by kind, and what it left out with the reason."""
-
-    store: str
-    walked: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    def count(self, kind: str, number: int = 1) -> None:
-        if number:
-            self.counts[kind] = self.counts.get(kind, 0) + number
 
 
 Report = Callable[[ScanProgress], None]

@@ -15,9 +15,8 @@ from typing import TypeVar
 import click
 import msgspec
 
-from damfs.core.library import make_library
-from damfs.core.scanner import ScanReport
-from damfs.core.status import Status, as_text
+from damfs.core.scan_report import ScanReport
+from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
 from damfs.integration import launching, mounts, progress
 from damfs.integration.client import call
@@ -54,6 +53,8 @@ def cli() -> None:
 @LIBRARY
 def init(library: Path) -> None:
     """Make a new library: its settings, a store for originals, a catalog."""
+    from damfs.core.library import make_library  # the catalog takes long to import; most commands do without
+
     make_library(library.absolute())
     click.echo(f"{library} is a library now; its settings: {library / SETTINGS_FILE}")
     click.echo(f"Next: damfs add {library} FOLDER   or   damfs mount {library} MOUNTPOINT")

@@ -11,11 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import trio
-
 from damfs import errors
-from damfs.core.library import open_library
-from damfs.integration.service import Service
 from damfs.integration.wire import Answer, Failure, Progress, Request, decode_reply, encode
 
 SOCKET = "control.sock"
@@ -26,7 +22,7 @@ def call(library: Path, request: Request, report: Report = lambda _: None) -> ob
     """The answer to a request. Raises the damfs error that the library answered with."""
     connection = connect(library)
     if connection is None:
-        return trio.run(_call_here, library, request, report)
+        return _call_here(library, request, report)
     with connection, connection.makefile("rb") as replies:
         connection.sendall(encode(request))
         return _answer(replies, report)
@@ -76,6 +72,14 @@ def _error(failure: Failure) -> errors.DamfsError:
     return error
 
 
-async def _call_here(library: Path, request: Request, report: Report) -> object:
-    with open_library(library) as opened:
-        return await Service(opened).answer(request, report)
+def _call_here(library: Path, request: Request, report: Report) -> object:
+    import trio  # with the catalog it takes most of a second to import: not for asking a daemon
+
+    from damfs.core.library import open_library
+    from damfs.integration.service import Service
+
+    async def answer() -> object:
+        with open_library(library) as opened:
+            return await Service(opened).answer(request, report)
+
+    return trio.run(answer)

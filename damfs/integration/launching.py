@@ -11,11 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from damfs.core.library import open_library
 from damfs.errors import BadLibrary, BadMountpoint, Unavailable
 from damfs.integration import client
 from damfs.integration.mounts import damfs_mount, mount_at
-from damfs.integration.service import Service
 from damfs.integration.wire import Stop
 from damfs.settings import read_settings
 
@@ -68,11 +66,15 @@ def release_stale(mountpoint: Path) -> None:
     done = subprocess.run(["fusermount3", "-u", "-z", str(mountpoint)], capture_output=True, check=False)
     if done.returncode:
         raise BadMountpoint(
-            f"{mountpoint} is a stale mount and cannot be detached: {done.stderr.decode().strip()}; try: umount -l {mountpoint}"
+            f"{mountpoint} is a stale mount and cannot be detached ({done.stderr.decode().strip()});"
+            f" try: umount -l {mountpoint}"
         )
 
 
 def asset_at(library: Path, path: Path) -> int:
     """The asset of a file in a store of a library that is not mounted."""
+    from damfs.core.library import open_library  # see client: slow to import
+    from damfs.integration.service import Service
+
     with open_library(library) as opened:
         return Service(opened).asset_at(Path(os.path.realpath(path)))

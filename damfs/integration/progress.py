@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from damfs.core.status import JobCount, Status
+from damfs.core.status_report import JobCount, Status
 from damfs.integration.wire import Progress as Step
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from damfs.core.asset_names import clean_name
 from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
 from damfs.core.library import Library
 from damfs.core.results import RetryFailed
-from damfs.core.scanner import ScanProgress
+from damfs.core.scan_report import ScanProgress
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Progress, Request, Retry, Scan, Stop, Tag
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term

@@ -10,7 +10,7 @@ from importlib import resources
 
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
-from damfs.core.status import as_text
+from damfs.core.status_report import as_text
 from damfs.errors import NotFound
 from damfs.model import Facet
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entry, Place, Thing, ThingKind, View
