@@ -47,7 +47,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     operations = Operations(
         library=library,
         tree=tree,
-        edits=Edits(library, tree),
+        edits=Edits(library, tree, files.sealed),
         inodes=inodes,
         files=files,
         counters=library.counters,

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import trio
 
@@ -23,12 +24,13 @@ from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.errors import Conflict, DamfsError, NotFound
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
-from damfs.storage.blob_store import FileFact, Hashed
+from damfs.storage.blob_store import BlobStore, FileFact, Hashed
 from damfs.storage.droppings import is_temporary
 
 log = logging.getLogger(__name__)
 
 ACTOR = "reception"
+PUBLISHED_MODE = 0o644
 
 
 class KeyedLocks:
@@ -87,24 +89,25 @@ class Reception:
 
     async def _adopt(self, asset: Asset) -> AssetId | None:
         """Staging has it no more: a crash came between publishing and the commit. Find it and commit."""
-        placed = await trio.to_thread.run_sync(self._published_orphan, asset)
+        placed = await self._published_orphan(asset)
         if placed is None:
             self._library.execute([Abandon(asset.id)], ACTOR, durable=True)
             return None
         self._seal_at(asset, *placed)
         return asset.id
 
-    def _published_orphan(self, asset: Asset) -> tuple[Hashed, FileFact] | None:
-        """The first file, of the keys that publishing tries, that has no row. Blocks."""
+    async def _published_orphan(self, asset: Asset) -> tuple[Hashed, FileFact] | None:
+        """The first file, of the keys that publishing tries, that has no row."""
         library = self._library
         store = library.library_store().id
+        files = library.blob_store(store)
         for key in keys_for(asset, library.day(asset.mtime_ns)):
             folders, name = stores.split_key(key)
             folder = stores.folder_at(library.db.writer, store, folders)
             if folder is not None and stores.copy_at(library.db.writer, folder, name) is not None:
                 continue
             try:
-                hashed = library.blob_store(store).hash(key)
+                hashed = await trio.to_thread.run_sync(files.hash, key)
             except NotFound:
                 return None
             assert hashed.fact is not None
@@ -153,7 +156,7 @@ class Reception:
         return None
 
     async def _publish_new(self, asset: Asset, hashed: Hashed, good: Copy | None) -> None:
-        placed = await trio.to_thread.run_sync(self._place, asset, self._key_of(good))
+        placed = await self._place(asset, self._key_of(good))
         self._seal_at(asset, hashed, placed)
 
     def _seal_at(self, asset: Asset, hashed: Hashed, placed: FileFact) -> None:
@@ -168,7 +171,7 @@ class Reception:
     async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset) -> None:
         """The known asset has lost its bytes; the new ones heal it."""
         library = self._library
-        placed = await trio.to_thread.run_sync(self._place, asset, None)
+        placed = await self._place(asset, None)
         store = library.library_store().id
         heal = Heal(twin.id, hashed.digest, hashed.size, store, placed)
         library.execute([heal, Merge(asset.id, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
@@ -182,24 +185,29 @@ class Reception:
             return None
         return stores.key_of(self._library.db.writer, copy.folder, copy.name)
 
-    def _place(self, asset: Asset, linked: Key | None) -> FileFact:
-        """Publish at the first free key of the asset's day. Blocks."""
+    async def _place(self, asset: Asset, linked: Key | None) -> FileFact:
+        """Publish at the first free key of the asset's day."""
         library = self._library
-        store = library.blob_store(library.library_store().id)
-        staged = library.staging.path(asset.id)
-        os.chmod(staged, 0o644)
-        os.utime(staged, ns=(asset.mtime_ns, asset.mtime_ns))
-        for key in keys_for(asset, library.day(asset.mtime_ns)):
-            try:
-                return store.publish(staged, key) if linked is None else store.link(linked, key)
-            except Conflict:
-                continue
-        raise AssertionError("keys never end")
+        files = library.blob_store(library.library_store().id)
+        keys = keys_for(asset, library.day(asset.mtime_ns))
+        return await trio.to_thread.run_sync(_publish, files, library.staging.path(asset.id), asset, keys, linked)
 
     @staticmethod
     def _blob(asset: Asset) -> BlobId:
         assert asset.blob is not None
         return asset.blob
+
+
+def _publish(files: BlobStore, staged: Path, asset: Asset, keys: Iterator[Key], linked: Key | None) -> FileFact:
+    """Blocks."""
+    staged.chmod(PUBLISHED_MODE)
+    os.utime(staged, ns=(asset.mtime_ns, asset.mtime_ns))
+    for key in keys:
+        try:
+            return files.publish(staged, key) if linked is None else files.link(linked, key)
+        except Conflict:
+            continue
+    raise AssertionError("keys never end")
 
 
 def keys_for(asset: Asset, day: str) -> Iterator[Key]:

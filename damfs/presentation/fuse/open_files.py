@@ -94,6 +94,14 @@ class OpenFiles:
         """Drafts that are open or being sealed."""
         return len(self._drafts.keys() | self._sealing.keys())
 
+    async def sealed(self, asset: AssetId) -> bool:
+        """Wait while the asset is being sealed; whether it was."""
+        sealing = self._sealing.get(asset)
+        if sealing is None:
+            return False
+        await sealing.wait()
+        return True
+
     async def settled(self) -> None:
         """Wait until everything that was closed is sealed."""
         while self._sealing:

@@ -5,6 +5,8 @@ Runs on the loop: point reads and one small transaction each; raises damfs error
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename
 from damfs.core.library import Library
 from damfs.errors import Conflict, NotFound, Refused
@@ -17,7 +19,10 @@ ACTOR = "fuse"
 
 
 class Edits:
-    def __init__(self, library: Library, tree: Tree) -> None:
+    """``settled`` waits while an asset is being sealed; whether there was anything to wait for."""
+
+    def __init__(self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]]) -> None:
+        self._settled = settled
         self._library = library
         self._tree = tree
         self._connection = library.db.writer
@@ -51,6 +56,9 @@ class Edits:
         entry = await self._file(place, name)
         asset = self._asset_of(entry)
         view = self._tree.view(place)
+        if asset.state is AssetState.RECEIVING and await self._settled(asset.id):
+            await self.remove(place, name)
+            return
         commands = view.leave(self._connection, place, asset.id)
         if asset.state is AssetState.RECEIVING:
             commands = [Abandon(asset.id)]
