@@ -11,7 +11,8 @@ from typing import NamedTuple
 from damfs.catalog import predicates, vocabulary
 from damfs.catalog.database import Connection, Row
 from damfs.catalog.predicates import Predicate
-from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, FolderId, Media, VersionId
+from damfs.errors import NotFound
+from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Media, VersionId
 
 COLUMNS = "a.id, a.name, a.media, a.state, a.triaged, a.closed, a.size, a.mtime_ns, a.mode, a.blob"
 
@@ -29,17 +30,8 @@ class Listed(NamedTuple):
 def _asset(row: Row) -> Asset:
     id_, name, media, state, triaged, closed, size, mtime_ns, mode, blob = row
     return Asset(
-        AssetId(int(id_)),  # type: ignore[call-overload]  # a row's values are what the schema says
-        str(name),
-        Media(str(media)),
-        AssetState(str(state)),
-        bool(triaged),
-        bool(closed),
-        int(size),  # type: ignore[call-overload]  # as above
-        int(mtime_ns),  # type: ignore[call-overload]  # as above
-        int(mode),  # type: ignore[call-overload]  # as above
-        None if blob is None else BlobId(int(blob)),  # type: ignore[call-overload]  # as above
-    )
+        id_, name, Media(media), AssetState(state), bool(triaged), bool(closed), size, mtime_ns, mode, blob
+    )  # fmt: skip
 
 
 def asset(connection: Connection, id_: AssetId) -> Asset | None:
@@ -48,7 +40,11 @@ def asset(connection: Connection, id_: AssetId) -> Asset | None:
 
 
 def day_of(connection: Connection, id_: AssetId) -> str:
-    return str(connection.value("SELECT day FROM asset WHERE id = ?", id_))
+    """Raises NotFound."""
+    day = connection.value(str, "SELECT day FROM asset WHERE id = ?", id_)
+    if day is None:
+        raise NotFound(f"no asset {id_}")
+    return day
 
 
 def list_place(connection: Connection, predicate: Predicate) -> list[Listed]:
@@ -63,7 +59,7 @@ def list_place(connection: Connection, predicate: Predicate) -> list[Listed]:
 
 def first_of_name(connection: Connection, predicate: Predicate, name: str) -> Asset | None:
     """The asset that keeps its bare name in the place: the one with the lowest id."""
-    clause, values = predicate.clause()
+    clause, values = predicate.row_clause()
     row = connection.row(
         f"SELECT {COLUMNS} FROM asset AS a WHERE a.name = ? AND {clause} ORDER BY a.id LIMIT 1",  # noqa: S608  # as above
         name,
@@ -74,7 +70,7 @@ def first_of_name(connection: Connection, predicate: Predicate, name: str) -> As
 
 def in_place(connection: Connection, predicate: Predicate, id_: AssetId) -> Asset | None:
     """The asset when it is in the place."""
-    clause, values = predicate.clause()
+    clause, values = predicate.row_clause()
     row = connection.row(f"SELECT {COLUMNS} FROM asset AS a WHERE a.id = ? AND {clause}", id_, *values)  # noqa: S608  # as above
     return None if row is None else _asset(row)
 
@@ -91,6 +87,16 @@ def find_twin(connection: Connection, blob: BlobId, name: str, other_than: Asset
     return None if row is None else _asset(row)
 
 
+def named(connection: Connection, name: str, limit: int) -> list[Asset]:
+    """Visible assets of that very name, lowest id first."""
+    rows = connection.rows(
+        f"SELECT {COLUMNS} FROM asset AS a WHERE a.name = ? AND a.visible ORDER BY a.id LIMIT ?",  # noqa: S608  # as above
+        name,
+        limit,
+    )
+    return [_asset(row) for row in rows]
+
+
 def of_blob(connection: Connection, blob: BlobId) -> list[Asset]:
     """Every asset whose current bytes are the blob's."""
     rows = connection.rows(f"SELECT {COLUMNS} FROM asset AS a WHERE blob = ? ORDER BY id", blob)  # noqa: S608  # as above
@@ -105,7 +111,7 @@ def list_receiving(connection: Connection) -> list[Asset]:
 def list_state_counts(connection: Connection) -> dict[str, int]:
     """Number of assets by state. Scans."""
     rows = connection.rows("SELECT state, count(*) FROM asset GROUP BY state ORDER BY state")
-    return {str(state): number for state, number in rows if isinstance(number, int)}
+    return dict(rows)
 
 
 def list_periods(connection: Connection, period: str, length: int) -> list[str]:
@@ -121,14 +127,11 @@ def list_periods(connection: Connection, period: str, length: int) -> list[str]:
         length,
         period,
     )
-    return [str(row[0]) for row in rows]
+    return [part for (part,) in rows]
 
 
 def has_period(connection: Connection, period: str) -> bool:
-    return (
-        connection.value("SELECT 1 FROM asset WHERE day >= ? AND day < ? AND visible LIMIT 1", period, period + "~")
-        is not None
-    )
+    return connection.exists("SELECT 1 FROM asset WHERE day >= ? AND day < ? AND visible LIMIT 1", period, period + "~")
 
 
 def insert_receiving(
@@ -234,19 +237,16 @@ def delete(tx: Connection, id_: AssetId) -> None:
 
 
 def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
-    """Everything that a change of this asset's name, size or state touches."""
+    """What the asset's name, size and state touch, beside the folders that its files lie in."""
     row = connection.row("SELECT media, day, triaged FROM asset WHERE id = ?", id_)
     if row is None:
         return frozenset()
-    media, day, triaged = str(row[0]), str(row[1]), bool(row[2])
+    media, day, triaged = row
     terms = vocabulary.terms_of(connection, id_)
-    found: set[Facet] = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
+    found = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
     found.update(predicates.tag_facet(term) for term in terms)
     if not terms:
         found.add(predicates.UNTAGGED_FACET)
     if not triaged:
         found.add(predicates.INBOX_FACET)
-    for (folder,) in connection.rows("SELECT folder FROM copy WHERE asset = ?", id_):
-        if isinstance(folder, int):
-            found |= {predicates.folder_facet(FolderId(folder)), predicates.proxies_facet(FolderId(folder))}
     return frozenset(found)

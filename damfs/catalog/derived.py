@@ -27,7 +27,7 @@ def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> Non
 def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
     """Everything found out about a blob, by processor."""
     return {
-        str(processor): msgspec.json.decode(str(facts), type=dict[str, object])
+        processor: msgspec.json.decode(facts, type=dict[str, object])
         for processor, facts in connection.rows("SELECT processor, facts FROM fact WHERE blob = ?", blob)
     }
 
@@ -37,11 +37,7 @@ COLUMNS = "r.id, r.blob, r.kind, r.profile, r.key, r.size, r.made_ns"
 
 def _rendition(row: Row) -> Rendition:
     id_, blob, kind, profile, key, size, made_ns = row
-    assert isinstance(id_, int)
-    assert isinstance(blob, int)
-    assert isinstance(size, int)
-    assert isinstance(made_ns, int)
-    return Rendition(RenditionId(id_), BlobId(blob), RenditionKind(str(kind)), str(profile), str(key), size, made_ns)
+    return Rendition(id_, blob, RenditionKind(kind), profile, key, size, made_ns)
 
 
 def rendition(connection: Connection, id_: RenditionId) -> Rendition | None:
@@ -95,13 +91,13 @@ class ShownProxy(NamedTuple):
 
 PROXIES = (
     "SELECT c.name, c.asset, r.id, r.key, r.size, r.made_ns FROM copy AS c JOIN asset AS a ON a.id = c.asset"
-    " JOIN rendition AS r ON r.blob = a.blob AND r.kind = 'proxy'"
+    " JOIN rendition AS r ON r.id = (SELECT max(id) FROM rendition WHERE blob = a.blob AND kind = 'proxy')"
     " WHERE c.folder = ?1 AND c.state = 'present' AND a.visible AND c.blob = a.blob"
 )
 
 
 def list_proxies(connection: Connection, folder: FolderId) -> list[ShownProxy]:
-    """Finished proxies of the videos of a folder, by asset."""
+    """The finished proxy (the latest, if there are more profiles) of each video of a folder, by asset."""
     return [ShownProxy._make(row) for row in connection.rows(PROXIES + " ORDER BY c.asset, r.id", folder)]
 
 
@@ -130,28 +126,27 @@ def set_embedding(tx: Connection, blob: BlobId, model: str, at_ns: int | None, v
 
 
 def models_of(connection: Connection, blob: BlobId) -> list[str]:
-    return [str(row[0]) for row in connection.rows("SELECT model FROM embedding WHERE blob = ? AND at_ns = -1", blob)]
+    rows = connection.rows("SELECT model FROM embedding WHERE blob = ? AND at_ns = -1", blob)
+    return [model for (model,) in rows]
 
 
 def vector_of(connection: Connection, blob: BlobId, model: str) -> bytes | None:
-    value = connection.value("SELECT vector FROM embedding WHERE blob = ? AND model = ? AND at_ns = -1", blob, model)
-    return value if isinstance(value, bytes) else None
+    return connection.value(
+        bytes, "SELECT vector FROM embedding WHERE blob = ? AND model = ? AND at_ns = -1", blob, model
+    )
 
 
 def list_vectors(connection: Connection, model: str, after: int, limit: int) -> list[tuple[int, bytes]]:
     """Rows of a model's vectors in the order of their ids: what the index is synced from."""
-    return [
-        (id_, vector)
-        for id_, vector in connection.rows(
-            "SELECT id, vector FROM embedding WHERE model = ? AND id > ? ORDER BY id LIMIT ?", model, after, limit
-        )
-        if isinstance(id_, int) and isinstance(vector, bytes)
-    ]
+    rows = connection.rows(
+        "SELECT id, vector FROM embedding WHERE model = ? AND id > ? ORDER BY id LIMIT ?", model, after, limit
+    )
+    return [(id_, vector) for id_, vector in rows]
 
 
 def list_vector_ids(connection: Connection, model: str) -> list[int]:
     rows = connection.rows("SELECT id FROM embedding WHERE model = ?", model)
-    return [row[0] for row in rows if isinstance(row[0], int)]
+    return [id_ for (id_,) in rows]
 
 
 def last_vector_id(connection: Connection, model: str) -> int:
@@ -169,8 +164,7 @@ def assets_of_vector(connection: Connection, id_: int) -> list[Listed]:
 
 
 def property_value(connection: Connection, name: str) -> str | None:
-    value = connection.value("SELECT value FROM property WHERE name = ?", name)
-    return None if value is None else str(value)
+    return connection.value(str, "SELECT value FROM property WHERE name = ?", name)
 
 
 def set_property(tx: Connection, name: str, value: str) -> None:

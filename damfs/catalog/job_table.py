@@ -48,17 +48,13 @@ def lease(tx: Connection, processors: tuple[str, ...], now_ns: int, until_ns: in
     if row is None:
         return None
     id_, blob, processor, version, attempts = row
-    assert isinstance(id_, int)
-    assert isinstance(blob, int)
-    assert isinstance(version, int)
-    assert isinstance(attempts, int)
     tx.run(
         "UPDATE job SET state = 'leased', attempts = attempts + 1, due_ns = ?, updated_ns = ? WHERE id = ?",
         until_ns,
         now_ns,
         id_,
     )
-    return Job(JobId(id_), BlobId(blob), str(processor), version, attempts + 1)
+    return Job(id_, blob, processor, version, attempts + 1)
 
 
 def finish(tx: Connection, job: JobId, at_ns: int) -> None:
@@ -106,29 +102,34 @@ def retry_failed(tx: Connection, processor: str | None, now_ns: int) -> int:
 def is_due(connection: Connection, processors: tuple[str, ...], now_ns: int) -> bool:
     """Whether `lease` would find a job, without a transaction."""
     marks = ", ".join("?" * len(processors))
-    return (
-        connection.value(
-            f"SELECT 1 FROM job WHERE state = 'waiting' AND due_ns <= ? AND processor IN ({marks}) LIMIT 1",  # noqa: S608  # marks only
-            now_ns,
-            *processors,
-        )
-        is not None
+    return connection.exists(
+        f"SELECT 1 FROM job WHERE state = 'waiting' AND processor IN ({marks}) AND due_ns <= ? LIMIT 1",  # noqa: S608  # marks only
+        *processors,
+        now_ns,
     )
 
 
-def next_due_ns(connection: Connection) -> int | None:
-    value = connection.value("SELECT min(due_ns) FROM job WHERE state = 'waiting'")
-    return value if isinstance(value, int) else None
+def next_due_ns(connection: Connection, processors: tuple[str, ...]) -> int | None:
+    marks = ", ".join("?" * len(processors))
+    return connection.value(
+        int,
+        f"SELECT min(due_ns) FROM job WHERE state = 'waiting' AND processor IN ({marks})",  # noqa: S608  # as above
+        *processors,
+    )
+
+
+def hasten(tx: Connection, now_ns: int) -> int:
+    """What waits for a later try waits no longer: a store came back. How many."""
+    return tx.run("UPDATE job SET due_ns = ?1, updated_ns = ?1 WHERE state = 'waiting' AND due_ns > ?1", now_ns)
 
 
 def states_of(connection: Connection, blob: BlobId) -> dict[str, tuple[str, int]]:
     """Processor name to (state, processor version) for the jobs of a blob."""
     return {
-        str(processor): (str(state), version)
+        processor: (state, version)
         for processor, state, version in connection.rows(
             "SELECT processor, state, processor_version FROM job WHERE blob = ?", blob
         )
-        if isinstance(version, int)
     }
 
 
@@ -138,8 +139,7 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     for processor, state, number in connection.rows(
         "SELECT processor, state, count(*) FROM job GROUP BY state, processor"
     ):
-        if isinstance(number, int):
-            found.setdefault(str(processor), {})[str(state)] = number
+        found.setdefault(processor, {})[state] = number
     return found
 
 
@@ -159,4 +159,4 @@ def list_outdated(connection: Connection, processor: str, version: int) -> list[
         processor,
         version,
     )
-    return [BlobId(row[0]) for row in rows if isinstance(row[0], int)]
+    return [blob for (blob,) in rows]

@@ -26,23 +26,31 @@ def open_catalog(path: Path, *, create: bool = False) -> Database:
     """The catalog at ``path`` in the present schema. Raises BadLibrary when it is missing, damaged or newer."""
     if not create and not path.is_file():
         raise BadLibrary(f"{path} is missing; if this is a library, bring state/ back from a backup")
+    database = None
     try:
         database = Database(path)
         migrate(database, SCHEMA_VERSION, STEPS)
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise BadLibrary(f"{path} is damaged ({error}); bring it back from state/backups/") from None
+    except BaseException as error:
+        if database is not None:
+            database.close()
+        if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+            raise BadLibrary(f"{path} is damaged ({error}); bring it back from state/backups/") from None
+        if isinstance(error, apsw.CantOpenError | apsw.IOError | apsw.ReadOnlyError):
+            raise BadLibrary(f"{path} cannot be opened ({error}); check its permissions and the disk") from None
+        raise
     return database
 
 
 def migrate(database: Database, target: int, steps: dict[int, Step]) -> None:
-    """Run the steps between the catalog's version and ``target``."""
+    """Run the steps between the catalog's version and ``target``. Raises BadLibrary for what is no such catalog."""
     version = schema_version(database.writer)
     if version > target:
-        database.close()
         raise BadLibrary(
             f"{database.path} was written by a newer damfs (schema {version}, this one knows {target}); update damfs"
         )
     if version == 0:
+        if database.writer.exists("SELECT 1 FROM sqlite_schema LIMIT 1"):
+            raise BadLibrary(f"{database.path} is a database of another program; bring the catalog back from a backup")
         create_schema(database)
         return
     if version < target:
@@ -69,11 +77,13 @@ def schema_text() -> str:
 
 
 def back_up(database: Database, version: int) -> Path:
-    """A copy in backups/ beside the catalog, named by its schema version; an older one of that name is kept."""
+    """A copy in backups/ beside the catalog, named by its schema version; older ones are kept. Whole or not there."""
     directory = database.path.parent / "backups"
     directory.mkdir(exist_ok=True)
     number = 1
     while (path := directory / f"catalog-schema{version}-{number}.sqlite3").exists():
         number += 1
-    database.writer.backup_to(path)
-    return path
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    database.writer.backup_to(part)
+    return part.rename(path)

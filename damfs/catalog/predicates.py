@@ -5,7 +5,9 @@ Pure. A predicate is a frozen value; listing is its SQL, lookup its SQL and a na
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from damfs.model import Facet, FolderId, Media, TermId
@@ -28,7 +30,13 @@ class Traits:
 
 
 class Predicate(Protocol):
-    def clause(self) -> Clause: ...
+    def clause(self) -> Clause:
+        """What a listing selects by."""
+
+    def row_clause(self) -> Clause:
+        """The same, asked of one asset that was found otherwise: its cost does not grow with the place."""
+        return self.clause()
+
     def match(self, asset: Traits) -> bool: ...
     def facets(self) -> frozenset[Facet]: ...
     def text(self) -> str: ...
@@ -68,7 +76,7 @@ NEIGHBOURS_FACET = Facet("neighbours")
 
 
 @dataclass(frozen=True, slots=True)
-class Everything:
+class Everything(Predicate):
     def clause(self) -> Clause:
         return "a.visible", ()
 
@@ -83,7 +91,7 @@ class Everything:
 
 
 @dataclass(frozen=True, slots=True)
-class HasTag:
+class HasTag(Predicate):
     """Carries the term or a narrower one. ``narrower``: the ids of all terms below, itself included."""
 
     term: TermId
@@ -105,7 +113,7 @@ class HasTag:
 
 
 @dataclass(frozen=True, slots=True)
-class CapturedIn:
+class CapturedIn(Predicate):
     """``period``: 'YYYY', 'YYYY-MM' or 'YYYY-MM-DD'."""
 
     period: str
@@ -124,7 +132,7 @@ class CapturedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class OfMedia:
+class OfMedia(Predicate):
     media: Media
 
     def clause(self) -> Clause:
@@ -141,7 +149,7 @@ class OfMedia:
 
 
 @dataclass(frozen=True, slots=True)
-class InInbox:
+class InInbox(Predicate):
     def clause(self) -> Clause:
         return "a.visible AND a.triaged = 0", ()
 
@@ -156,7 +164,7 @@ class InInbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Untagged:
+class Untagged(Predicate):
     def clause(self) -> Clause:
         return "a.visible AND NOT EXISTS (SELECT 1 FROM tagging WHERE asset = a.id)", ()
 
@@ -171,12 +179,14 @@ class Untagged:
 
 
 @dataclass(frozen=True, slots=True)
-class And:
+class And(Predicate):
     parts: tuple[Predicate, ...]
 
     def clause(self) -> Clause:
-        clauses = [part.clause() for part in self.parts]
-        return " AND ".join(f"({sql})" for sql, _ in clauses), tuple(v for _, values in clauses for v in values)
+        return _joined(part.clause() for part in self.parts)
+
+    def row_clause(self) -> Clause:
+        return _joined(part.row_clause() for part in self.parts)
 
     def match(self, asset: Traits) -> bool:
         return all(part.match(asset) for part in self.parts)
@@ -186,6 +196,11 @@ class And:
 
     def text(self) -> str:
         return " ".join(part.text() for part in self.parts)
+
+
+def _joined(clauses: Iterable[Clause]) -> Clause:
+    sqls, values = zip(*clauses, strict=True)
+    return " AND ".join(f"({sql})" for sql in sqls), tuple(chain.from_iterable(values))
 
 
 def all_of(parts: list[Predicate]) -> Predicate:

@@ -25,6 +25,7 @@ CREATE TABLE folder (
   store   INTEGER NOT NULL REFERENCES store (id),
   parent  INTEGER REFERENCES folder (id),
   name    BLOB NOT NULL,                -- the bytes the store's file system uses; may be invalid UTF-8
+  live    INTEGER NOT NULL DEFAULT 1,   -- 0: a scan found no file in it or below, so listings leave it out
   UNIQUE (parent, name)
 ) STRICT;
 CREATE UNIQUE INDEX folder_root ON folder (store) WHERE parent IS NULL;
@@ -188,6 +189,7 @@ CREATE TABLE job (
   updated_ns        INTEGER NOT NULL,
   UNIQUE (blob, processor)
 ) STRICT;
-CREATE INDEX job_waiting ON job (priority, id) WHERE state = 'waiting';
+CREATE INDEX job_waiting ON job (priority, id, processor, due_ns) WHERE state = 'waiting'; -- which to lease
+CREATE INDEX job_due     ON job (processor, due_ns) WHERE state = 'waiting';               -- whether there is any
 CREATE INDEX job_leased  ON job (due_ns) WHERE state = 'leased';
 CREATE INDEX job_by_state ON job (state, processor);

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from damfs.catalog.database import Connection, Row
+from damfs.errors import NotFound
 from damfs.model import (
     AssetId,
     BlobId,
@@ -27,25 +28,12 @@ COPY = "c.id, c.blob, c.asset, c.store, c.folder, c.name, c.size, c.mtime_ns, c.
 
 def _store(row: Row) -> Store:
     id_, name, kind, root, online = row
-    assert isinstance(id_, int)
-    return Store(StoreId(id_), str(name), StoreKind(str(kind)), str(root), bool(online))
+    return Store(id_, name, StoreKind(kind), root, bool(online))
 
 
 def _copy(row: Row) -> Copy:
     id_, blob, asset, store, folder, name, size, mtime_ns, inode, state = row
-    assert isinstance(id_, int)
-    assert isinstance(blob, int)
-    assert isinstance(asset, int)
-    assert isinstance(store, int)
-    assert isinstance(folder, int)
-    assert isinstance(name, bytes)
-    assert isinstance(size, int)
-    assert isinstance(mtime_ns, int)
-    assert isinstance(inode, int)
-    return Copy(
-        CopyId(id_), BlobId(blob), AssetId(asset), StoreId(store), FolderId(folder), name, size, mtime_ns, inode,
-        CopyState(str(state)),
-    )  # fmt: skip
+    return Copy(id_, blob, asset, store, folder, name, size, mtime_ns, inode, CopyState(state))
 
 
 def all_stores(connection: Connection) -> list[Store]:
@@ -74,10 +62,8 @@ class Folder(NamedTuple):
     store: StoreId
     parent: FolderId | None
     name: bytes
-
-
-def _folder(row: Row) -> Folder:
-    return Folder._make(row)
+    live: int
+    """Whether it is listed."""
 
 
 def root_folder(connection: Connection, store: StoreId) -> FolderId:
@@ -85,13 +71,13 @@ def root_folder(connection: Connection, store: StoreId) -> FolderId:
 
 
 def folder(connection: Connection, id_: FolderId) -> Folder | None:
-    row = connection.row("SELECT id, store, parent, name FROM folder WHERE id = ?", id_)
-    return None if row is None else _folder(row)
+    row = connection.row("SELECT id, store, parent, name, live FROM folder WHERE id = ?", id_)
+    return None if row is None else Folder._make(row)
 
 
 def folder_named(connection: Connection, parent: FolderId, name: bytes) -> Folder | None:
-    row = connection.row("SELECT id, store, parent, name FROM folder WHERE parent = ? AND name = ?", parent, name)
-    return None if row is None else _folder(row)
+    row = connection.row("SELECT id, store, parent, name, live FROM folder WHERE parent = ? AND name = ?", parent, name)
+    return None if row is None else Folder._make(row)
 
 
 def folder_at(connection: Connection, store: StoreId, parts: list[bytes]) -> FolderId | None:
@@ -104,23 +90,59 @@ def folder_at(connection: Connection, store: StoreId, parts: list[bytes]) -> Fol
 
 
 def list_folders(connection: Connection, parent: FolderId) -> list[Folder]:
-    rows = connection.rows("SELECT id, store, parent, name FROM folder WHERE parent = ? ORDER BY name", parent)
-    return [_folder(row) for row in rows]
+    """Those that hold files, in them or below."""
+    rows = connection.rows(
+        "SELECT id, store, parent, name, live FROM folder WHERE parent = ? AND live ORDER BY name", parent
+    )
+    return [Folder._make(row) for row in rows]
 
 
-def ensure_folder(tx: Connection, store: StoreId, parts: list[bytes]) -> tuple[FolderId, list[FolderId]]:
-    """The folder at a path below the store's root, made where missing; and the parents that got a new child."""
+class Child(NamedTuple):
+    """A folder that its parent began or ceased to list."""
+
+    parent: FolderId
+    name: bytes
+
+
+def ensure_folder(tx: Connection, store: StoreId, parts: list[bytes]) -> tuple[FolderId, list[Child]]:
+    """The folder at a path below the store's root, made where missing; and the folders that are listed from now on."""
     current, grown = root_folder(tx, store), []
     for part in parts:
         found = folder_named(tx, current, part)
+        if found is None or not found.live:
+            grown.append(Child(current, part))
         if found is None:
-            grown.append(current)
             current = FolderId(
                 tx.insert("INSERT INTO folder (store, parent, name) VALUES (?, ?, ?)", store, current, part)
             )
         else:
             current = found.id
+            tx.run("UPDATE folder SET live = 1 WHERE id = ? AND NOT live", current)
     return current, grown
+
+
+def list_empty_folders(connection: Connection, store: StoreId) -> list[Folder]:
+    """Listed folders without a file in them or below, deepest first. Scans the store's copies."""
+    rows = connection.rows(
+        "WITH RECURSIVE used (id) AS (SELECT folder FROM copy WHERE store = ?1 AND state = 'present'"
+        " UNION SELECT f.parent FROM folder AS f JOIN used ON f.id = used.id WHERE f.parent IS NOT NULL)"
+        " SELECT id, store, parent, name, live FROM folder"
+        " WHERE store = ?1 AND live AND parent IS NOT NULL AND id NOT IN (SELECT id FROM used) ORDER BY id DESC",
+        store,
+    )
+    return [Folder._make(row) for row in rows]
+
+
+def hide_folder(tx: Connection, id_: FolderId) -> bool:
+    """List it no more, if there is still no file and no listed folder in it. Whether that was so."""
+    return bool(
+        tx.run(
+            "UPDATE folder SET live = 0 WHERE id = ?1 AND live"
+            " AND NOT EXISTS (SELECT 1 FROM copy WHERE folder = ?1 AND state = 'present')"
+            " AND NOT EXISTS (SELECT 1 FROM folder WHERE parent = ?1 AND live)",
+            id_,
+        )
+    )
 
 
 def key_of(connection: Connection, folder_id: FolderId, name: bytes) -> Key:
@@ -142,13 +164,15 @@ def split_key(key: Key) -> tuple[list[bytes], bytes]:
 
 
 def blob_of(connection: Connection, digest: Digest) -> BlobId | None:
-    id_ = connection.value("SELECT id FROM blob WHERE digest = ?", digest)
-    return BlobId(id_) if isinstance(id_, int) else None
+    id_ = connection.value(int, "SELECT id FROM blob WHERE digest = ?", digest)
+    return None if id_ is None else BlobId(id_)
 
 
 def digest_of(connection: Connection, blob: BlobId) -> Digest:
-    digest = connection.value("SELECT digest FROM blob WHERE id = ?", blob)
-    assert isinstance(digest, bytes)
+    """Raises NotFound."""
+    digest = connection.value(bytes, "SELECT digest FROM blob WHERE id = ?", blob)
+    if digest is None:
+        raise NotFound(f"no blob {blob}")
     return Digest(digest)
 
 
@@ -162,17 +186,15 @@ def ensure_blob(tx: Connection, digest: Digest, size: int) -> BlobId:
 def add_copy(
     tx: Connection, blob: BlobId, asset: AssetId, store: StoreId, folder_id: FolderId, name: bytes,
     size: int, mtime_ns: int, inode: int, at_ns: int,
-) -> CopyId:  # fmt: skip
+) -> None:  # fmt: skip
     """A copy just read and found to be the blob. Takes over a row that is there for the key."""
-    return CopyId(
-        tx.insert(
-            "INSERT INTO copy (blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'present', ?)"
-            " ON CONFLICT (folder, name) DO UPDATE SET blob = excluded.blob, asset = excluded.asset,"
-            " size = excluded.size, mtime_ns = excluded.mtime_ns, inode = excluded.inode, state = 'present',"
-            " verified_ns = excluded.verified_ns",
-            blob, asset, store, folder_id, name, size, mtime_ns, inode, at_ns,
-        )
+    tx.run(
+        "INSERT INTO copy (blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'present', ?)"
+        " ON CONFLICT (folder, name) DO UPDATE SET blob = excluded.blob, asset = excluded.asset,"
+        " size = excluded.size, mtime_ns = excluded.mtime_ns, inode = excluded.inode, state = 'present',"
+        " verified_ns = excluded.verified_ns",
+        blob, asset, store, folder_id, name, size, mtime_ns, inode, at_ns,
     )  # fmt: skip
 
 
@@ -192,9 +214,12 @@ def set_copy_state(tx: Connection, copy: CopyId, state: CopyState) -> None:
     tx.run("UPDATE copy SET state = ? WHERE id = ?", str(state), copy)
 
 
-def set_copy_stat(tx: Connection, copy: CopyId, mtime_ns: int, inode: int) -> None:
+def set_copy_stat(tx: Connection, copy: CopyId, mtime_ns: int, inode: int, at_ns: int) -> None:
     """The bytes were read and are the same; only what the file system says of them moved."""
-    tx.run("UPDATE copy SET mtime_ns = ?, inode = ?, state = 'present' WHERE id = ?", mtime_ns, inode, copy)
+    tx.run(
+        "UPDATE copy SET mtime_ns = ?, inode = ?, state = 'present', verified_ns = ? WHERE id = ?",
+        mtime_ns, inode, at_ns, copy,
+    )  # fmt: skip
 
 
 def copy_at(connection: Connection, folder_id: FolderId, name: bytes) -> Copy | None:
@@ -227,26 +252,21 @@ def list_copies(connection: Connection, store: StoreId) -> list[tuple[Key, Copy]
 def list_copy_counts(connection: Connection) -> dict[tuple[int, str], int]:
     """Number of copies by store and state."""
     rows = connection.rows("SELECT store, state, count(*) FROM copy GROUP BY store, state")
-    return {
-        (store, str(state)): number
-        for store, state, number in rows
-        if isinstance(store, int) and isinstance(number, int)
-    }
+    return {(store, state): number for store, state, number in rows}
 
 
 def _folder_paths(connection: Connection, store: StoreId) -> dict[int, bytes]:
     """Folder id to its path with a slash behind it; b"" for the root."""
-    rows = {
+    rows: dict[int, tuple[int | None, bytes]] = {
         id_: (parent, name)
         for id_, parent, name in connection.rows("SELECT id, parent, name FROM folder WHERE store = ?", store)
-        if isinstance(id_, int) and isinstance(name, bytes)
     }
     paths: dict[int, bytes] = {}
 
     def path(id_: int) -> bytes:
         if id_ not in paths:
             parent, name = rows[id_]
-            paths[id_] = path(parent) + name + b"/" if isinstance(parent, int) else b""
+            paths[id_] = b"" if parent is None else path(parent) + name + b"/"
         return paths[id_]
 
     return {id_: path(id_) for id_ in rows}

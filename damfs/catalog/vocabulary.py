@@ -12,9 +12,7 @@ from damfs.model import AssetId, TagSource, Term, TermId
 
 
 def _term(row: Row) -> Term:
-    id_, name, broader = row
-    assert isinstance(id_, int)
-    return Term(TermId(id_), str(name), TermId(broader) if isinstance(broader, int) else None)
+    return Term(*row)
 
 
 def term_named(connection: Connection, name: str) -> Term | None:
@@ -34,7 +32,7 @@ def list_narrower(connection: Connection, broader: TermId | None) -> list[Term]:
 
 
 def names(connection: Connection) -> list[str]:
-    return [str(row[0]) for row in connection.rows("SELECT name FROM term ORDER BY name")]
+    return [name for (name,) in connection.rows("SELECT name FROM term ORDER BY name")]
 
 
 def with_narrower(connection: Connection, id_: TermId) -> tuple[TermId, ...]:
@@ -44,7 +42,7 @@ def with_narrower(connection: Connection, id_: TermId) -> tuple[TermId, ...]:
         " SELECT id FROM below",
         id_,
     )
-    return tuple(TermId(row[0]) for row in rows if isinstance(row[0], int))
+    return tuple(found for (found,) in rows)
 
 
 def with_broader(connection: Connection, id_: TermId) -> tuple[TermId, ...]:
@@ -54,7 +52,7 @@ def with_broader(connection: Connection, id_: TermId) -> tuple[TermId, ...]:
         " UNION SELECT t.id, t.broader FROM term AS t JOIN above ON t.id = above.broader) SELECT id FROM above",
         id_,
     )
-    return tuple(TermId(row[0]) for row in rows if isinstance(row[0], int))
+    return tuple(found for (found,) in rows)
 
 
 def terms_of(connection: Connection, asset: AssetId) -> frozenset[TermId]:
@@ -65,7 +63,7 @@ def terms_of(connection: Connection, asset: AssetId) -> frozenset[TermId]:
         " SELECT id FROM carried",
         asset,
     )
-    return frozenset(TermId(row[0]) for row in rows if isinstance(row[0], int))
+    return frozenset(found for (found,) in rows)
 
 
 def tagged_terms(connection: Connection, asset: AssetId) -> list[Term]:
@@ -87,7 +85,19 @@ def tagging(connection: Connection, asset: AssetId, id_: TermId) -> Tagging:
     """Who says that the asset carries the term; it must."""
     row = connection.row("SELECT source, confidence FROM tagging WHERE asset = ? AND term = ?", asset, id_)
     assert row is not None
-    return Tagging(TagSource(str(row[0])), float(str(row[1])))
+    return Tagging(TagSource(row[0]), row[1])
+
+
+def carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> list[tuple[AssetId, str]]:
+    """Visible assets that were given any of the terms, with their names, lowest id first."""
+    marks = ", ".join("?" * len(ids))
+    rows = connection.rows(
+        "SELECT DISTINCT a.id, a.name FROM tagging AS g JOIN asset AS a ON a.id = g.asset"  # noqa: S608  # marks only
+        f" WHERE g.term IN ({marks}) AND a.visible ORDER BY a.id LIMIT ?",
+        *ids,
+        limit,
+    )
+    return [(id_, name) for id_, name in rows]
 
 
 def list_counts(connection: Connection) -> list[tuple[Term, int]]:
@@ -96,16 +106,13 @@ def list_counts(connection: Connection) -> list[tuple[Term, int]]:
         "SELECT t.id, t.name, t.broader, (SELECT count(*) FROM tagging AS g JOIN asset AS a ON a.id = g.asset"
         " WHERE g.term = t.id AND a.visible) FROM term AS t ORDER BY t.name"
     )
-    return [(_term(row[:3]), row[3]) for row in rows if isinstance(row[3], int)]
+    return [(_term(row[:3]), row[3]) for row in rows]
 
 
 def in_use(connection: Connection, id_: TermId) -> bool:
     """Whether an asset (also a trashed or missing one) carries the term, or a narrower term exists."""
-    return (
-        connection.value(
-            "SELECT 1 FROM tagging WHERE term = ?1 UNION ALL SELECT 1 FROM term WHERE broader = ?1 LIMIT 1", id_
-        )
-        is not None
+    return connection.exists(
+        "SELECT 1 FROM tagging WHERE term = ?1 UNION ALL SELECT 1 FROM term WHERE broader = ?1 LIMIT 1", id_
     )
 
 

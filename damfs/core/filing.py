@@ -39,9 +39,10 @@ async def file_by_capture(library: Library, blob: BlobId) -> None:
     store = library.blob_store(library.library_store().id)
     for found in misfiled(library.db.writer, library, blob):
         try:
-            placed = await trio.to_thread.run_sync(_link, store, found)
-            library.perform(MoveCopy(found.copy.id, placed), ACTOR, durable=True)
-            await trio.to_thread.run_sync(store.remove, found.key)
+            async with library.publishing.together():
+                placed = await trio.to_thread.run_sync(_link, store, found)
+                library.perform(MoveCopy(found.copy.id, placed), ACTOR, durable=True)
+                await trio.to_thread.run_sync(store.remove, found.key)
         except DamfsError as error:
             log.info("%s stays where it is: %s", found.asset.name, error)
 

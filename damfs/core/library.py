@@ -24,6 +24,7 @@ from damfs.catalog.migrations import open_catalog
 from damfs.core.commands import Command, Execution
 from damfs.core.counters import Counters
 from damfs.core.feed import Feed
+from damfs.core.gate import Gate
 from damfs.core.model_choice import choose_model
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
@@ -57,6 +58,9 @@ class Library:
         self.skip: frozenset[Path] = frozenset({path})
         """What walks of read-only stores leave out: this library itself, and where it is mounted."""
         self._stores: dict[StoreId, LocalStore] = {}
+        self.publishing = Gate()
+        """Passed by whoever publishes a file and then commits its row; a scan of the writable store commits alone, so
+        that it never takes a file for unknown whose row is just on its way."""
         self.similar = Similar(self.state / "vectors", settings.similar.count)
         self.counters = Counters()
         self.clock: Callable[[], int] = time.time_ns

@@ -84,7 +84,7 @@ class Reception:
             hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
         except NotFound:
             return await self._adopt(asset)
-        async with self._by_digest.hold(hashed.digest):
+        async with self._by_digest.hold(hashed.digest), library.publishing.together():
             return await self._settle(id_, hashed)
 
     async def _adopt(self, asset: Asset) -> AssetId | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import trio
@@ -20,7 +21,7 @@ from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.scan_report import ScanProgress, ScanReport
 from damfs.errors import DamfsError, Unavailable
-from damfs.model import Copy, CopyId, CopyState, Key, Store
+from damfs.model import Copy, CopyId, CopyState, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed, WalkProblem
 
 ACTOR = "scan"
@@ -143,11 +144,11 @@ async def _commit_all(
             size_read += item.size
             batch.append(_index_command(library, store, difference, item))
         if len(batch) >= BATCH or time.monotonic() > deadline:
-            _commit(library, batch, summary)
+            await _commit(library, store, batch, summary)
             report(ScanProgress(summary.walked, total, read, total_size, size_read))
             await trio.lowlevel.checkpoint()
             deadline = time.monotonic() + BATCH_S
-    _commit(library, batch, summary)
+    await _commit(library, store, batch, summary)
     report(ScanProgress(summary.walked, total, read, total_size, size_read))
 
 
@@ -159,8 +160,11 @@ def _index_command(library: Library, store: Store, difference: _Difference, hash
     return IndexFile(store.id, fact, hashed.digest, media, library.day(fact.mtime_ns), difference.gone)
 
 
-def _commit(library: Library, batch: list[Command[Found]], summary: ScanReport) -> None:
-    for found in library.execute(batch, ACTOR) if batch else ():
+async def _commit(library: Library, store: Store, batch: list[Command[Found]], summary: ScanReport) -> None:
+    """In the writable store a file without a row may just be arriving: wait until nobody is between the two."""
+    async with library.publishing.alone() if store.kind is StoreKind.WRITABLE else nullcontext():
+        answers = library.execute(batch, ACTOR) if batch else []
+    for found in answers:
         summary.count(str(found))
     batch.clear()
 

@@ -37,9 +37,9 @@ QUICKTIME_LANGUAGES = {
 }  # fmt: skip
 """ISO 639-2 codes by the spelling that QuickTime's table of languages has for them."""
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-BT709, SMPTE170M, RGB_SPACE = 1, 6, 0
+BT709, SMPTE170M, FULL_RANGE = 1, 6, 2
 INTERLACED = (2, 3, 4, 5)
-SCALE_MATRICES = {4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 10: "bt2020"}
+SCALE_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 EXACT_CONTAINERS = ("mov", "mxf")
 """Containers in which each packet is a frame, so that a frame that does not come out is missing."""
 
@@ -80,7 +80,7 @@ class Plan:
     colour: tuple[int, int, int, int]
     """Primaries, transfer, space, range of the proxy as FFmpeg's numbers."""
     matrix: str
-    """Options of the scale filter where the colour matrix changes."""
+    """Options of the scale filter that say how colours are coded."""
     field_order: int
     interlaced: bool
     timecode: str | None
@@ -170,17 +170,20 @@ def is_steady(container: InputContainer, stream: VideoStream, rate: Fraction) ->
 
 
 def colour_of(stream: VideoStream, frame: VideoFrame, profile: Profile) -> tuple[tuple[int, int, int, int], str]:
-    """The proxy's tags and the conversion they need. Without a matrix: the one players assume for the source's size."""
+    """The proxy's tags and scale options. Without a matrix: the one players assume for the source's size.
+
+    Both matrices and ranges are named: left alone, the filter converts tagged pictures to what it takes for usual.
+    """
     context = stream.codec_context
     space, colour_range = context.colorspace, context.color_range
     if frame.format.is_rgb:
         return (context.color_primaries, context.color_trc, BT709, 1), ":out_color_matrix=bt709:out_range=tv"
-    if space in (media.UNSPECIFIED, RGB_SPACE):
+    if space not in SCALE_MATRICES:
         space = BT709 if media.assumed_space(frame) == "itu709" else SMPTE170M
-    if profile.spaces is None or space in profile.spaces:
-        return (context.color_primaries, context.color_trc, space, colour_range), ""
-    matrix = f":in_color_matrix={SCALE_MATRICES.get(space, 'bt601')}:out_color_matrix=bt709"
-    return (context.color_primaries, context.color_trc, BT709, colour_range), matrix
+    made = space if profile.spaces is None or space in profile.spaces else BT709
+    ranges = ":in_range=pc:out_range=pc" if colour_range == FULL_RANGE else ":in_range=tv:out_range=tv"
+    matrices = f":in_color_matrix={SCALE_MATRICES[space]}:out_color_matrix={SCALE_MATRICES[made]}"
+    return (context.color_primaries, context.color_trc, made, colour_range), matrices + ranges
 
 
 def timecode_for(timecode: str | None, rate: Fraction) -> str | None:
