@@ -14,9 +14,13 @@ from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.worker_pool import WorkerPool
+from damfs.presentation.fuse import native
 from damfs.presentation.fuse.attributes import Owner
+from damfs.presentation.fuse.backings import Backings
+from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
+from damfs.presentation.fuse.listings import Listings
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.fuse.operations import Operations
 from damfs.presentation.views.control import Control
@@ -31,7 +35,7 @@ VIEWS = "damfs.views"
 class Parts:
     reception: Reception
     operations: Operations
-    files: OpenFiles
+    drafts: Drafts
     kernel_cache: KernelCache
     job_runner: JobRunner
 
@@ -43,17 +47,23 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     tree = Tree(library, views, control)
     inodes = Inodes(views, tree.facets)
     reception = Reception(library)
-    files = OpenFiles(library, reception, nursery)
+    drafts = Drafts(library, reception, nursery)
+    listings, hook = Listings(), native.load()
+    kernel_cache = KernelCache(inodes, listings)
     operations = Operations(
         library=library,
         tree=tree,
-        edits=Edits(library, tree, files.sealed),
+        edits=Edits(library, tree, drafts.sealed),
         inodes=inodes,
-        files=files,
+        files=OpenFiles(library, drafts, Backings(hook)),
         counters=library.counters,
         owner=Owner.of_this_process(),
+        forget_name=kernel_cache.forget_name,
+        native=hook,
+        listings=listings,
+        forget_listing=kernel_cache.forget_listing,
     )
-    return Parts(reception, operations, files, KernelCache(inodes), JobRunner(library, pool))
+    return Parts(reception, operations, drafts, kernel_cache, JobRunner(library, pool))
 
 
 def load_views(library: Library) -> dict[str, View]:

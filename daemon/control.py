@@ -66,6 +66,8 @@ async def _converse(service: Service, stream: trio.SocketStream) -> None:
         await _answer(service, stream, line)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         log.info("a client went away before its answer")
+    except Exception:  # an error never ends the mount (P8)
+        log.exception("a conversation with a client failed unexpectedly")
 
 
 async def _line(stream: trio.SocketStream) -> bytes:
@@ -99,8 +101,10 @@ def _offer(send: trio.MemorySendChannel[Progress], progress: Progress) -> None:
 
 
 async def _forward(stream: trio.SocketStream, receive: trio.MemoryReceiveChannel[Progress]) -> None:
+    """Nobody may be there to listen any more: the work goes on."""
     async for progress in receive:
-        await stream.send_all(encode(progress))
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await stream.send_all(encode(progress))
 
 
 async def _reply(service: Service, request: Request, report: functools.partial[None]) -> Reply:

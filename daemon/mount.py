@@ -7,7 +7,6 @@ emptiness; the next start repairs it.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyfuse3
 
 from damfs.errors import BadMountpoint
 from damfs.integration.launching import release_stale
-from damfs.integration.mounts import FILE_SYSTEM, mount_at
+from damfs.integration.mounts import FILE_SYSTEM, answers, mount_at
 from damfs.presentation.fuse.operations import Operations
 
 log = logging.getLogger(__name__)
@@ -33,21 +32,13 @@ def prepare_mountpoint(mountpoint: Path, library: Path) -> None:
             raise BadMountpoint(
                 f"{mountpoint} is a mount of another file system ({there.kind}); choose another directory"
             )
-        if _answers(mountpoint):
+        if answers(mountpoint):
             raise BadMountpoint(
                 f"{mountpoint} is already mounted (library {there.source}); unmount it with: damfs umount {mountpoint}"
             )
         log.warning("%s is a stale mount of a daemon that died; detaching it", mountpoint)
         release_stale(mountpoint)
     _check_directory(mountpoint, library)
-
-
-def _answers(mountpoint: Path) -> bool:
-    try:
-        os.stat(mountpoint)
-    except OSError:  # ENOTCONN: its daemon is dead
-        return False
-    return True
 
 
 def _check_directory(mountpoint: Path, library: Path) -> None:
@@ -83,7 +74,7 @@ def mounted(operations: Operations, mountpoint: Path, options: set[str]) -> Iter
         pyfuse3.init(operations, str(mountpoint), options)
     except RuntimeError as error:
         raise BadMountpoint(
-            f"{mountpoint} cannot be mounted ({error}); is /dev/fuse there, and fuse3 installed?"
+            f"{mountpoint} cannot be mounted ({error}); are the options right, /dev/fuse there and fuse3 installed?"
         ) from None
     try:
         yield

@@ -55,7 +55,7 @@ async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
             await repair(library, parts.reception)
             await _serve_mounted(library, parts, wanted, options, on_ready)
             with trio.move_on_after(SEAL_LIMIT_S):
-                await parts.files.settled()
+                await parts.drafts.settled()
             sealing.cancel_scope.cancel()
         library.save_vectors()
 
@@ -66,8 +66,8 @@ async def _serve_mounted(
     stop = trio.Event()
     service = Service(library, stop.set)
     library.extend_status = functools.partial(_extended, parts, service, str(wanted.mountpoint))
-    with mounted(parts.operations, wanted.mountpoint, set(options)), parts.kernel_cache.notifying():
-        async with _session(stop), trio.open_nursery() as nursery:
+    with mounted(parts.operations, wanted.mountpoint, set(options)):
+        async with _session(stop), parts.kernel_cache.notifying(), trio.open_nursery() as nursery:
             await nursery.start(functools.partial(watch_signals, stop.set, functools.partial(_reload, library)))
             await nursery.start(serve_control, library.state, service)
             await nursery.start(_follow, library, parts)
@@ -119,10 +119,12 @@ async def _scan_writable(library: Library, service: Service) -> None:
 
 def _reload(library: Library) -> None:
     """Take over the settings that can change while mounted. Wrong ones are told and left aside."""
+    sd_notify.reloading()
     try:
         library.use_settings(read_settings(library.path))
     except DamfsError as error:
         log.error("settings were not read again: %s", error)
+    sd_notify.ready()
 
 
 def _extended(parts: Parts, service: Service, mountpoint: str, status: Status) -> Status:
@@ -130,7 +132,8 @@ def _extended(parts: Parts, service: Service, mountpoint: str, status: Status) -
         status,
         mountpoint=mountpoint,
         scanning=service.names_being_scanned(),
-        unsettled=parts.files.unsettled,
+        unsettled=parts.drafts.unsettled,
+        native=parts.operations.native.describe(),
         held_back={str(id_): reason for id_, reason in parts.reception.held_back.items()},
     )
 

@@ -208,7 +208,9 @@ def set_triaged(tx: Connection, id_: AssetId) -> None:
 
 
 def set_mtime(tx: Connection, id_: AssetId, mtime_ns: int) -> None:
+    """Of the asset, and of its current version, which it repeats."""
     tx.run("UPDATE asset SET mtime_ns = ? WHERE id = ?", mtime_ns, id_)
+    tx.run("UPDATE version SET mtime_ns = ? WHERE id = (SELECT version FROM asset WHERE id = ?)", mtime_ns, id_)
 
 
 def set_closed(tx: Connection, id_: AssetId, closed: bool) -> None:  # a setter

@@ -96,11 +96,15 @@ class Connection:
             self._apsw.execute("ROLLBACK")
 
     def backup_to(self, path: Path) -> None:
-        """A consistent copy of the whole database in a new file. Blocks."""
+        """A consistent copy of the whole database in a new file. Blocks. Raises NoSpace, Unavailable."""
         target = apsw.Connection(str(path))
         try:
             with target.backup("main", self._apsw, "main") as backup:
                 backup.step()
+        except apsw.FullError:
+            raise NoSpace(f"no space left for a copy of the catalog ({path}); free some and try again") from None
+        except (apsw.IOError, apsw.CorruptError, apsw.BusyError) as error:
+            raise Unavailable(f"the catalog cannot be copied to {path}: {error}") from None
         finally:
             target.close()
 

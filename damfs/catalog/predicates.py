@@ -53,7 +53,7 @@ def narrower_facet(term: TermId | None) -> Facet:
 
 def day_facets(day: str) -> frozenset[Facet]:
     """Of one day: the day, its month and its year; each is a directory somewhere."""
-    return frozenset(Facet(f"date:{day[:length]}") for length in (0, 4, 7, 10))
+    return frozenset(Facet(DATE_PREFIX + day[:length]) for length in (0, 4, 7, 10))
 
 
 def media_facet(media: Media) -> Facet:
@@ -68,6 +68,7 @@ def proxies_facet(folder: FolderId) -> Facet:
     return Facet(f"proxies:{folder}")
 
 
+DATE_PREFIX = "date:"
 ALL_FACET = Facet("all")
 INBOX_FACET = Facet("inbox")
 UNTAGGED_FACET = Facet("untagged")
@@ -125,7 +126,7 @@ class CapturedIn(Predicate):
         return asset.visible and asset.day.startswith(self.period)
 
     def facets(self) -> frozenset[Facet]:
-        return frozenset({Facet(f"date:{self.period}")})
+        return frozenset({Facet(DATE_PREFIX + self.period)})
 
     def text(self) -> str:
         return f"date:{self.period}"

@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
-from damfs.catalog import assets, predicates, stores, vocabulary
+from damfs.catalog import assets, job_table, predicates, stores, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
 from damfs.core.media_types import media_of_name
+from damfs.core.news import seen, tell
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, StoreId, StoreKind, TagSource, Term, TermId
+from damfs.storage.droppings import is_temporary
+
+TOLD_SINGLY = 65
+"""A change of the vocabulary tells of so many assets one by one. Whoever caches listings drops a place as a whole when
+more than 64 of its names are touched at once, so telling of all of a hundred thousand would add nothing."""
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -40,6 +47,8 @@ class Execution:
     planner: JobPlanner
     today: str
     """The wall-clock day in the library's zone."""
+    zone: ZoneInfo | None = None
+    """Of capture times that carry none; None: this machine's."""
 
     @property
     def at_ns(self) -> int:
@@ -87,6 +96,8 @@ class SetOnline:
 
     def apply(self, x: Execution) -> None:
         stores.set_online(x.tx, self.store, self.online)
+        if self.online:
+            job_table.hasten(x.tx, x.at_ns)
         kind = "came-online" if self.online else "went-offline"
         x.changes.record(kind, {predicates.STORES_FACET}, detail={"store": self.store})
 
@@ -103,7 +114,7 @@ class Receive:
         name = clean_name(self.name)
         media = media_of_name(name)
         id_ = assets.insert_receiving(x.tx, name, media, self.mode, x.today, x.at_ns, triaged=self.triaged)
-        x.changes.record("receiving", assets.facets(x.tx, id_), asset=id_, names=(name,))
+        tell(x.changes, "receiving", id_, seen(x.tx, id_))
         return id_
 
 
@@ -131,9 +142,9 @@ class Abandon:
         asset = known(x, self.asset)
         if asset.state is not AssetState.RECEIVING:
             raise Refused(f"{asset.name} has arrived and cannot be abandoned")
-        touched = assets.facets(x.tx, self.asset)
+        before = seen(x.tx, self.asset)
         assets.delete(x.tx, self.asset)
-        x.changes.record("abandoned", touched, asset=self.asset, names=(asset.name,))
+        tell(x.changes, "abandoned", self.asset, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +191,12 @@ class DefineTerm:
         name = clean_name(self.name)
         if vocabulary.term_named(x.tx, name) is not None:
             raise Conflict(f'there is a term "{name}" already')
+        if self.broader is not None:
+            known_term(x, self.broader)
         term = vocabulary.define(x.tx, name, self.broader, x.at_ns)
         x.planner.forget_vocabulary()
         x.changes.record("term-defined", {predicates.narrower_facet(self.broader)}, names=(name,))
+        _tell_namesakes(x, name)
         return term
 
 
@@ -199,14 +213,20 @@ class RenameTerm:
         other = vocabulary.term_named(x.tx, name)
         if other is not None and other.id != self.term:
             raise Conflict(f'there is a term "{name}" already')
+        if self.broader is not None:
+            known_term(x, self.broader)
         if self.broader is not None and self.broader in vocabulary.with_narrower(x.tx, self.term):
             raise Refused(f'"{term.name}" cannot become narrower than itself')
-        touched = {predicates.narrower_facet(term.broader), predicates.narrower_facet(self.broader)}
-        touched |= _tag_facets(x, self.term)
+        before = _tag_facets(x, self.term)
         vocabulary.rename(x.tx, self.term, name)
         vocabulary.move(x.tx, self.term, self.broader)
         x.planner.forget_vocabulary()
-        x.changes.record("term-renamed", touched | _tag_facets(x, self.term), names=(term.name, name))
+        lists = {predicates.narrower_facet(term.broader), predicates.narrower_facet(self.broader)}
+        x.changes.record("term-renamed", lists, names=(term.name, name))
+        _tell_carriers(x, self.term, before ^ _tag_facets(x, self.term))
+        if name != term.name:
+            _tell_namesakes(x, term.name)
+            _tell_namesakes(x, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +240,7 @@ class RemoveTerm:
         vocabulary.remove(x.tx, self.term)
         x.planner.forget_vocabulary()
         x.changes.record("term-removed", {predicates.narrower_facet(term.broader)}, names=(term.name,))
+        _tell_namesakes(x, term.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +255,8 @@ class Rename:
         assets.set_name(x.tx, self.asset, name)
         if asset.state is AssetState.RECEIVING:
             assets.set_media(x.tx, self.asset, media_of_name(name))
+        elif asset.blob is not None and is_temporary(asset.name):
+            x.planner.plan_jobs(x.tx, asset.blob, x.at_ns)
         touched = assets.facets(x.tx, self.asset) | {predicates.media_facet(asset.media)}
         x.changes.record("renamed", touched, asset=self.asset, names=(asset.name, name))
 
@@ -262,9 +285,8 @@ class Trash:
         asset = known(x, self.asset)
         if asset.state is not AssetState.PRESENT:
             raise Refused(f"{asset.name} is {asset.state} and cannot be trashed")
-        touched = assets.facets(x.tx, self.asset)
         assets.set_state(x.tx, self.asset, AssetState.TRASHED)
-        x.changes.record("trashed", touched, asset=self.asset, names=(asset.name,))
+        tell(x.changes, "trashed", self.asset, seen(x.tx, self.asset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +335,22 @@ class SetMode:
         asset = known(x, self.asset)
         assets.set_mode(x.tx, self.asset, self.mode & 0o777)
         x.changes.record("mode-set", frozenset(), asset=self.asset, names=(asset.name,))
+
+
+def _tell_namesakes(x: Execution, name: str) -> None:
+    """A term came or went: in by-tag/ its name leads to a directory, and assets of that name go by another."""
+    for asset in assets.named(x.tx, name, TOLD_SINGLY):
+        terms = vocabulary.terms_of(x.tx, asset.id)
+        if terms:
+            facets = {predicates.tag_facet(term) for term in terms}
+            x.changes.record("namesake-changed", facets, asset=asset.id, names=(name,))
+
+
+def _tell_carriers(x: Execution, term: TermId, facets: frozenset[Facet]) -> None:
+    """A term became narrower or broader: whatever carries it came into those places, or left them."""
+    ids = vocabulary.with_narrower(x.tx, term) if facets else ()
+    for id_, name in vocabulary.carriers(x.tx, ids, TOLD_SINGLY) if ids else ():
+        x.changes.record("retagged", facets, asset=id_, names=(name,))
 
 
 def _tag_facets(x: Execution, term: TermId) -> frozenset[Facet]:

@@ -8,6 +8,7 @@ names a file; a name that a crash leaves over is adopted by the scan at start-up
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -15,8 +16,8 @@ import trio
 from damfs.catalog import assets, stores
 from damfs.catalog.database import Connection
 from damfs.core.ingest import MoveCopy
+from damfs.core.keys import is_taken, keys_for, link_or_take
 from damfs.core.library import Library
-from damfs.core.reception import keys_for
 from damfs.errors import Conflict, DamfsError
 from damfs.model import Asset, BlobId, Copy, Key
 from damfs.storage.blob_store import BlobStore, FileFact
@@ -40,7 +41,7 @@ async def file_by_capture(library: Library, blob: BlobId) -> None:
     for found in misfiled(library.db.writer, library, blob):
         try:
             async with library.publishing.together():
-                placed = await trio.to_thread.run_sync(_link, store, found)
+                placed = await _linked(library, store, found)
                 library.perform(MoveCopy(found.copy.id, placed), ACTOR, durable=True)
                 await trio.to_thread.run_sync(store.remove, found.key)
         except DamfsError as error:
@@ -62,11 +63,11 @@ def misfiled(connection: Connection, library: Library, blob: BlobId) -> list[Mis
     return found
 
 
-def _link(store: BlobStore, found: Misfiled) -> FileFact:
-    """A second name at the first free key of the right day. Blocks."""
-    for key in keys_for(found.asset, found.day):
-        try:
-            return store.link(found.key, key)
-        except Conflict:
+async def _linked(library: Library, store: BlobStore, found: Misfiled) -> FileFact:
+    """A second name at the first free key of the right day."""
+    for key in keys_for(found.asset.name, found.day):
+        if is_taken(library.db.writer, found.copy.store, key, found.asset.id):
             continue
-    raise AssertionError("keys never end")
+        with suppress(Conflict):
+            return await trio.to_thread.run_sync(link_or_take, store, found.key, key)
+    raise AssertionError("keys_for raises when it ends")

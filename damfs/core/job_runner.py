@@ -20,7 +20,7 @@ from damfs.core.library import Library
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FailJob, FinishJob, RetryJob, ReturnJob
-from damfs.core.worker_pool import JobTimedOut, WorkerPool
+from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
 from damfs.model import BlobId, Job
 from damfs.settings import cores
@@ -66,7 +66,7 @@ class JobRunner:
             news = self._news
             job = self._lease(names)
             if job is None:
-                with trio.move_on_after(self._pause()):
+                with trio.move_on_after(self._pause(names)):
                     await news.wait()
             else:
                 await self._run(job)
@@ -79,8 +79,8 @@ class JobRunner:
         with self._library.db.transaction() as tx:
             return job_table.lease(tx, names, now, now + round(limit * 1e9) + LEASE_MARGIN_NS)
 
-    def _pause(self) -> float:
-        due = job_table.next_due_ns(self._library.db.writer)
+    def _pause(self, names: tuple[str, ...]) -> float:
+        due = job_table.next_due_ns(self._library.db.writer, names)
         if due is None:
             return IDLE_S
         return min(IDLE_S, max(0.05, (due - self._library.clock()) / 1e9))
@@ -120,6 +120,10 @@ class JobRunner:
             library.perform(RetryJob(job, one_line(error), counts=False), actor)
         except DamfsError as error:
             self._again_or_never(job, error)
+        except Exception as error:
+            # what a plug-in hands over may be anything: its job fails, not the mount
+            log.exception("%s: its result could not be stored", job.processor)
+            self._again_or_never(job, ProcessorFailed(f"{type(error).__name__}: {error}"))
 
     async def _finish(self, job: Job, command: FinishJob) -> None:
         """Commit, then let the file find its folder; jobs that the commit planned wait for that."""
@@ -129,7 +133,7 @@ class JobRunner:
             with trio.CancelScope(shield=True):
                 await file_by_capture(self._library, job.blob)
         finally:
-            del self._filing[job.blob]
+            self._filing.pop(job.blob, None)  # two jobs of one blob may end at once
             filed.set()
 
     def _again_or_never(self, job: Job, error: DamfsError) -> None:
@@ -161,7 +165,7 @@ class JobRunner:
         digest = stores.digest_of(library.db.writer, job.blob)
         published = await trio.to_thread.run_sync(publish_renditions, library.renditions, digest, output.renditions)
         accept_above = library.settings.auto_tag.accept_above
-        return FinishJob(job, output.facts, published, output.embeddings, output.proposals, library.zone, accept_above)
+        return FinishJob(job, output.facts, published, output.embeddings, output.proposals, accept_above)
 
     @staticmethod
     def _actor(job: Job) -> str:

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -23,12 +23,12 @@ from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.core.commands import Command, Execution
 from damfs.core.counters import Counters
+from damfs.core.description import local_day
 from damfs.core.feed import Feed
 from damfs.core.gate import Gate
 from damfs.core.model_choice import choose_model
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
-from damfs.core.results import local_day
 from damfs.core.similar import Similar, index_property
 from damfs.core.status import status_of
 from damfs.core.status_report import Status
@@ -84,19 +84,26 @@ class Library:
 
     def execute(self, commands: Sequence[Command[object]], actor: str, *, durable: bool = False) -> list[object]:
         """Apply all or none of the commands in one transaction; their answers, in order. Raises what they raise."""
-        now = self.clock()
-        with self.db.transaction(durable=durable) as tx:
-            changes = Recorder(tx, actor, now)
-            execution = Execution(tx, changes, self.planner, self.day(now))
-            answers = [command.apply(execution) for command in commands]
-            changes.finish()
-        self.feed.publish(changes.changes)
-        return answers
+        if not commands:
+            return []
+        return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable=durable)
 
     def perform(self, command: Command[R], actor: str, *, durable: bool = False) -> R:
         """One command, and its answer."""
-        (answer,) = self.execute([command], actor, durable=durable)
-        return answer  # type: ignore[return-value]  # execute keeps each command's answer in its place
+        return self._commit(command.apply, actor, durable=durable)
+
+    def _commit(self, work: Callable[[Execution], R], actor: str, *, durable: bool) -> R:
+        now = self.clock()
+        try:
+            with self.db.transaction(durable=durable) as tx:
+                changes = Recorder(tx, actor, now)
+                answer = work(Execution(tx, changes, self.planner, self.day(now), self.zone))
+                changes.finish()
+        except BaseException:
+            self.planner.forget_vocabulary()  # it may remember terms that were undone
+            raise
+        self.feed.publish(changes.changes)
+        return answer
 
     def stores(self) -> list[Store]:
         return stores.all_stores(self.db.writer)
@@ -153,12 +160,16 @@ class Library:
             for model, digest in digests.items():
                 derived.set_property(tx, index_property(model), digest.hex())
 
-    def close(self) -> None:
-        self.db.close()
-
 
 def make_library(path: Path) -> None:
     """A new library: settings, an empty writable store, a catalog. Raises BadLibrary when something is there."""
+    try:
+        _make_library(path)
+    except OSError as error:
+        raise BadLibrary(f"{path} cannot be made a library: {error.strerror}; choose another path") from None
+
+
+def _make_library(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise BadLibrary(f"{path} is not a directory; choose another path")
     if (path / SETTINGS_FILE).exists():
@@ -167,13 +178,18 @@ def make_library(path: Path) -> None:
         raise BadLibrary(f"{path} is not empty; choose a new directory (to index its files: damfs add LIBRARY {path})")
     for directory in (path / "originals", path / "state" / "renditions"):
         directory.mkdir(parents=True)
-    db = open_catalog(path / "state" / "catalog.sqlite3", create=True)
+    new_catalog(path / "state" / "catalog.sqlite3").close()
+    (path / SETTINGS_FILE).write_text(DEFAULT_SETTINGS, encoding="utf-8")  # last: what has it is a whole library
+
+
+def new_catalog(path: Path) -> Database:
+    """The catalog of a library that holds nothing yet."""
+    db = open_catalog(path, create=True)
     with db.transaction(durable=True) as tx:
         derived.set_property(tx, "library-id", secrets.token_hex(16))
         derived.set_property(tx, "made-ns", str(time.time_ns()))
         stores.add_store(tx, LIBRARY_STORE, StoreKind.WRITABLE, "", time.time_ns())
-    db.close()
-    (path / SETTINGS_FILE).write_text(DEFAULT_SETTINGS, encoding="utf-8")  # last: what has it is a whole library
+    return db
 
 
 @contextmanager
@@ -181,18 +197,17 @@ def open_library(path: Path) -> Iterator[Library]:
     """The library, for this process alone. Raises BadLibrary (also when another process has it), BadSettings."""
     path = path.absolute()
     settings = read_settings(path)
-    with _locked(path):
-        db = open_catalog(path / "state" / "catalog.sqlite3")
-        library = Library(path, settings, db, ProcessorRegistry.load())
-        try:
-            yield library
-        finally:
-            library.close()
+    with locked(path), closing(open_catalog(path / "state" / "catalog.sqlite3")) as db:
+        yield Library(path, settings, db, ProcessorRegistry.load())
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    fd = os.open(path / "state" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def locked(path: Path) -> Iterator[None]:
+    """No other process has the library meanwhile. Raises BadLibrary."""
+    try:
+        fd = os.open(path / "state" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BadLibrary(f"{path / 'state'} cannot be used: {error.strerror}; bring it back from a backup") from None
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

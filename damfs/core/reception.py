@@ -7,24 +7,25 @@ turns. Crash rule: blob first, row second. A crash before the commit leaves the 
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
 
 from damfs.catalog import assets, stores
-from damfs.core.asset_names import NAME_LIMIT, fit, split_ending
 from damfs.core.commands import Abandon
+from damfs.core.filing import file_by_capture
 from damfs.core.ingest import Heal, MarkDamaged, Merge, PlanAgain, Seal
+from damfs.core.keys import is_taken, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
-from damfs.errors import Conflict, DamfsError, NotFound
+from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
+from damfs.storage.disk_errors import disk_errors
 from damfs.storage.droppings import is_temporary
 
 log = logging.getLogger(__name__)
@@ -39,26 +40,17 @@ class KeyedLocks:
     def __init__(self) -> None:
         self._locks: dict[bytes, tuple[trio.Lock, int]] = {}
 
-    def hold(self, key: bytes) -> AbstractAsyncContextManager[None]:
-        return _Held(self._locks, key)
-
-
-class _Held:
-    def __init__(self, locks: dict[bytes, tuple[trio.Lock, int]], key: bytes) -> None:
-        self._locks, self._key = locks, key
-
-    async def __aenter__(self) -> None:
-        lock, users = self._locks.get(self._key, (trio.Lock(), 0))
-        self._locks[self._key] = (lock, users + 1)
-        await lock.acquire()
-
-    async def __aexit__(self, *exception: object) -> None:
-        lock, users = self._locks[self._key]
-        lock.release()
-        if users == 1:
-            del self._locks[self._key]
-        else:
-            self._locks[self._key] = (lock, users - 1)
+    @asynccontextmanager
+    async def hold(self, key: bytes) -> AsyncIterator[None]:
+        lock, users = self._locks.get(key, (trio.Lock(), 0))
+        self._locks[key] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            _, users = self._locks.pop(key)
+            if users > 1:
+                self._locks[key] = (lock, users - 1)
 
 
 class Reception:
@@ -85,32 +77,36 @@ class Reception:
         except NotFound:
             return await self._adopt(asset)
         async with self._by_digest.hold(hashed.digest), library.publishing.together():
-            return await self._settle(id_, hashed)
+            sealed = await self._settle(id_, hashed)
+        known = None if sealed is None else library.asset(sealed)
+        if known is not None and known.blob is not None:  # bytes probed before: their day of capture is known
+            await file_by_capture(library, known.blob)
+        return sealed
 
     async def _adopt(self, asset: Asset) -> AssetId | None:
         """Staging has it no more: a crash came between publishing and the commit. Find it and commit."""
-        placed = await self._published_orphan(asset)
-        if placed is None:
-            self._library.execute([Abandon(asset.id)], ACTOR, durable=True)
-            return None
-        self._seal_at(asset, *placed)
-        return asset.id
+        async with self._library.publishing.together():
+            placed = await self._published_orphan(asset)
+            if placed is None:
+                self._library.execute([Abandon(asset.id)], ACTOR, durable=True)
+                return None
+            self._seal_at(asset, *placed)
+            return asset.id
 
     async def _published_orphan(self, asset: Asset) -> tuple[Hashed, FileFact] | None:
-        """The first file, of the keys that publishing tries, that has no row."""
+        """The first file, of the keys that publishing tries, that has no row, if it is as long as what was closed."""
         library = self._library
         store = library.library_store().id
         files = library.blob_store(store)
-        for key in keys_for(asset, library.day(asset.mtime_ns)):
-            folders, name = stores.split_key(key)
-            folder = stores.folder_at(library.db.writer, store, folders)
-            if folder is not None and stores.copy_at(library.db.writer, folder, name) is not None:
+        for key in keys_for(asset.name, library.day(asset.mtime_ns)):
+            if is_taken(library.db.writer, store, key, asset.id):
                 continue
             try:
                 hashed = await trio.to_thread.run_sync(files.hash, key)
             except NotFound:
                 return None
-            assert hashed.fact is not None
+            if hashed.fact is None or hashed.size != asset.size:
+                return None
             return hashed, hashed.fact
         return None
 
@@ -130,11 +126,12 @@ class Reception:
             return None
         blob = stores.blob_of(library.db.writer, hashed.digest)
         good = None if blob is None else await self._verified(library.sources(blob), hashed.digest)
+        asset = library.asset(id_) or asset  # its name may have changed meanwhile
         twin = None if blob is None else assets.find_twin(library.db.writer, blob, asset.name, id_)
         if twin is None:
             await self._publish_new(asset, hashed, good)
         elif good is None or twin.state is AssetState.MISSING:
-            await self._publish_again(asset, hashed, twin)
+            await self._publish_again(asset, hashed, twin, good)
         else:
             library.execute([Merge(id_, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
         await trio.to_thread.run_sync(library.staging.discard, id_)
@@ -156,7 +153,7 @@ class Reception:
         return None
 
     async def _publish_new(self, asset: Asset, hashed: Hashed, good: Copy | None) -> None:
-        placed = await self._place(asset, self._key_of(good))
+        placed = await self._place(asset, self._key_of(good), asset.id)
         self._seal_at(asset, hashed, placed)
 
     def _seal_at(self, asset: Asset, hashed: Hashed, placed: FileFact) -> None:
@@ -168,10 +165,10 @@ class Reception:
         seal = Seal(asset.id, hashed.digest, hashed.size, asset_now.mtime_ns, media, day, store, placed)
         library.execute([seal], ACTOR, durable=True)
 
-    async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset) -> None:
+    async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset, good: Copy | None) -> None:
         """The known asset has lost its bytes; the new ones heal it."""
         library = self._library
-        placed = await self._place(asset, None)
+        placed = await self._place(asset, self._key_of(good), twin.id)
         store = library.library_store().id
         heal = Heal(twin.id, hashed.digest, hashed.size, store, placed)
         library.execute([heal, Merge(asset.id, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
@@ -185,12 +182,17 @@ class Reception:
             return None
         return stores.key_of(self._library.db.writer, copy.folder, copy.name)
 
-    async def _place(self, asset: Asset, linked: Key | None) -> FileFact:
+    async def _place(self, asset: Asset, linked: Key | None, owner: AssetId) -> FileFact:
         """Publish at the first free key of the asset's day."""
         library = self._library
-        files = library.blob_store(library.library_store().id)
-        keys = keys_for(asset, library.day(asset.mtime_ns))
-        return await trio.to_thread.run_sync(_publish, files, library.staging.path(asset.id), asset, keys, linked)
+        store = library.library_store().id
+        files, staged = library.blob_store(store), library.staging.path(asset.id)
+        for key in keys_for(asset.name, library.day(asset.mtime_ns)):
+            if is_taken(library.db.writer, store, key, owner):
+                continue
+            with suppress(Conflict):
+                return await trio.to_thread.run_sync(_publish, files, staged, asset.mtime_ns, key, linked)
+        raise AssertionError("keys_for raises when it ends")
 
     @staticmethod
     def _blob(asset: Asset) -> BlobId:
@@ -198,23 +200,16 @@ class Reception:
         return asset.blob
 
 
-def _publish(files: BlobStore, staged: Path, asset: Asset, keys: Iterator[Key], linked: Key | None) -> FileFact:
+def _publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: Key | None) -> FileFact:
     """Blocks."""
-    staged.chmod(PUBLISHED_MODE)
-    os.utime(staged, ns=(asset.mtime_ns, asset.mtime_ns))
-    for key in keys:
-        try:
-            return files.publish(staged, key) if linked is None else files.link(linked, key)
-        except Conflict:
-            continue
-    raise AssertionError("keys never end")
-
-
-def keys_for(asset: Asset, day: str) -> Iterator[Key]:
-    """Readable keys to try in order: 2026/11/22/clip.mov, then clip~2.mov, clip~3.mov …"""
-    folder = day.replace("-", "/")
-    stem, ending = split_ending(asset.name)
-    yield Key(os.fsencode(f"{folder}/{asset.name}"))
-    for number in itertools.count(2):
-        mark = f"~{number}{ending}"
-        yield Key(os.fsencode(f"{folder}/{fit(stem, NAME_LIMIT - len(mark.encode()))}{mark}"))
+    if linked is not None:
+        return link_or_take(files, linked, key)
+    with disk_errors(staged):
+        staged.chmod(PUBLISHED_MODE)
+        os.utime(staged, ns=(mtime_ns, mtime_ns))
+    try:
+        return files.publish(staged, key)
+    except Conflict as error:
+        if os.path.lexists(files.path(key)):
+            raise
+        raise Unavailable(f"{error}; no name below it is free, rename or remove that file") from None

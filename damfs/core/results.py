@@ -5,15 +5,14 @@ Renditions are published before their rows (blob first, row second); the job run
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
-from zoneinfo import ZoneInfo
 
-from damfs.catalog import assets, derived, job_table, predicates, stores, vocabulary
+from damfs.catalog import assets, derived, job_table, predicates, vocabulary
 from damfs.core.commands import AddTag, Execution
+from damfs.core.description import describe
+from damfs.core.news import Seen, seen, seen_proxies, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
-from damfs.model import Facet, Facts, Job, Media, Rendition, RenditionKind, TagSource
+from damfs.model import Asset, BlobId, Facts, Job, Rendition, RenditionKind, TagSource
 
 SECOND_NS = 1_000_000_000
 NEVER = 1.0
@@ -37,8 +36,6 @@ class FinishJob:
     renditions: tuple[PublishedRendition, ...]
     embeddings: tuple[MadeEmbedding, ...]
     proposals: tuple[Proposal, ...]
-    zone: ZoneInfo | None
-    """Of capture times that carry none; None: this machine's."""
     accept_above: float = NEVER
 
     def apply(self, x: Execution) -> None:
@@ -48,32 +45,27 @@ class FinishJob:
             derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
-        touched = self._describe(x)
+        self._describe(x)
+        self._tell_proxies(x)
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
+        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else frozenset()
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
 
-    def _describe(self, x: Execution) -> frozenset[Facet]:
-        """Let the assets know what they are and when they were captured; the facets that are touched."""
-        touched: set[Facet] = set()
-        if self.embeddings:
-            touched.add(predicates.NEIGHBOURS_FACET)
-        found = captured(self.facts, self.zone)
-        media = self.facts.get("media")
+    def _describe(self, x: Execution) -> None:
+        """Let the assets know what they are and when they were captured."""
         for asset in assets.of_blob(x.tx, self.job.blob):
-            if any(made.kind is RenditionKind.PROXY for made in self.renditions):
-                folders = {copy.folder for copy in stores.copies_of_asset(x.tx, asset.id)}
-                touched |= {predicates.proxies_facet(folder) for folder in folders}
-            before = assets.facets(x.tx, asset.id)
-            if isinstance(media, str) and media != asset.media:
-                assets.set_media(x.tx, asset.id, Media(media))
-            if found is not None:
-                assets.set_day(x.tx, asset.id, found[0], found[1])
-            after = assets.facets(x.tx, asset.id)
+            before = seen(x.tx, asset.id)
+            describe(x.tx, asset.id, self.facts, x.zone)
+            after = seen(x.tx, asset.id)
             if before != after:
-                x.changes.record("described", before ^ after, asset=asset.id, names=(asset.name,))
-        return frozenset(touched)
+                tell(x.changes, "described", asset.id, _moved(before, after))
+
+    def _tell_proxies(self, x: Execution) -> None:
+        if any(made.kind is RenditionKind.PROXY for made in self.renditions):
+            for asset in assets.of_blob(x.tx, self.job.blob):
+                tell(x.changes, "rendition-made", asset.id, seen_proxies(x.tx, asset))
 
     def _propose(self, x: Execution) -> None:
         processor = f"{self.job.processor}/{self.job.processor_version}"
@@ -86,6 +78,14 @@ class FinishJob:
                     AddTag(asset.id, term.id, TagSource.MODEL, proposal.confidence).apply(x)
                 else:
                     vocabulary.propose(x.tx, asset.id, term.id, processor, proposal.confidence, x.at_ns)
+
+
+def _moved(before: Seen, after: Seen) -> Seen:
+    """What differs. Days share the directories of their year and month, which list them: those are touched as well."""
+    facets = before.facets ^ after.facets
+    if any(facet.startswith(predicates.DATE_PREFIX) for facet in facets):
+        facets |= {facet for facet in after.facets if facet.startswith(predicates.DATE_PREFIX)}
+    return Seen(facets, before.names | after.names, before.keys | after.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,8 @@ class FailJob:
 
 BACKOFF_FIRST_S = 5
 BACKOFF_LIMIT_S = 3600
+UNREACHABLE_S = 300
+"""Bytes that cannot be reached now are not asked for again and again; a store that comes back ends the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,8 @@ class RetryJob:
     counts: bool = True
 
     def apply(self, x: Execution) -> None:
-        delay = min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2 ** (self.job.attempts - 1))
-        due = x.at_ns + delay * SECOND_NS
+        backoff = min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2 ** (self.job.attempts - 1))
+        due = x.at_ns + (backoff if self.counts else UNREACHABLE_S) * SECOND_NS
         job_table.retry(x.tx, self.job.id, self.error, due, x.at_ns, counts=self.counts)
 
 
@@ -138,9 +140,16 @@ class DropRendition:
     processor: str
 
     def apply(self, x: Execution) -> None:
+        blob = self.rendition.blob
+        before = [(asset, seen_proxies(x.tx, asset)) for asset in self._shown_by(x, blob)]
         derived.drop_rendition(x.tx, self.rendition.id)
-        job_table.forget(x.tx, self.rendition.blob, self.processor)
-        x.planner.plan_jobs(x.tx, self.rendition.blob, x.at_ns)
+        job_table.forget(x.tx, blob, self.processor)
+        x.planner.plan_jobs(x.tx, blob, x.at_ns)
+        for asset, proxies in before:
+            tell(x.changes, "rendition-dropped", asset.id, proxies)
+
+    def _shown_by(self, x: Execution, blob: BlobId) -> list[Asset]:
+        return assets.of_blob(x.tx, blob) if self.rendition.kind is RenditionKind.PROXY else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,32 +157,7 @@ class RetryFailed:
     processor: str | None
 
     def apply(self, x: Execution) -> int:
-        return job_table.retry_failed(x.tx, self.processor, x.at_ns)
-
-
-def captured(facts: Facts, zone: ZoneInfo | None) -> tuple[str, int | None] | None:
-    """The wall-clock day of capture and the moment in ns, from a probe's facts; None when they do not say.
-
-    A local time stands as it is; a UTC one (QuickTime) is turned into the library's zone.
-    """
-    local, offset, utc_ns = (facts.get(f"captured_{part}") for part in ("local", "offset_min", "utc_ns"))
-    if isinstance(local, str):
-        moment = datetime.fromisoformat(local)
-        if isinstance(offset, int):
-            moment = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
-        elif moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone) if zone else moment.astimezone()
-        return moment.date().isoformat(), utc_ns if isinstance(utc_ns, int) else math.floor(
-            moment.timestamp()
-        ) * SECOND_NS
-    if isinstance(utc_ns, int):
-        return local_day(utc_ns, zone), utc_ns
-    return None
-
-
-def local_day(at_ns: int, zone: ZoneInfo | None) -> str:
-    """'YYYY-MM-DD' in the zone; a time that no calendar has becomes the first day of 1970."""
-    try:
-        return datetime.fromtimestamp(at_ns // SECOND_NS, UTC).astimezone(zone).date().isoformat()
-    except (OverflowError, ValueError, OSError):
-        return "1970-01-01"
+        number = job_table.retry_failed(x.tx, self.processor, x.at_ns)
+        if number:
+            x.changes.record("jobs-retried", frozenset(), detail={"jobs": number})
+        return number

@@ -16,20 +16,19 @@ import trio
 
 from damfs.catalog import stores
 from damfs.core.commands import Command, SetOnline
-from damfs.core.ingest import Found, IndexFile, MarkMissing
+from damfs.core.indexing import Found, HideFolders, IndexFile, MarkMissing
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.scan_report import ScanProgress, ScanReport
 from damfs.errors import DamfsError, Unavailable
 from damfs.model import Copy, CopyId, CopyState, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed, WalkProblem
+from damfs.storage.disk_errors import shown
 
 ACTOR = "scan"
 BATCH = 100
 BATCH_S = 0.05
 """A commit holds the loop: at most about so long, then others have their turn."""
-WALK_REPORT = 1000
-
 
 Report = Callable[[ScanProgress], None]
 
@@ -45,11 +44,13 @@ async def scan(library: Library, store: Store, report: Report = lambda _: None) 
     files = library.blob_store(store.id)
     known = await library.db.read(lambda connection: stores.list_copies(connection, store.id))
     facts, problems = await _walked(library, store, files, bool(known), report)
-    summary = ScanReport(store.name, len(facts), problems=[f"{_text(each.key)}: {each.reason}" for each in problems])
+    summary = ScanReport(store.name, len(facts), problems=[f"{shown(each.key)}: {each.reason}" for each in problems])
     difference = _compare(known, facts, [each.key for each in problems])
     summary.count("unchanged", len(facts) - len(difference.to_read))
     await _read_all(library, store, difference, summary, report)
     await _mark_missing(library, difference.gone, summary)
+    if not summary.problems:
+        await _hide_empty_folders(library, store)
     return summary
 
 
@@ -187,5 +188,8 @@ async def _mark_missing(library: Library, gone: dict[CopyId, Key], summary: Scan
     summary.count("missing", len(left))
 
 
-def _text(key: bytes) -> str:
-    return ascii(key.decode("utf-8", "surrogateescape"))[1:-1] if not key.isascii() else key.decode()
+async def _hide_empty_folders(library: Library, store: Store) -> None:
+    """Folders that the store no longer has, or that hold nothing now."""
+    empty = await library.db.read(lambda connection: stores.list_empty_folders(connection, store.id))
+    if empty:
+        library.perform(HideFolders(tuple(empty)), ACTOR)

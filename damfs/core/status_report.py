@@ -46,6 +46,8 @@ class Status:
     receiving: int
     """Files that were not yet published."""
     mountpoint: str | None = None
+    native: str = ""
+    """What the kernel does by itself in this mount, or why not."""
     unsettled: int = 0
     """Files that are open for writing or being sealed."""
     scanning: list[str] = field(default_factory=list)
@@ -66,6 +68,8 @@ def as_text(status: Status) -> str:
     lines = [f"library   {status.library}", f"assets    {_listed(status.assets)}", f"model     {status.model}"]
     if status.mountpoint:
         lines.insert(1, f"mounted   {status.mountpoint}")
+    if status.native:
+        lines.insert(2, f"native    {status.native}")
     for store in status.stores:
         where = f" {store.root}" if store.root else ""
         state = "" if store.online else ", OFFLINE"

@@ -13,7 +13,8 @@ from pathlib import Path
 import trio
 
 from damfs.catalog import assets, derived, job_table
-from damfs.core.commands import Abandon, Command, Rename
+from damfs.core.backups import back_up_daily
+from damfs.core.commands import Abandon, Command, Rename, SetSize
 from damfs.core.ingest import PlanAgain
 from damfs.core.library import Library
 from damfs.core.processors.processor import Worker
@@ -60,19 +61,22 @@ async def settle_interrupted(library: Library, reception: Reception) -> None:
     for id_ in staged.keys() - receiving.keys():
         await trio.to_thread.run_sync(library.staging.discard, id_)
     for id_, asset in receiving.items():
-        await _settle(library, reception, asset, staged.get(id_, 0))
+        await _settle(library, reception, asset, staged.get(id_))
 
 
-async def _settle(library: Library, reception: Reception, asset: Asset, size: int) -> None:
-    if asset.closed:
+async def _settle(library: Library, reception: Reception, asset: Asset, size: int | None) -> None:
+    """``size``: of what is staged. After a power loss that may be less than what was closed."""
+    if asset.closed and size in {None, asset.size}:
         await reception.seal_or_report(asset.id)
-    elif size == 0:
+    elif not size:
         await trio.to_thread.run_sync(library.staging.discard, asset.id)
         library.perform(Abandon(asset.id), ACTOR)
-    elif not is_temporary(asset.name):
-        log.warning("%s was interrupted; what arrived (%d bytes) is in inbox/ as %s", asset.name, size,
-                    asset.name + INTERRUPTED)  # fmt: skip
-        library.perform(Rename(asset.id, asset.name + INTERRUPTED), ACTOR)
+    elif is_temporary(asset.name):
+        library.perform(SetSize(asset.id, size), ACTOR)
+    else:
+        name = asset.name + INTERRUPTED
+        log.warning("%s was interrupted; what arrived (%d bytes) is in the mount as %s", asset.name, size, name)
+        library.execute([Rename(asset.id, name), SetSize(asset.id, size)], ACTOR)
 
 
 async def drop_stray_renditions(library: Library) -> None:
@@ -114,9 +118,13 @@ async def plan_again(library: Library, blobs: list[BlobId]) -> None:
 async def serve_chores(
     library: Library, reception: Reception, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Retry what was held back and save vectors, until cancelled."""
+    """Copy the catalog daily, retry what was held back and save vectors, until cancelled."""
     task_status.started()
     while True:
+        try:
+            await back_up_daily(library)
+        except DamfsError as error:
+            log.info("the daily copy of the catalog was not made: %s", error)
         await trio.sleep(CHORES_EVERY_S)
         for id_ in list(reception.held_back):
             await reception.seal_or_report(AssetId(id_))

@@ -23,6 +23,11 @@ def call(library: Path, request: Request, report: Report = lambda _: None) -> ob
     connection = connect(library)
     if connection is None:
         return _call_here(library, request, report)
+    return ask(connection, request, report)
+
+
+def ask(connection: socket.socket, request: Request, report: Report = lambda _: None) -> object:
+    """The daemon's answer; the connection is closed after it. Raises the damfs error that it answered with."""
     with connection, connection.makefile("rb") as replies:
         connection.sendall(encode(request))
         return _answer(replies, report)

@@ -6,19 +6,23 @@ Blocks. The daemon is another program (`python -m daemon`): this layer does not 
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from damfs.errors import BadLibrary, BadMountpoint, Unavailable
 from damfs.integration import client
-from damfs.integration.mounts import damfs_mount, mount_at
+from damfs.integration.mounts import answers, damfs_mount
 from damfs.integration.wire import Stop
 from damfs.settings import read_settings
 
 READY = b"ready"
 LOG = "daemon.log"
+LOCK = Path("state", "lock")
+"""Holds the id of the process that has the library open."""
 END_LIMIT_S = 60.0
 
 
@@ -46,19 +50,28 @@ def launch(library: Path, mountpoint: Path, options: tuple[str, ...], *, foregro
 
 
 def end(mountpoint: Path) -> None:
-    """Ask the daemon to stop and wait for it; clean a stale mount away."""
+    """Ask the daemon to stop and wait until it has ended; clean a stale mount away."""
     mount = damfs_mount(mountpoint)
-    connection = client.connect(Path(mount.source))
+    library = Path(mount.source)
+    connection = client.connect(library) if answers(mountpoint) else None
     if connection is None:
         release_stale(mountpoint)
         return
-    connection.close()
-    client.call(Path(mount.source), Stop())
-    deadline = time.monotonic() + END_LIMIT_S
-    while mount_at(mountpoint) is not None or client.connect(Path(mount.source)) is not None:
-        if time.monotonic() > deadline:
+    with _watched(library) as ended:
+        client.ask(connection, Stop())
+        if not ended():
             raise Unavailable(f"{mountpoint} is still busy; close what uses it (fuser -m {mountpoint})")
-        time.sleep(0.05)  # noqa: TID251  # the CLI has no event loop
+
+
+@contextmanager
+def _watched(library: Path) -> Iterator[Callable[[], bool]]:
+    """A function that waits for the end of the process that has the library, and says whether it came in time."""
+    holder = (library / LOCK).read_text(encoding="ascii").strip()
+    descriptor = os.pidfd_open(int(holder))
+    try:
+        yield lambda: bool(select.select([descriptor], [], [], END_LIMIT_S)[0])
+    finally:
+        os.close(descriptor)
 
 
 def release_stale(mountpoint: Path) -> None:

@@ -29,7 +29,8 @@ class Mount:
 def mounts() -> list[Mount]:
     """Everything that is mounted, oldest first."""
     found = []
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+    text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+    for line in text.removesuffix("\n").split("\n"):  # paths may hold what else counts as the end of a line
         before, _, after = line.partition(" - ")
         kind, source = after.split(" ")[:2]
         found.append(Mount(Path(_unescaped(before.split(" ")[4])), kind, _unescaped(source)))
@@ -42,9 +43,18 @@ def _unescaped(text: str) -> str:
 
 def mount_at(mountpoint: Path) -> Mount | None:
     """What is mounted right there, the newest."""
-    path = Path(os.path.abspath(mountpoint))
+    path = Path(os.path.realpath(mountpoint))
     found = [mount for mount in mounts() if mount.mountpoint == path]
     return found[-1] if found else None
+
+
+def answers(mountpoint: Path) -> bool:
+    """Whether somebody serves what is mounted there: a dead daemon leaves ENOTCONN."""
+    try:
+        os.stat(mountpoint)
+    except OSError:
+        return False
+    return True
 
 
 def mount_of(path: Path) -> Mount | None:

@@ -20,7 +20,21 @@ from damfs.core.library import Library
 from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
-from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Progress, Request, Retry, Scan, Stop, Tag
+from damfs.integration.care import Care
+from damfs.integration.wire import (
+    Add,
+    Check,
+    GetStatus,
+    GetStores,
+    GetTags,
+    Progress,
+    Request,
+    Retry,
+    Scan,
+    Stop,
+    Tag,
+    Verify,
+)
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"
@@ -33,6 +47,7 @@ class Service:
     def __init__(self, library: Library, stop: Callable[[], None] | None = None) -> None:
         self._library = library
         self._stop = stop
+        self._care = Care(library, mounted=stop is not None)
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -46,6 +61,8 @@ class Service:
                 return self._tag(request)
             case Retry():
                 return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
+            case Verify() | Check():
+                return await self._care.answer(request, report)
             case Stop():
                 return self._ask_to_stop()
             case _:

@@ -50,11 +50,25 @@ class Retry(Struct, frozen=True, tag="retry"):
     processor: str = ""
 
 
+class Verify(Struct, frozen=True, tag="verify"):
+    """Read the files of one store, or of all, and compare them with their digests."""
+
+    store: str = ""
+    limit_s: float = 0
+    """0: no limit."""
+
+
+class Check(Struct, frozen=True, tag="check"):
+    """Check the rules of the catalog; mend what breaks them."""
+
+    repair: bool = False
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
-Request = Add | Scan | GetStatus | GetStores | GetTags | Tag | Retry | Stop
+Request = Add | Scan | GetStatus | GetStores | GetTags | Tag | Retry | Verify | Check | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

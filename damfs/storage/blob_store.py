@@ -7,7 +7,7 @@ there is either nothing or the whole file under the key, never a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -60,8 +60,11 @@ class BlobStore(Protocol):
     def path(self, key: Key) -> Path:
         """A local path that a worker process can read. It must not be written."""
 
-    def hash(self, key: Key) -> Hashed:
-        """Stream the file through BLAKE3. Unavailable when it changed meanwhile."""
+    def hash(self, key: Key, watch: Callable[[int], object] | None = None) -> Hashed:
+        """Stream the file through BLAKE3. Unavailable when it changed meanwhile.
+
+        ``watch`` is told every now and then how many bytes are done; what it raises ends the reading.
+        """
 
     def walk(self) -> Iterator[FileFact | WalkProblem]:
         """Every regular file of the store (names that only desktops leave behind are left out), any order."""

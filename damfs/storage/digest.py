@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from blake3 import blake3
 
@@ -26,8 +27,11 @@ class _Buffers(threading.local):
 _buffers = _Buffers()
 
 
-def hash_open_file(descriptor: int) -> Hashed | None:
-    """The digest of the whole file, or None when it changed while it was read. OSError as the disk gives it."""
+def hash_open_file(descriptor: int, watch: Callable[[int], object] | None = None) -> Hashed | None:
+    """The digest of the whole file, or None when it changed while it was read. OSError as the disk gives it.
+
+    ``watch`` is told how far it is after each MiB, in the same thread; what it raises ends the reading.
+    """
     before = os.fstat(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     hasher, view = blake3(), _buffers.view
@@ -37,6 +41,8 @@ def hash_open_file(descriptor: int) -> Hashed | None:
             head = bytes(view[: min(count, HEAD)])
         hasher.update(view[:count])
         offset += count
+        if watch is not None:
+            watch(offset)
     if offset != before.st_size or _appearance(before) != _appearance(os.fstat(descriptor)):
         return None
     return Hashed(digest=Digest(hasher.digest()), size=offset, head=head)

@@ -57,12 +57,12 @@ class LocalStore:
     def path(self, key: Key) -> Path:
         return Path(os.fsdecode(os.path.join(self._root, *parts(key))))
 
-    def hash(self, key: Key) -> Hashed:
+    def hash(self, key: Key, watch: Callable[[int], object] | None = None) -> Hashed:
         descriptor = self.open(key)
         try:
             with self._errors(key):
                 fact = _fact(key, os.fstat(descriptor))
-                hashed = hash_open_file(descriptor)
+                hashed = hash_open_file(descriptor, watch)
         finally:
             os.close(descriptor)
         if hashed is None or hashed.size != fact.size:

@@ -20,17 +20,19 @@ from pathlib import Path
 from damfs.core.library import make_library
 from damfs.errors import DamfsError
 from damfs.integration.client import call
-from damfs.integration.launching import READY
+from damfs.integration.launching import LOG, READY
 from damfs.integration.mounts import mount_at
 from damfs.integration.wire import GetStatus, Stop
 from damfs.settings import SETTINGS_FILE
 from tests.bench.figure import Size
 from tests.bench.synthetic import Populated, populate
 
-NO_MODEL = '\n[model]\nname = "none"\n'
+NO_MODEL = '[model]\nname = "none"\n'
 END_LIMIT_S = 30.0
 QUIET_LIMIT_S = 600.0
 ASK_EVERY_S = 0.05
+LOG_LINES = 30
+DYING_S = 2.0
 
 
 class BenchFailed(Exception):
@@ -91,8 +93,7 @@ class Ground:
         """A new, empty one, without models."""
         path = self.new("library")
         make_library(path)
-        with (path / SETTINGS_FILE).open("a", encoding="utf-8") as settings:
-            settings.write(NO_MODEL)
+        (path / SETTINGS_FILE).write_text(NO_MODEL, encoding="utf-8")
         return path
 
     def populated(self) -> Populated:
@@ -110,6 +111,11 @@ class Ground:
             yield Daemon(library, mountpoint, process.pid, ready_s)
             call(library, Stop())
             process.wait(END_LIMIT_S)
+        except BaseException:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(DYING_S)  # one that met an error writes why
+            self.say(f"the end of the daemon's log:\n{_log_end(library)}")
+            raise
         finally:
             _end(process, mountpoint)
 
@@ -117,7 +123,7 @@ class Ground:
         read_end, write_end = os.pipe()
         command = [sys.executable, "-m", "daemon", str(library), str(mountpoint), "--ready-fd", str(write_end)]
         began = time.perf_counter()
-        with (library / "state" / "daemon.log").open("ab") as log:
+        with (library / "state" / LOG).open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(write_end,))
         os.close(write_end)
         with os.fdopen(read_end, "rb") as pipe:
@@ -152,6 +158,10 @@ def _busy(status: dict[str, object]) -> list[str]:
     assert isinstance(jobs, list)
     busy = [f"{job['processor']}: {job['waiting'] + job['running']}" for job in jobs if job["waiting"] + job["running"]]
     return busy + [name for name in ("scanning", "unsettled") if status[name]]
+
+
+def _log_end(library: Path) -> str:
+    return "\n".join((library / "state" / LOG).read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
 
 
 def _end(process: subprocess.Popen[bytes], mountpoint: Path) -> None:

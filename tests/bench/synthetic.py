@@ -7,25 +7,28 @@ renditions are there as after a real scan, so that a daemon that starts on it fi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
-from damfs.catalog import assets, job_table, stores, vocabulary
+from damfs.catalog import assets, derived, stores, vocabulary
 from damfs.catalog.database import Connection
 from damfs.core.commands import AddStore, DefineTerm
 from damfs.core.library import Library, open_library
-from damfs.model import BlobId, Digest, FolderId, Media, StoreId, StoreKind, TagSource, TermId
+from damfs.core.processors.processor import Processor
+from damfs.model import BlobId, Digest, FolderId, Media, RenditionKind, StoreId, StoreKind, TagSource, TermId
 
 MANY, FEW = "everything", "handful"
 ACTOR = "bench"
 BATCH = 2_000
 MODE = 0o644
 PROCESSORS = ("probe", "preview")
-PREVIEWS = ("poster-1024", "thumbnail-128", "thumbnail-256", "thumbnail-512", "thumbnail-1024")
-LINKS = 30_000
+PREVIEWS = (
+    (RenditionKind.POSTER, "full"),
+    *((RenditionKind.THUMBNAIL, side) for side in ("128", "256", "512", "1024")),
+)
+LINKS = 10_000
 """Names of one file: file systems allow 65,000 or fewer."""
 
 
@@ -46,6 +49,7 @@ class _Target:
     folder: FolderId
     many: TermId
     few: TermId
+    processors: tuple[Processor, ...]
 
 
 def populate(library: Path, twin: Path, many: int, few: int) -> Populated:
@@ -62,7 +66,7 @@ def populate(library: Path, twin: Path, many: int, few: int) -> Populated:
         for start in range(0, many, BATCH):
             with opened.db.transaction() as tx:
                 for number in range(start, min(many, start + BATCH)):
-                    _insert(tx, target, folder / names[number], number < few)
+                    _insert(tx, target, folder / names[number], number, in_few=number < few)
     return Populated(library, folder, few_folder, names)
 
 
@@ -76,10 +80,11 @@ def write_small(path: Path) -> None:
 def _target(library: Library, folder: Path) -> _Target:
     store = library.perform(AddStore("twin", StoreKind.READ_ONLY, str(folder)), ACTOR)
     many, few = (library.perform(DefineTerm(name), ACTOR) for name in (MANY, FEW))
-    return _Target(library, store, stores.root_folder(library.db.writer, store), many, few)
+    processors = tuple(each for each in library.registry.processors if each.name in PROCESSORS)
+    return _Target(library, store, stores.root_folder(library.db.writer, store), many, few, processors)
 
 
-def _insert(tx: Connection, target: _Target, path: Path, in_few: bool) -> None:
+def _insert(tx: Connection, target: _Target, path: Path, number: int, *, in_few: bool) -> None:
     status, digest = path.stat(), Digest(blake3(path.name.encode()).digest())
     blob = stores.ensure_blob(tx, digest, status.st_size)
     at_ns = status.st_mtime_ns
@@ -91,3 +96,25 @@ def _insert(tx: Connection, target: _Target, path: Path, in_few: bool) -> None:
     )  # fmt: skip
     for term in (target.many, target.few) if in_few else (target.many,):
         vocabulary.attach(tx, asset, term, TagSource.PERSON, 1.0, at_ns)
+    _insert_derived(tx, target, blob, digest, number)
+
+
+def _insert_derived(tx: Connection, target: _Target, blob: BlobId, digest: Digest, number: int) -> None:
+    """What the processors would have left: jobs that are done, facts, pictures."""
+    for each in target.processors:
+        tx.run(
+            "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+            " VALUES (?, ?, ?, 0, 'done', 0, 0)",
+            blob, each.name, each.version,
+        )  # fmt: skip
+    derived.set_facts(tx, blob, "probe", {"media": "image", "width": 6000, "height": 4000, "number": number})
+    source = target.library.renditions / f"source-{number // LINKS}"
+    if number % LINKS == 0:
+        write_small(source)
+    size = len(source.name)
+    for kind, profile in PREVIEWS:
+        name = f"{digest.hex()}-{kind}-{profile}.jpg"
+        path = target.library.renditions / name[:2] / name
+        path.parent.mkdir(exist_ok=True)
+        os.link(source, path)
+        derived.set_rendition(tx, blob, kind, profile, f"{name[:2]}/{name}", size, {}, 0)

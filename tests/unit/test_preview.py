@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def mean(picture: Image.Image, box: tuple[float, float, float, float]) -> np.nda
             round(bottom * picture.height),
         )
     )
-    return np.asarray(part, dtype=float).reshape(-1, 3).mean(axis=0)
+    return np.asarray(np.asarray(part, dtype=float).reshape(-1, 3).mean(axis=0))
 
 
 def assert_beach_upright(picture: Image.Image) -> None:
@@ -114,11 +115,11 @@ def test_display_matrices_turn_as_pictures_do(orientation: int) -> None:
         assert np.array_equal(np.asarray(picture), np.asarray(paint("portrait", (60, 40), 1)))
 
 
-@pytest.mark.parametrize("make", [sample_media.heic, sample_media.dng, sample_media.jpeg])
-def test_photos_of_other_kinds(tmp_path: Path, make: object) -> None:
-    assert callable(make)
-    suffix = {"heic": ".heic", "dng": ".dng", "jpeg": ".mov"}[make.__name__]
-    picture = poster(preview(make(tmp_path / f"a{suffix}", scene="mountains")))
+@pytest.mark.parametrize(
+    ("make", "name"), [(sample_media.heic, "a.heic"), (sample_media.dng, "a.dng"), (sample_media.jpeg, "a.mov")]
+)
+def test_photos_of_other_kinds(tmp_path: Path, make: Callable[..., Path], name: str) -> None:
+    picture = poster(preview(make(tmp_path / name, scene="mountains")))
     upper, lower = mean(picture, (0, 0, 1, 0.15)), mean(picture, (0, 0.9, 1, 1))
     assert upper[2] > upper[0] + 20
     assert lower.sum() < upper.sum() / 2

@@ -53,7 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 VIDEOS = (
-    "h264.mp4", "hevc10.mp4", "prores.mov", "dnxhr.mov", "mjpeg.avi", "rotated.mov", "drop_frame.mov", "vfr.mkv", "mxf.mxf",
+    "h264.mp4", "hevc10.mp4", "prores.mov", "dnxhr.mov", "mjpeg.avi", "rotated.mov", "drop_frame.mov", "vfr.mkv",
+    "mxf.mxf",
 )  # fmt: skip
 
 
@@ -269,7 +270,11 @@ def test_any_text_is_taken(text: str, offset: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "lat", "lon"),
-    [("+48.8584+002.2945/", 48.8584, 2.2945), ("-3351.41+15112.92/", -33.856833, 151.215333), ("+0000+00000/", None, 0)],
+    [
+        ("+48.8584+002.2945/", 48.8584, 2.2945),
+        ("-3351.41+15112.92/", -33.856833, 151.215333),
+        ("+0000+00000/", None, 0),
+    ],
 )
 def test_positions(text: str, lat: float | None, lon: float) -> None:
     found = capture.gps_of_tags({"location": text})

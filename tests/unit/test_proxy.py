@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, transcode
+from damfs.core.processors import media, proxy_plan, transcode
 from damfs.core.processors.processor import Output, Subject
 from damfs.core.processors.proxy import Proxy, UnequalProxy, check_tally
 from damfs.errors import BadMedia
@@ -200,9 +200,7 @@ def test_sizes(
     assert video["sample_aspect_ratio"] == "1:1"
 
 
-@pytest.mark.parametrize(
-    ("rotation", "wanted"), [(0, "64:45"), (90, "45:64")]
-)
+@pytest.mark.parametrize(("rotation", "wanted"), [(0, "64:45"), (90, "45:64")])
 def test_pixel_aspect_is_kept(tmp_path: Path, rotation: int, wanted: str) -> None:
     aspect = Fraction(64, 45)
     source = sample_media.h264(
@@ -326,7 +324,7 @@ def test_a_loss_that_nothing_explains_is_an_error_of_ours() -> None:
     ],
 )
 def test_drop_frame_only_where_it_exists(timecode: str | None, rate: Fraction, wanted: str | None) -> None:
-    assert transcode.timecode_for(timecode, rate) == wanted
+    assert proxy_plan.timecode_for(timecode, rate) == wanted
 
 
 def test_accepts() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from av.container import InputContainer
 
 from damfs.core.processors import media
-from damfs.core.processors.transcode import QUICKTIME_LANGUAGES, Plan, Tally, timecode_for
+from damfs.core.processors.proxy_plan import Plan, timecode_for
+from damfs.core.processors.transcode import QUICKTIME_LANGUAGES, Tally
 
 Report = dict[str, list[object]]
 """[value of the source, value of the proxy, equal] by property."""

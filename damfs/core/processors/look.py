@@ -1,7 +1,7 @@
 """The ``look`` descriptor: 409 numbers that say how a picture looks, without any model (NumPy and Pillow only).
 
-Pure and deterministic; runs in worker processes. Finds copies that were scaled, recompressed, graded or slightly
-cropped (recall@1 0.83 over 18 edits of 688 photos, against 0.66 for pHash); it does not know what is in the picture.
+Pure and deterministic; runs in worker processes. Finds copies that were scaled, recompressed, graded, letterboxed or
+slightly cropped (tests/unit/test_look.py holds it to that); it does not know what is in the picture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MODEL: Final = "look-1"
 LENGTH: Final = 409
 BLACK: Final = 20
 """Luma below which a row or column of the border counts as a black bar."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from damfs.core.processors.processor import MadeEmbedding, MadeRendition, Output, Processor, Subject
+from damfs.core.processors.processor import LOOK_MODEL, MadeEmbedding, MadeRendition, Output, Processor, Subject
 from damfs.errors import BadMedia
 from damfs.model import Media, RenditionKind
 
@@ -44,7 +44,7 @@ class Preview(Processor):
                 "colour": dominant_colour(shot.picture),
             },
             renditions=tuple(save_all(shot.picture, out)),
-            embeddings=(MadeEmbedding(look.MODEL, vector),),
+            embeddings=(MadeEmbedding(LOOK_MODEL, vector),),
         )
 
 

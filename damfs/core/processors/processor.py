@@ -16,7 +16,6 @@ from typing import ClassVar
 
 from damfs.model import Facts, Media, RenditionKind
 
-
 LOOK_MODEL = "look-1"
 """Id of the built-in visual descriptor: what similar-to/ ranks by when no model can run."""
 

@@ -37,7 +37,7 @@ class Proxy(Processor):
         return kind == Media.VIDEO and bool(subject.settings.get("enabled", True))
 
     def run(self, source: Path, out: Path, subject: Subject) -> Output:
-        from damfs.core.processors import conformance, media, transcode
+        from damfs.core.processors import conformance, media, proxy_plan, transcode
 
         name = media.shown(subject.name)
         profile = str(subject.settings.get("profile", "dnxhr-lb"))
@@ -45,13 +45,13 @@ class Proxy(Processor):
         target = out / "proxy.mov"
         threads = min(2, len(os.sched_getaffinity(0)))
         with media.opened(source, name) as container:
-            plan = transcode.make_plan(container, name, transcode.PROFILES[profile], lines, threads)
+            plan = proxy_plan.make_plan(container, name, proxy_plan.PROFILES[profile], lines, threads)
         tally = transcode.transcode(source, target, name, plan)
         if tally.damage.errors:
             tally = transcode.transcode(source, target, name, plan, by_frame=False)
         check_tally(tally, name)
         report = conformance.compare(source, target, name, plan, tally)
-        check_report(report, name)
+        check_report(report, tally, name)
         size = {"width": plan.width, "height": plan.height}
         return Output(
             facts={**size, "profile": profile, "errors": tally.damage.errors},
@@ -73,8 +73,13 @@ def check_tally(tally: Tally, name: str) -> None:
     raise UnequalProxy(f"{name}: no proxy: {written} of {tally.source_frames} frames came out of the decoder")
 
 
-def check_report(report: Report, name: str) -> None:
+def check_report(report: Report, tally: Tally, name: str) -> None:
+    """Raises BadMedia or UnequalProxy, by whether the source is damaged."""
     for key in MUST_BE_EQUAL:
         source, proxy, equal = report[key]
+        if not equal and tally.damage.errors:
+            raise BadMedia(
+                f"{name}: no proxy: the file is damaged ({tally.damage.first}); copy it again from its source"
+            )
         if not equal:
             raise UnequalProxy(f"{name}: no proxy: {key} would be {proxy} instead of {source}; please report this file")

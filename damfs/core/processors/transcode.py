@@ -6,14 +6,12 @@ at any moment. Pictures and sound both start at 0, as editors expect; a source t
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import av
 from av.audio.frame import AudioFrame
@@ -27,9 +25,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from damfs.core.processors import media
+from damfs.core.processors.proxy_plan import Plan
 from damfs.errors import BadMedia
 
-KEPT_TAGS = ("creation_time", "location", "make", "model")
 QUICKTIME_LANGUAGES = {
     "deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi", "sqi": "alb",
     "rum": "ron", "cze": "ces", "slo": "slk", "mkd": "mac", "hye": "arm", "kat": "geo", "msa": "may", "mya": "bur",
@@ -37,55 +35,8 @@ QUICKTIME_LANGUAGES = {
 }  # fmt: skip
 """ISO 639-2 codes by the spelling that QuickTime's table of languages has for them."""
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-BT709, SMPTE170M, FULL_RANGE = 1, 6, 2
-INTERLACED = (2, 3, 4, 5)
-SCALE_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 EXACT_CONTAINERS = ("mov", "mxf")
 """Containers in which each packet is a frame, so that a frame that does not come out is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    codec: Literal["dnxhd", "libx264"]
-    pixel_format: str
-    options: dict[str, str]
-    smallest: tuple[int, int] = (2, 2)
-    """The encoder refuses smaller pictures; such sources are enlarged."""
-    spaces: frozenset[int] | None = None
-    """Colour matrices (FFmpeg's numbers) that the bitstream can name; others are converted to BT.709."""
-    fields: bool = False
-    """The encoder can keep interlaced pictures as such; DNxHR cannot."""
-
-
-PROFILES = {
-    "dnxhr-lb": Profile("dnxhd", "yuv422p", {"profile": "dnxhr_lb"}, (256, 120), frozenset({1, 9})),
-    "h264-intra": Profile("libx264", "yuv420p", {"preset": "veryfast", "crf": "23", "g": "1", "bf": "0"}, fields=True),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the first frame tells about the proxy to be made."""
-
-    profile: Profile
-    threads: int
-    turn: media.Turn
-    width: int
-    height: int
-    sample_aspect: Fraction
-    rate: Fraction
-    time_base: Fraction
-    origin: Fraction
-    """Seconds at which the source's first frame is shown; 0 of the proxy."""
-    colour: tuple[int, int, int, int]
-    """Primaries, transfer, space, range of the proxy as FFmpeg's numbers."""
-    matrix: str
-    """Options of the scale filter that say how colours are coded."""
-    field_order: int
-    interlaced: bool
-    timecode: str | None
-    reel: str | None
-    tags: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -102,97 +53,6 @@ class Tally:
     """When each written frame is shown, in the plan's time base."""
     end: Fraction = Fraction(0)
     damage: media.Damage = field(default_factory=media.Damage)
-
-
-def make_plan(container: InputContainer, name: str, profile: Profile, lines: int, threads: int) -> Plan:
-    """Reads up to the first frame (all of the file's packets where times are too coarse to tell the rate)."""
-    stream = media.picture_stream(container)
-    if stream is None:
-        raise BadMedia(f"{name}: no proxy: it holds no pictures that can be decoded here")
-    media.check_size(stream.width, stream.height, name)
-    frame = media.first_frame(container, stream, name)
-    turn = media.turn_of(frame)
-    interlaced = profile.fields and stream.codec_context.field_order in INTERLACED
-    shape = media.upright(frame.width, frame.height, turn)
-    width, height = proxy_size(shape, lines, profile.smallest, 4 if interlaced else 2)
-    aspect = media.sample_aspect(stream)
-    rate = media.rate_of(stream) or Fraction(25)
-    source_base = stream.time_base or 1 / rate
-    colour, matrix = colour_of(stream, frame, profile)
-    steady = is_steady(container, stream, rate)
-    return Plan(
-        profile=profile,
-        threads=threads,
-        turn=turn,
-        width=width,
-        height=height,
-        sample_aspect=1 / aspect if turn.swaps else aspect,
-        rate=rate,
-        time_base=1 / rate if steady else source_base,
-        origin=(frame.pts or 0) * source_base,
-        colour=colour,
-        matrix=matrix,
-        field_order=stream.codec_context.field_order,
-        interlaced=interlaced,
-        timecode=timecode_for(media.start_timecode(container), rate),
-        reel=media.reel_name(container),
-        tags={tag: container.metadata[tag] for tag in KEPT_TAGS if tag in container.metadata},
-    )
-
-
-def proxy_size(
-    upright: tuple[int, int], lines: int, smallest: tuple[int, int] = (2, 2), step: int = 2
-) -> tuple[int, int]:
-    """``lines`` high or the source's own height, in even numbers, enlarged where the encoder has a minimum.
-
-    ``step``: what the height must be a multiple of (4 for pairs of fields in 4:2:0).
-    """
-    width, height = upright
-    wanted = min(height, lines)
-    scale = max(Fraction(wanted, height), Fraction(smallest[0], width), Fraction(smallest[1], height))
-    return nearest(width * scale, 2), nearest(height * scale, step)
-
-
-def nearest(value: Fraction, step: int) -> int:
-    return max(step, math.floor(value / step + Fraction(1, 2)) * step)
-
-
-def is_steady(container: InputContainer, stream: VideoStream, rate: Fraction) -> bool:
-    """Whether times rounded to milliseconds (Matroska, FLV) are those of a constant rate: then exact times are used."""
-    base = stream.time_base
-    if base is None or base < Fraction(1, 1000) or base == 1 / rate:
-        return False
-    container.seek(stream.start_time or 0, stream=stream)
-    packets = media.packets(container, [stream], media.Damage())
-    times = sorted(packet.pts for packet in packets if packet.pts is not None)
-    one_tick = base * rate
-    return bool(times) and all(abs((at - times[0]) * base * rate - n) <= one_tick for n, at in enumerate(times))
-
-
-def colour_of(stream: VideoStream, frame: VideoFrame, profile: Profile) -> tuple[tuple[int, int, int, int], str]:
-    """The proxy's tags and scale options. Without a matrix: the one players assume for the source's size.
-
-    Both matrices and ranges are named: left alone, the filter converts tagged pictures to what it takes for usual.
-    """
-    context = stream.codec_context
-    space, colour_range = context.colorspace, context.color_range
-    if frame.format.is_rgb:
-        return (context.color_primaries, context.color_trc, BT709, 1), ":out_color_matrix=bt709:out_range=tv"
-    if space not in SCALE_MATRICES:
-        space = BT709 if media.assumed_space(frame) == "itu709" else SMPTE170M
-    made = space if profile.spaces is None or space in profile.spaces else BT709
-    ranges = ":in_range=pc:out_range=pc" if colour_range == FULL_RANGE else ":in_range=tv:out_range=tv"
-    matrices = f":in_color_matrix={SCALE_MATRICES[space]}:out_color_matrix={SCALE_MATRICES[made]}"
-    return (context.color_primaries, context.color_trc, made, colour_range), matrices + ranges
-
-
-def timecode_for(timecode: str | None, rate: Fraction) -> str | None:
-    """Drop frame exists at multiples of 29.97 only; elsewhere the muxer would refuse the whole file."""
-    if timecode is None or rate < 1:
-        return None
-    if rate.denominator == 1001 and rate.numerator % 30000 == 0:
-        return timecode
-    return timecode.replace(";", ":")
 
 
 def transcode(source: Path, target: Path, name: str, plan: Plan, by_frame: bool = True) -> Tally:
@@ -223,10 +83,11 @@ def tally_of(container: InputContainer, source: VideoStream, made: PictureTrack,
     claimed = source.frames - damage.discarded if source.frames else damage.packets
     exact = container.format.name.split(",")[0] in EXACT_CONTAINERS
     steps = [after - before for before, after in pairwise(made.times)]
+    uneven = (max(steps, default=0) - min(steps, default=0)) * made.plan.time_base * made.plan.rate
     return Tally(
-        source_frames=claimed if exact or source.frames else written + damage.errors,
+        source_frames=claimed if exact else written + damage.errors,
         missing=max(0, claimed - written) if exact else damage.errors,
-        steady=not steps or max(steps) - min(steps) <= 1,
+        steady=uneven < Fraction(1, 5),
         times=made.times,
         end=made.end,
         damage=damage,
@@ -355,16 +216,18 @@ class SoundTrack:
             self.stream.metadata["language"] = QUICKTIME_LANGUAGES.get(found, found)
         self.graph: Graph | None = None
         self.shape: tuple[str, str, int] | None = None
+        self.empty = True
 
     def write(self, frame: AudioFrame) -> None:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if shape != self.shape:
-            self.graph, self.shape = self.graph_for(frame, first=self.graph is None), shape
-        assert self.graph is not None
+        if self.graph is None or shape != self.shape:
+            first = self.graph is None
+            self.flush()
+            self.graph, self.shape = self.graph_for(frame, first), shape
         if frame.pts is not None and frame.time_base is not None:
             frame.pts -= round(self.plan.origin / frame.time_base)
         self.graph.push(frame)
-        self.drain()
+        self.drain(self.graph)
 
     def graph_for(self, frame: AudioFrame, first: bool) -> Graph:
         graph = Graph()
@@ -379,18 +242,30 @@ class SoundTrack:
         ).configure()
         return graph
 
-    def drain(self) -> None:
-        assert self.graph is not None
-        for made in pulled(self.graph):
+    def drain(self, graph: Graph) -> None:
+        for made in pulled(graph):
             if isinstance(made, AudioFrame):
                 self.out.mux(self.stream.encode(made))
+                self.empty = False
+
+    def flush(self) -> None:
+        if self.graph is not None:
+            self.graph.push(None)
+            self.drain(self.graph)
 
     def close(self) -> None:
-        if self.graph is None:
-            return
-        self.graph.push(None)
-        self.drain()
+        self.flush()
+        if self.empty:  # a moment of silence, or the file would lack the track
+            self.out.mux(self.stream.encode(silence(self.layout, self.rate)))
         self.out.mux(self.stream.encode(None))
+
+
+def silence(layout: str, rate: int) -> AudioFrame:
+    frame = AudioFrame(format="s16", layout=layout, samples=1024)
+    for plane in frame.planes:
+        plane.update(bytes(plane.buffer_size))
+    frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
+    return frame
 
 
 def layout_for(source: AudioStream) -> str:

@@ -13,10 +13,11 @@ from damfs.presentation.views.view import Entry, Thing
 
 CACHE_S = 3600.0
 """How long the kernel may believe what it was told: correctness comes from the notices of `kernel_cache`."""
+BRIEFLY_S = 1.0
+"""For places whose content moves by changes elsewhere: no notice says which names of which of them are concerned."""
 BLOCK = 512
 NAMES = 2
-"""Links of a file: several views show it. With 1, `mv` onto another name of the same asset would be an error; with
-more it removes the source name, which is the untag it means. A directory says 1: find then trusts no count."""
+"""Links of a file: several views show it. A directory says 1: find then trusts no count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ come out the same after a remount.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NewType
 
@@ -28,7 +30,8 @@ THING_KINDS = frozenset(ThingKind)
 
 @dataclass(slots=True)
 class _Live:
-    place: Place
+    place: Place | None
+    """None: removed, and somebody still holds it. Its number is not given to a directory made under that name."""
     lookups: int
     facets: frozenset[Facet]
 
@@ -52,7 +55,12 @@ class Inodes:
         kind = self._kinds.get(node.view)
         if node.id is not None and kind is not None:
             return Inode(kind << ID_BITS | node.id)
-        return self._numbers.get(node) or _hashed(node)
+        return self._numbers.get(node) or self._free(node)
+
+    def _free(self, node: Place) -> Inode:
+        """A number that no other live place has: a directory that was renamed keeps the one of its old path."""
+        candidates = (_hashed(node, attempt) for attempt in itertools.count())
+        return next(each for each in candidates if each not in self._live)
 
     def node(self, inode: int) -> Thing | Place:
         """What a number stands for. Raises NotFound for a place that the kernel does not hold."""
@@ -64,7 +72,7 @@ class Inodes:
         if kind in self._by_kind:
             return self._by_kind[kind].place_of(id_)
         live = self._live.get(Inode(inode))
-        if live is None:
+        if live is None or live.place is None:
             raise NotFound(f"no place with inode {inode}")
         return live.place
 
@@ -100,19 +108,37 @@ class Inodes:
         """A directory was renamed: the kernel keeps its inode, so the number stays and the path changes."""
         depth = len(old.path)
         for inode, live in list(self._live.items()):
-            if live.place.view == old.view and live.place.path[:depth] == old.path:
-                self._numbers.pop(live.place, None)
-                live.place = replace(live.place, path=new.path + live.place.path[depth:])
+            place = live.place
+            if place is not None and place.view == old.view and place.path[:depth] == old.path:
+                self._unname(inode, live)
+                live.place = replace(place, path=new.path + place.path[depth:])
                 self._numbers[live.place] = inode
 
-    def refresh(self, place: Place) -> None:
-        """Ask again what a live place depends on."""
+    def removed(self, place: Place) -> None:
+        """A directory was removed. For the kernel its inode is dead, even if it is made again under the same name."""
         inode = self._numbers.get(place)
-        live = None if inode is None else self._live.get(inode)
-        if inode is not None and live is not None:
-            self._unindex(inode, live.facets)
-            live.facets = self._facets_of(place)
-            self._index(inode, live.facets)
+        if inode is not None:
+            self._unname(inode, self._live[inode])
+            self._live[inode].place = None
+
+    def named(self, name: str) -> list[Inode]:
+        """The live places whose own name this is, whatever they lie in."""
+        return [inode for inode, place in self._places() if place.path[-1:] == (name,)]
+
+    def refresh(self, name: str) -> None:
+        """Ask again what the live places depend on in whose path the name is: it means something else now."""
+        for inode, place in self._places():
+            if name in place.path:
+                live = self._live[inode]
+                self._unindex(inode, live.facets)
+                with suppress(NotFound):  # gone: nothing can be in it any more
+                    live.facets = self._facets_of(place)
+                self._index(inode, live.facets)
+
+    def _places(self) -> Iterator[tuple[Inode, Place]]:
+        for inode, live in self._live.items():
+            if live.place is not None:
+                yield inode, live.place
 
     def concerned(self, facets: Iterable[Facet]) -> set[Inode]:
         """The live places that depend on any of the facets."""
@@ -124,7 +150,7 @@ class Inodes:
     def parent_entry(self, inode: Inode) -> tuple[Inode, str] | None:
         """The directory that holds a live place, and the place's name there."""
         live = self._live.get(inode)
-        if live is None:
+        if live is None or live.place is None:
             return None
         view, path = live.place.view, live.place.path
         return (self.number(Place(view, path[:-1])), path[-1]) if path else (ROOT, view)
@@ -134,8 +160,12 @@ class Inodes:
 
     def _drop(self, inode: Inode, live: _Live) -> None:
         del self._live[inode]
-        self._numbers.pop(live.place, None)
+        self._unname(inode, live)
         self._unindex(inode, live.facets)
+
+    def _unname(self, inode: Inode, live: _Live) -> None:
+        if live.place is not None and self._numbers.get(live.place) == inode:  # else another was moved to that path
+            del self._numbers[live.place]
 
     def _index(self, inode: Inode, facets: frozenset[Facet]) -> None:
         for facet in facets:
@@ -149,6 +179,6 @@ class Inodes:
                 self._by_facet.pop(facet, None)
 
 
-def _hashed(place: Place) -> Inode:
-    path = "\0".join((place.view, *place.path)).encode("utf-8", "surrogateescape")
+def _hashed(place: Place, attempt: int) -> Inode:
+    path = "\0".join((place.view, *place.path, *[""] * attempt)).encode("utf-8", "surrogateescape")
     return Inode(HASHED_PLACE << ID_BITS | int.from_bytes(blake3(path).digest(7)))

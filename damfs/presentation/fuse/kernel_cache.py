@@ -1,8 +1,8 @@
 """Tells the kernel what changed, after it was committed, so that it may keep everything else for long.
 
 Concurrency: `follow` runs on the loop and only queues; one thread notifies (a notification may wait for a handler, so
-it never happens in one, nor under a lock). Stop that thread before the session is closed. Crash rule: none needed;
-the kernel's cache dies with the mount.
+it never happens in one, nor under a lock). That thread ends while the kernel is still being answered: it may wait for
+somebody who waits for a handler. Crash rule: none needed; the kernel's cache dies with the mount.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pyfuse3
+import trio
 from pyfuse3 import FileNameT, InodeT
 
 from damfs.core.feed import Batch
 from damfs.model import AssetId, Change
 from damfs.presentation.fuse.inodes import Inode, Inodes
+from damfs.presentation.fuse.listings import Listings
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.view import Place, Thing, ThingKind
 
@@ -29,6 +31,9 @@ log = logging.getLogger(__name__)
 
 BULK = 64
 """More names than this at once: drop the place's own entry instead of each name."""
+END_LIMIT_S = 5.0
+"""Where nobody answers the kernel any more, the thread may wait for ever: closing the session frees it."""
+TERM_CHANGES = frozenset({"term-defined", "term-renamed", "term-removed"})
 NEW_CONTENT = frozenset({"version-added", "healed", "merged"})
 NEW_ATTRIBUTES = frozenset({"ingested", "times-set", "mode-set"})
 FOLDER_FACETS = {"folder": "originals", "proxies": "proxies"}
@@ -44,31 +49,46 @@ class Notice(NamedTuple):
 
 
 class KernelCache:
-    def __init__(self, inodes: Inodes) -> None:
+    def __init__(self, inodes: Inodes, listings: Listings) -> None:
         self._inodes = inodes
+        self._listings = listings
         self._queue: queue.SimpleQueue[list[Notice] | None] = queue.SimpleQueue()
         self.noticed = 0
         """Notices the kernel was given so far."""
 
     async def follow(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
-            notices = self.notices(batch)
-            if notices:
+            try:
+                notices = self.notices(batch)
+            except Exception:  # an error never ends the mount (P8): what is stale is stale until it is forgotten
+                log.exception("the kernel could not be told of a change: %s", batch)
+            else:
                 self._queue.put(notices)
+
+    def forget_name(self, inode: int, name: bytes) -> None:
+        """The kernel is about to believe in a name that its directory may not list: it is to ask for it."""
+        self._queue.put([Notice(Inode(inode), os.fsdecode(name))])
+
+    def forget_listing(self, inode: Inode) -> None:
+        """A reader took a listing to its end that is not what the directory holds now."""
+        self._queue.put([Notice(inode, None, content=True)])
 
     def notices(self, batch: Batch) -> list[Notice]:
         """What the kernel must forget for one transaction's changes. Pure but for the live set it looks at."""
         names: dict[Inode, set[str]] = defaultdict(set)
         contents: dict[Inode, bool] = {}
+        notices_of_terms: list[Notice] = []
         for change in batch:
+            if change.kind in TERM_CHANGES:
+                notices_of_terms += self._of_terms(change)
             shown = shown_by(change)
             for inode in self._concerned(change):
                 names[inode] |= shown
-                contents[inode] = False
+                contents[inode] = self._listings.changed(inode)
             if change.asset is not None and change.kind in NEW_CONTENT | NEW_ATTRIBUTES:
                 inode = self._inodes.number(Thing(ThingKind.ASSET, change.asset))
                 contents[inode] = contents.get(inode, False) or change.kind in NEW_CONTENT
-        notices = [Notice(inode, None, content) for inode, content in contents.items()]
+        notices = notices_of_terms + [Notice(inode, None, content) for inode, content in contents.items()]
         for inode, touched in names.items():
             notices += self._of_place(inode, touched)
         return notices
@@ -81,6 +101,15 @@ class KernelCache:
                 found.add(self._inodes.number(Place(FOLDER_FACETS[kind], (), int(id_))))
         return found
 
+    def _of_terms(self, change: Change) -> Iterator[Notice]:
+        """A term is a directory wherever it is reachable by name, and depends on no facet of most of those places."""
+        for name in change.names:
+            self._inodes.refresh(name)
+            for inode in self._inodes.named(name):
+                entry = self._inodes.parent_entry(inode)
+                if entry is not None and name == change.names[0]:
+                    yield Notice(*entry)
+
     def _of_place(self, inode: Inode, names: set[str]) -> Iterator[Notice]:
         parent = self._inodes.parent_entry(inode) if len(names) > BULK else None
         if parent is not None:
@@ -88,8 +117,8 @@ class KernelCache:
         else:
             yield from (Notice(inode, name) for name in names)
 
-    @contextmanager
-    def notifying(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def notifying(self) -> AsyncIterator[None]:
         """The thread that notifies; ended, with what is queued, when the block is left."""
         thread = threading.Thread(target=self._notify_all, name="kernel-cache", daemon=True)
         thread.start()
@@ -97,7 +126,9 @@ class KernelCache:
             yield
         finally:
             self._queue.put(None)
-            thread.join()
+            with trio.move_on_after(END_LIMIT_S) as limit:
+                limit.shield = True
+                await trio.to_thread.run_sync(thread.join, abandon_on_cancel=True)
 
     def _notify_all(self) -> None:
         while (notices := self._queue.get()) is not None:
@@ -108,7 +139,8 @@ class KernelCache:
 
 def shown_by(change: Change) -> set[str]:
     """Names that listings may show because of the change: bare and qualified."""
-    names = set(change.names)
+    # the kernel itself put the new name of a renamed directory where it is: somebody may be inside
+    names = set(change.names[:1] if change.kind == "term-renamed" else change.names)
     if change.asset is not None:
         names |= {qualified(name, AssetId(change.asset)) for name in change.names}
     keys = change.detail.get("keys")

@@ -5,6 +5,8 @@ Listed directories are only narrower terms, so a crawler cannot explode; any oth
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from damfs.catalog import predicates, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import HasTag, Predicate, all_of
@@ -24,6 +26,9 @@ class ByTag(FacetView):
 
     def has_dir(self, connection: Connection, path: tuple[str, ...], name: str) -> bool:
         return name not in path and vocabulary.term_named(connection, name) is not None
+
+    def reserved(self, connection: Connection, path: tuple[str, ...], dirs: list[str]) -> Set[str]:
+        return set(vocabulary.names(connection)).difference(path)
 
     def where(self, connection: Connection, path: tuple[str, ...]) -> Predicate | None:
         found = terms(connection, path)
@@ -57,15 +62,22 @@ class ByTag(FacetView):
         return [DefineTerm(name, self._broader(connection, place))]
 
     def remove_dir(self, connection: Connection, place: Place, name: str) -> Commands:
-        return [RemoveTerm(known(connection, name).id)]
+        return [RemoveTerm(self._listed(connection, place, name).id)]
 
     def move_dir(self, connection: Connection, place: Place, name: str, to: Place, new_name: str) -> Commands:
         """Renaming a directory renames the term; moving it below another changes its broader term."""
         if to.view != self.name:
             raise Refused("a term can be moved inside by-tag/ only")
-        term = known(connection, name)
+        term = self._listed(connection, place, name)
         broader = term.broader if to == place else self._broader(connection, to)
         return [RenameTerm(term.id, new_name, broader)]
+
+    def _listed(self, connection: Connection, place: Place, name: str) -> Term:
+        """A term that the place lists. One that is only reachable there by name has its home elsewhere."""
+        term = known(connection, name)
+        if term.broader != self._broader(connection, place):
+            raise Refused(f'"{name}" is not listed here: rename or remove it where it is')
+        return term
 
     def _broader(self, connection: Connection, place: Place) -> TermId | None:
         return terms(connection, place.path)[-1].id if place.path else None

@@ -13,7 +13,7 @@ from damfs.core.library import Library
 from damfs.core.status_report import as_text
 from damfs.errors import NotFound
 from damfs.model import Facet
-from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entries, Entry, Place, Thing, ThingKind, View
 
 README = "README.md"
 HELP = "help"
@@ -48,7 +48,7 @@ class Control(View):
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         return frozenset()
 
-    def root_texts(self) -> list[Entry]:  # type: ignore[valid-type]  # the method `list` shadows the type in this class
+    def root_texts(self) -> Entries:
         return [self._entry(0)]
 
     def root_text(self, name: str) -> Entry | None:

@@ -11,6 +11,7 @@ from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename
 from damfs.core.library import Library
 from damfs.errors import Conflict, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
+from damfs.presentation.views.names import qualified
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
@@ -44,7 +45,7 @@ class Edits:
         self._refuse_root(place)
         asset = self._known(asset_id)
         commands = self._tree.view(place).enter(self._connection, place, asset_id)
-        if name != asset.name:
+        if name not in {asset.name, qualified(asset.name, asset_id)}:
             raise Refused(f"an asset has one name: link it as {asset.name}")
         if await self._tree.lookup(place, name) is not None:
             raise Conflict(f"{name} is there already")
@@ -76,8 +77,9 @@ class Edits:
         await self._refuse_taken(to, new_name, entry, replace=replace)
         commands: list[Command[object]] = []
         if place != to:
-            commands += self._tree.view(to).enter(self._connection, to, asset.id)
-            commands += self._tree.view(place).leave_by_move(self._connection, place, asset.id)
+            enter = self._tree.view(to).enter(self._connection, to, asset.id)
+            # leaving first: it may take away what entering gives (a term and one that is narrower)
+            commands += [*self._tree.view(place).leave_by_move(self._connection, place, asset.id), *enter]
         else:
             self._tree.view(place).receive(place)
         if new_name not in {name, asset.name}:
@@ -92,7 +94,8 @@ class Edits:
             raise Conflict(f"{new_name} is there already")
 
     async def _move_directory(self, place: Place, name: str, to: Place, new_name: str) -> None:
-        if await self._tree.lookup(to, new_name) is not None:
+        there = await self._tree.lookup(to, new_name)
+        if there is not None and isinstance(there.node, Thing):
             raise Conflict(f"{new_name} is there already")
         self._library.execute(self._tree.view(place).move_dir(self._connection, place, name, to, new_name), ACTOR)
 

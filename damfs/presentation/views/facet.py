@@ -6,6 +6,7 @@ Listing is the select; lookup is the select and a name; a change concerns a plac
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Set
 from itertools import repeat
 from typing import ClassVar
 
@@ -13,8 +14,9 @@ from damfs.catalog import assets
 from damfs.catalog.assets import Listed
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Predicate
+from damfs.core.asset_names import is_text
 from damfs.model import Asset, Facet
-from damfs.presentation.views.names import qualified, qualifier, shown_names
+from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.view import Entry, Place, Thing, ThingKind, View
 
 
@@ -29,6 +31,10 @@ class FacetView(View):
     def has_dir(self, connection: Connection, path: tuple[str, ...], name: str) -> bool:
         """Whether a name leads to a directory; also names that are not listed."""
 
+    def reserved(self, connection: Connection, path: tuple[str, ...], dirs: list[str]) -> Set[str]:
+        """Every name that `has_dir`; ``dirs`` are the listed ones. May scan."""
+        return frozenset(dirs)
+
     @abstractmethod
     def where(self, connection: Connection, path: tuple[str, ...]) -> Predicate | None:
         """Which assets are in the place; None: it holds directories only."""
@@ -38,6 +44,8 @@ class FacetView(View):
         """What the directories of a place depend on."""
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        if not is_text(name):
+            return None
         if self.has_dir(connection, place.path, name):
             return self.directory(connection, Place(self.name, (*place.path, name)))
         predicate = self.where(connection, place.path)
@@ -45,13 +53,12 @@ class FacetView(View):
         return None if asset is None else file_entry(name, asset)
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
-        entries = [
-            self.directory(connection, Place(self.name, (*place.path, name)))
-            for name in self.dirs(connection, place.path)
-        ]
+        dirs = self.dirs(connection, place.path)
+        entries = [self.directory(connection, Place(self.name, (*place.path, name))) for name in dirs]
         predicate = self.where(connection, place.path)
         if predicate is not None:
-            entries += file_entries(assets.list_place(connection, predicate))
+            reserved = self.reserved(connection, place.path, dirs)
+            entries += file_entries(assets.list_place(connection, predicate), reserved)
         return entries
 
     def directory(self, connection: Connection, place: Place) -> Entry:
@@ -83,8 +90,7 @@ class FlatView(FacetView):
 
 def find(connection: Connection, predicate: Predicate, name: str) -> Asset | None:
     """The asset that a name means in a place: the qualified form first, as it is for ever."""
-    id_ = qualifier(name)
-    if id_ is not None:
+    for id_ in qualifiers(name):
         asset = assets.in_place(connection, predicate, id_)
         if asset is not None and qualified(asset.name, id_) == name:
             return asset
@@ -95,10 +101,10 @@ def file_entry(name: str, asset: Asset) -> Entry:
     return Entry(name, Thing(ThingKind.ASSET, asset.id), asset.size, asset.mtime_ns, asset.mode)
 
 
-def file_entries(listed: list[Listed]) -> list[Entry]:
+def file_entries(listed: list[Listed], directories: Set[str] = frozenset()) -> list[Entry]:
     """Column by column: a hundred thousand entries are made by loops in C."""
     if not listed:
         return []
     ids, names, sizes, times, modes = zip(*listed, strict=True)
     things = map(Thing, repeat(ThingKind.ASSET), ids)
-    return list(map(Entry, shown_names(ids, names), things, sizes, times, modes))
+    return list(map(Entry, shown_names(ids, names, directories), things, sizes, times, modes))

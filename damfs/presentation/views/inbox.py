@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from damfs.catalog import vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import InInbox, Predicate
@@ -13,7 +15,7 @@ from damfs.presentation.views.view import WRITE_DIRECTORY, Commands, Place
 
 class Inbox(FlatView):
     name = "inbox"
-    predicate: Predicate = InInbox()
+    predicate: ClassVar[Predicate] = InInbox()
 
     def mode(self, place: Place) -> int:
         return WRITE_DIRECTORY

@@ -6,9 +6,10 @@ qualified form resolves in every place for ever, the bare one is a courtesy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 
-from damfs.core.asset_names import NAME_LIMIT, fit, split_ending
+from damfs.core.asset_names import NAME_LIMIT, fit, size_of, split_ending
 from damfs.model import AssetId
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -39,36 +40,44 @@ def qualified(name: str, id_: AssetId) -> str:
     """``clip.mov`` with id 37 is ``clip~15.mov``; the stem is cut so that it fits in 255 bytes."""
     stem, ending = split_ending(name)
     mark = f"~{encode_id(id_)}{ending}"
-    return fit(stem, NAME_LIMIT - len(mark.encode())) + mark
+    return fit(stem, NAME_LIMIT - size_of(mark)) + mark
 
 
-def qualifier(name: str) -> AssetId | None:
-    """The id that a name carries, if it has the form of a qualified one."""
+def qualifiers(name: str) -> list[AssetId]:
+    """The ids that a name may carry, if it has the form of a qualified one: before the ending, or at the very end."""
     if "~" not in name:
-        return None
-    stem, _ = split_ending(name)
-    found = decode_id(stem.rpartition("~")[2])
-    return found if found is not None else decode_id(name.rpartition("~")[2])
+        return []
+    found = [decode_id(text.rpartition("~")[2]) for text in (split_ending(name)[0], name)]
+    return [id_ for id_ in dict.fromkeys(found) if id_ is not None]
 
 
-def shown_names(ids: Sequence[AssetId], names: Sequence[str]) -> list[str]:
-    """What each asset of a place is called there. The ids ascend."""
-    if len(set(names)) == len(names) and not any("~" in name for name in names):
+def shown_names(ids: Sequence[AssetId], names: Sequence[str], directories: Set[str] = frozenset()) -> list[str]:
+    """What each asset of a place is called there. The ids ascend; one may come again with another name.
+
+    ``directories``: names that lead to a directory there, which no file may have.
+    """
+    if len(set(names)) == len(names) and directories.isdisjoint(names) and not any("~" in name for name in names):
         return list(names)
-    by_id = dict(zip(ids, names, strict=True))
-    taken: set[str] = set()
+    names_of: dict[AssetId, list[str]] = defaultdict(list)
+    for id_, name in zip(ids, names, strict=True):
+        names_of[id_].append(name)
+    taken = set(directories)
     shown = []
-    for id_, name in by_id.items():
-        bare = name not in taken and not _is_another(name, id_, by_id)
+    for id_, name in zip(ids, names, strict=True):
+        bare = name not in taken and not _is_another(name, id_, names_of)
         taken.add(name)
         shown.append(name if bare else qualified(name, id_))
     return shown
 
 
-def _is_another(name: str, id_: AssetId, by_id: dict[AssetId, str]) -> bool:
+def _is_another(name: str, id_: AssetId, names_of: Mapping[AssetId, Sequence[str]]) -> bool:
     """Whether the name is, letter for letter, the qualified form of another asset of the place."""
-    other = qualifier(name)
-    return other is not None and other != id_ and other in by_id and qualified(by_id[other], other) == name
+    return any(
+        name == qualified(other_name, other)
+        for other in qualifiers(name)
+        if other != id_
+        for other_name in names_of.get(other, ())
+    )
 
 
 def ranked(position: int, total: int, name: str) -> str:
@@ -76,4 +85,4 @@ def ranked(position: int, total: int, name: str) -> str:
     digits = max(2, len(str(total)))
     stem, ending = split_ending(name)
     mark = f"{position:0{digits}d} "
-    return mark + fit(stem, NAME_LIMIT - len(mark) - len(ending.encode())) + ending
+    return mark + fit(stem, NAME_LIMIT - len(mark) - size_of(ending)) + ending

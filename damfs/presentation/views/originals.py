@@ -7,6 +7,7 @@ import os
 from damfs.catalog import predicates, stores
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Folder, Shown
+from damfs.core.asset_names import is_text
 from damfs.errors import ReadOnly
 from damfs.model import AssetId, Facet, FolderId
 from damfs.presentation.views.view import READ_DIRECTORY, Commands, Entry, Place, Thing, ThingKind, View
@@ -15,14 +16,15 @@ from damfs.presentation.views.view import READ_DIRECTORY, Commands, Entry, Place
 class Originals(View):
     name = "originals"
     place_kind = 9
+    raw_names = True
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:
-            store = stores.store_named(connection, name)
+            store = stores.store_named(connection, name) if is_text(name) else None
             return None if store is None else self._store_entry(name, stores.root_folder(connection, store.id))
         raw = os.fsencode(name)
         folder = stores.folder_named(connection, FolderId(place.id), raw)
-        if folder is not None:
+        if folder is not None and folder.live:
             return self._folder_entry(folder)
         found = stores.shown(connection, FolderId(place.id), raw)
         return None if found is None else file_entry(found)

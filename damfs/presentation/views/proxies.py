@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import PurePosixPath
+from collections.abc import Sequence
 
 from damfs.catalog import derived, predicates, stores
 from damfs.catalog.database import Connection
 from damfs.catalog.derived import ShownProxy
-from damfs.core.asset_names import split_ending
-from damfs.model import Facet, FolderId
-from damfs.presentation.views.names import qualified, qualifier, shown_names
+from damfs.core.asset_names import ENDING_LIMIT, NAME_LIMIT, proxy_name, size_of, split_ending
+from damfs.model import AssetId, Facet, FolderId
+from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.originals import Originals
 from damfs.presentation.views.view import READ_FILE, Entry, Place, Thing, ThingKind
+
+LONGEST_WHOLE = NAME_LIMIT - ENDING_LIMIT - 1
 
 
 class Proxies(Originals):
@@ -23,29 +25,32 @@ class Proxies(Originals):
         if place.id is None:
             return super().lookup(connection, place, name)
         folder = stores.folder_named(connection, FolderId(place.id), os.fsencode(name))
-        if folder is not None:
+        if folder is not None and folder.live:
             return self._folder_entry(folder)
         return self._proxy(connection, FolderId(place.id), name)
 
     def _proxy(self, connection: Connection, folder: FolderId, name: str) -> Entry | None:
         """By its qualified name, else the lowest asset of that stem: what `list` shows."""
-        id_ = qualifier(name)
-        if id_ is not None:
+        for id_ in qualifiers(name):
             for row in derived.proxies_of_asset(connection, folder, id_):
-                if qualified(proxy_name(row), id_) == name:
+                if qualified(named(row), id_) == name:
                     return proxy_entry(name, row)
-        rows = derived.proxies_of_stem(connection, folder, os.fsencode(split_ending(name)[0]))
-        return next((proxy_entry(name, row) for row in rows if proxy_name(row) == name), None)
+        rows = self._of_stem(connection, folder, name)
+        return next((proxy_entry(name, row) for row in rows if named(row) == name), None)
+
+    def _of_stem(self, connection: Connection, folder: FolderId, name: str) -> Sequence[ShownProxy]:
+        if size_of(name) > LONGEST_WHOLE:  # the stem may have been cut for the proxy's ending
+            return derived.list_proxies(connection, folder)
+        return derived.proxies_of_stem(connection, folder, os.fsencode(split_ending(name)[0]))
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
             return super().list(connection, place)
         folders = stores.list_folders(connection, FolderId(place.id))
-        rows = derived.list_proxies(connection, FolderId(place.id))
-        names = shown_names([row.asset for row in rows], [proxy_name(row) for row in rows])
-        return [self._folder_entry(folder) for folder in folders] + [
-            proxy_entry(name, row) for name, row in zip(names, rows, strict=True)
-        ]
+        directories = [self._folder_entry(folder) for folder in folders]
+        rows = {(row.asset, named(row)): row for row in derived.list_proxies(connection, FolderId(place.id))}
+        names = shown_names(*_columns(list(rows)), {entry.name for entry in directories})
+        return directories + [proxy_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         if place.id is None:
@@ -53,9 +58,12 @@ class Proxies(Originals):
         return frozenset({predicates.proxies_facet(FolderId(place.id))})
 
 
-def proxy_name(row: ShownProxy) -> str:
-    """The original's name with the proxy's ending."""
-    return split_ending(os.fsdecode(row.name))[0] + PurePosixPath(row.key).suffix
+def named(row: ShownProxy) -> str:
+    return proxy_name(row.name, row.key)
+
+
+def _columns(pairs: list[tuple[AssetId, str]]) -> tuple[list[AssetId], list[str]]:
+    return [asset for asset, _ in pairs], [name for _, name in pairs]
 
 
 def proxy_entry(name: str, row: ShownProxy) -> Entry:

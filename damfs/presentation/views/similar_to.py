@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from damfs.catalog import assets, predicates
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Everything
+from damfs.core.asset_names import is_text
 from damfs.core.similar import Neighbour
 from damfs.model import AssetId, Facet
 from damfs.presentation.views.facet import find
@@ -16,17 +19,15 @@ class SimilarTo(View):
     name = "similar-to"
     place_kind = 11
     slow_lookup = True
+    drifts = True
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:
-            asset = find(connection, Everything(), name)
+            asset = find(connection, Everything(), name) if is_text(name) else None
             return None if asset is None else self._directory(name, asset.id)
         neighbours = self.library.similar.remembered(connection, AssetId(place.id))
-        for position, neighbour in enumerate(neighbours, start=1):
-            names = (ranked(position, len(neighbours), neighbour.name), neighbour.name)
-            if name in names or name == qualified(neighbour.name, neighbour.asset):
-                return _file(name, neighbour)
-        return None
+        names = resolvable(neighbours)
+        return _file(name, names[name]) if name in names else None
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
@@ -45,6 +46,16 @@ class SimilarTo(View):
 
     def _directory(self, name: str, asset: AssetId) -> Entry:
         return Entry(name, self.place_of(asset), 0, 0, READ_DIRECTORY)
+
+
+def resolvable(neighbours: Sequence[Neighbour]) -> dict[str, Neighbour]:
+    """Neighbours by every name that leads to them: bare, before qualified, before listed (later ones win)."""
+    total = len(neighbours)
+    found = {neighbour.name: neighbour for neighbour in reversed(neighbours)}
+    found |= {qualified(neighbour.name, neighbour.asset): neighbour for neighbour in neighbours}
+    return found | {
+        ranked(position, total, neighbour.name): neighbour for position, neighbour in enumerate(neighbours, start=1)
+    }
 
 
 def _file(name: str, neighbour: Neighbour) -> Entry:

@@ -18,6 +18,7 @@ from damfs.presentation.views.view import (
     READ_DIRECTORY,
     READ_FILE,
     ROOT_PLACE,
+    Entries,
     Entry,
     Place,
     Thing,
@@ -48,7 +49,7 @@ class Tree:
             return self._root_entry(name)
         view = self.view(place)
         if view.slow_lookup:
-            return await self.library.db.read(lambda connection: view.lookup(connection, place, name))
+            return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
         return self.dated(view.lookup(self.library.db.writer, place, name))
 
     async def list(self, place: Place) -> list[Entry]:
@@ -57,7 +58,7 @@ class Tree:
         view = self.view(place)
         return await self.library.db.read(lambda connection: self._list(connection, view, place))
 
-    def _list(self, connection: Connection, view: View, place: Place) -> list[Entry]:
+    def _list(self, connection: Connection, view: View, place: Place) -> Entries:
         times: dict[frozenset[Facet], int] = {}
         entries = view.list(connection, place)
         for position, entry in enumerate(entries):
@@ -65,7 +66,7 @@ class Tree:
                 continue
             facets = view.facets(connection, entry.node)
             if facets not in times:
-                times[facets] = change_feed.touched_ns(connection, facets)
+                times[facets] = change_feed.touched_ns(connection, facets) or self.library.made_ns
             entries[position] = entry._replace(mtime_ns=times[facets])
         return entries
 
@@ -74,7 +75,7 @@ class Tree:
             return self.directory(self.views[name].root(), name)
         return self.control.root_text(name)
 
-    def _root_entries(self) -> list[Entry]:
+    def _root_entries(self) -> Entries:
         directories = [self.directory(view.root(), name) for name, view in self.views.items() if view.listed]
         return directories + self.control.root_texts()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from damfs.catalog.predicates import Predicate
 from damfs.catalog.predicates import Untagged as IsUntagged
 from damfs.presentation.views.facet import FlatView
@@ -9,4 +11,4 @@ from damfs.presentation.views.facet import FlatView
 
 class Untagged(FlatView):
     name = "untagged"
-    predicate: Predicate = IsUntagged()
+    predicate: ClassVar[Predicate] = IsUntagged()

@@ -59,6 +59,9 @@ class Entry(NamedTuple):
     mode: int
 
 
+Entries = list[Entry]
+"""For classes whose method `list` hides the type."""
+
 READ_FILE = 0o444
 READ_DIRECTORY = 0o555
 WRITE_DIRECTORY = 0o755
@@ -74,6 +77,10 @@ class View(ABC):
     """Whether ``lookup`` may scan: it then runs in a reader thread, with that thread's connection."""
     place_kind: ClassVar[int | None] = None
     """Inode kind of places that carry an id; each view that has such places has its own."""
+    raw_names: ClassVar[bool] = False
+    """Whether names in places that carry an id are the bytes of a file system; all others damfs has cleaned."""
+    drifts: ClassVar[bool] = False
+    """Whether places that carry an id change by news of other things, so that nobody may remember them for long."""
 
     def __init__(self, library: Library) -> None:
         self.library = library

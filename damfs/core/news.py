@@ -1,0 +1,77 @@
+"""What listings show of an asset: what a change of it touches, and the names under which it was or is seen.
+
+Point reads inside a transaction, before and after the change. Whoever caches a listing forgets those names in the
+places that depend on those facets, and nothing else: a name left out here is a stale entry there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from damfs.catalog import assets, derived, predicates, stores
+from damfs.catalog.change_feed import Recorder
+from damfs.catalog.database import Connection
+from damfs.catalog.stores import Child
+from damfs.core.asset_names import is_text, proxy_name
+from damfs.model import Asset, AssetId, CopyState, Facet, Facts, FolderId, RenditionKind
+
+
+class Seen(NamedTuple):
+    """``names``: shown bare or qualified. ``keys``: shown as they are, as the bytes of the store's file system."""
+
+    facets: frozenset[Facet]
+    names: frozenset[str] = frozenset()
+    keys: frozenset[bytes] = frozenset()
+
+
+def seen(connection: Connection, id_: AssetId) -> Seen:
+    """All that listings show of an asset: itself, the directories of its day, its files and their proxies."""
+    asset = assets.asset(connection, id_)
+    if asset is None:
+        return Seen(frozenset())
+    day = assets.day_of(connection, id_)
+    own = Seen(assets.facets(connection, id_), frozenset({asset.name}), frozenset(day.encode().split(b"-")))
+    return together([own, seen_files(connection, id_), seen_proxies(connection, asset)])
+
+
+def seen_files(connection: Connection, id_: AssetId) -> Seen:
+    """What originals/ shows of an asset."""
+    copies = [copy for copy in stores.copies_of_asset(connection, id_) if copy.state is CopyState.PRESENT]
+    facets = frozenset(predicates.folder_facet(copy.folder) for copy in copies)
+    return Seen(facets, keys=frozenset(copy.name for copy in copies))
+
+
+def seen_proxies(connection: Connection, asset: Asset) -> Seen:
+    """What proxies/ shows of an asset: names with the proxy's ending, bare or qualified."""
+    made = [] if asset.blob is None else derived.renditions_of(connection, asset.blob)
+    proxies = [rendition for rendition in made if rendition.kind is RenditionKind.PROXY]
+    copies = stores.copies_of_asset(connection, asset.id) if proxies else []
+    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies)
+    names = {proxy_name(copy.name, proxy.key) for copy in copies for proxy in proxies}
+    texts = frozenset(name for name in names if is_text(name))
+    return Seen(facets, texts, frozenset(os.fsencode(name) for name in names - texts))
+
+
+def seen_folders(children: Iterable[Child]) -> Seen:
+    """Folders that originals/ and proxies/ began or ceased to list."""
+    children = list(children)
+    facets = {facet for child in children for facet in _of_folder(child.parent)}
+    return Seen(frozenset(facets), keys=frozenset(child.name for child in children))
+
+
+def _of_folder(folder: FolderId) -> tuple[Facet, Facet]:
+    return predicates.folder_facet(folder), predicates.proxies_facet(folder)
+
+
+def together(parts: Iterable[Seen]) -> Seen:
+    facets, names, keys = zip(*parts, strict=True)
+    return Seen(frozenset().union(*facets), frozenset().union(*names), frozenset().union(*keys))
+
+
+def tell(changes: Recorder, kind: str, asset: AssetId | None, *what: Seen, detail: Facts | None = None) -> None:
+    """Record a change that touches all this. Keys go into the detail in hexadecimal: they may be no text."""
+    all_ = together(what)
+    keys: Facts = {"keys": sorted(key.hex() for key in all_.keys)} if all_.keys else {}
+    changes.record(kind, all_.facets, asset=asset, names=tuple(sorted(all_.names)), detail={**(detail or {}), **keys})

@@ -1,0 +1,84 @@
+"""Listings that the kernel keeps: made when it reads the directory, in an order in which any reader can go on.
+
+A reader may begin in what the kernel kept and go on here after a change; so a position is no count but a number that
+belongs to the entry itself, and the entries ascend by it. What a reader still takes from a listing made before a change
+would be kept as if it were new: the kernel is told to drop it when that reader has come to the end.
+Concurrency: loop's thread only. Crash rule: none, the kernel's cache dies with the mount.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import eq, itemgetter
+
+from damfs.presentation.fuse.inodes import Inode
+from damfs.presentation.views.view import Entry, Place, Thing
+
+Number = Callable[[Thing | Place], int]
+Marked = tuple[int, Entry]
+
+TWIN_SHIFT = 48
+"""One asset may have several names in a place; their marks differ above all ids that there will ever be."""
+
+
+@dataclass(slots=True, eq=False)
+class KeptListing:
+    inode: Inode
+    entries: Sequence[Marked] | None = None
+    """None: it was not read yet."""
+    stale: bool = False
+    """Whether the place may have changed since the entries were asked for."""
+    ended: tuple[int, int] = field(default=(0, 0))
+    """The mark that the last page ended with, and the index of the entry behind it."""
+
+
+class Listings:
+    """The kept listings that are open now."""
+
+    def __init__(self) -> None:
+        self._open: dict[Inode, set[KeptListing]] = {}
+
+    def opened(self, inode: Inode) -> KeptListing:
+        listing = KeptListing(inode)
+        self._open.setdefault(inode, set()).add(listing)
+        return listing
+
+    def closed(self, listing: KeptListing) -> None:
+        others = self._open[listing.inode]
+        others.discard(listing)
+        if not others:
+            del self._open[listing.inode]
+
+    def changed(self, inode: Inode) -> bool:
+        """The place changed. Whether what is kept of it can be dropped now: not while somebody reads it, because a
+        listing that is dropped half made is never kept again; those who read drop it when they are done."""
+        readers = self._open.get(inode, ())
+        for listing in readers:
+            listing.stale = True
+        return not readers
+
+
+def in_order(entries: Iterable[Entry], number: Number) -> list[Marked]:
+    """Each with its mark, ascending."""
+    marked = sorted(((number(entry.node), entry) for entry in entries), key=itemgetter(0))
+    marks = [mark for mark, _ in marked]
+    if any(map(eq, marks, islice(marks, 1, None))):
+        return sorted(_apart(marked), key=itemgetter(0))
+    return marked
+
+
+def _apart(marked: Iterable[Marked]) -> Iterator[Marked]:
+    seen = Counter[int]()
+    for mark, entry in marked:
+        yield mark | seen[mark] << TWIN_SHIFT, entry
+        seen[mark] += 1
+
+
+def index_after(listing: KeptListing, entries: Sequence[Marked], mark: int) -> int:
+    """The index of the first entry behind a mark; behind 0 is the first."""
+    last, index = listing.ended
+    return index if mark == last else bisect_right(entries, mark, key=itemgetter(0))

@@ -1,0 +1,124 @@
+"""Loads the native module, if there is one, and says whether it does its work and why not.
+
+It has to be loaded before pyfuse3 is (see `passthrough.c`): this package's `__init__` does it. Concurrency: any thread;
+no call here waits for another process. Crash rule: none; without the module everything goes the ordinary way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import importlib.machinery
+import logging
+import os
+from enum import IntEnum
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+SWITCH = "DAMFS_NATIVE"
+OFF = "off"
+MODULE = "_passthrough"
+NOT_BUILT = "it was not built: that needs a C compiler and the kernel's headers when damfs is installed"
+
+
+class State(IntEnum):
+    """As `passthrough.c` has them."""
+
+    NOT_MOUNTED = 0
+    OLD_LIBFUSE = 1
+    NO_INIT_YET = 2
+    NOT_OFFERED = 3
+    REFUSED = 4
+    ON = 5
+
+
+class Native:
+    """``absence``: why there is no ``library``."""
+
+    def __init__(self, library: ctypes.CDLL | None, absence: str = "") -> None:
+        self._library = library
+        self._absence = absence
+
+    @property
+    def passthrough(self) -> bool:
+        """Whether the kernel reads files itself. False until it has answered; then it stays as it is."""
+        return self._library is not None and self._library.damfs_state() == State.ON
+
+    @property
+    def cache_directories(self) -> bool:
+        """Whether the kernel can be told to keep listings."""
+        return self._library is not None and bool(self._library.damfs_hooked())
+
+    @property
+    def reason(self) -> str:
+        """Why there is no passthrough; empty when there is."""
+        if self._library is None:
+            return self._absence
+        state = State(self._library.damfs_state())
+        if state is State.REFUSED:
+            return refusal(self._library.damfs_refusal())
+        return {
+            State.NOT_MOUNTED: "nothing is mounted, or pyfuse3 was loaded first",
+            State.OLD_LIBFUSE: "libfuse is older than 3.14",
+            State.NO_INIT_YET: "the kernel has not asked yet",
+            State.NOT_OFFERED: f"the kernel ({os.uname().release}) does not offer it; Linux does from 6.9 on",
+            State.ON: "",
+        }[state]
+
+    def describe(self) -> str:
+        """For people, in one line."""
+        listings = "kept by the kernel" if self.cache_directories else "not kept"
+        return f"passthrough {'on' if self.passthrough else f'off ({self.reason})'}, listings {listings}"
+
+    def open_backing(self, fd: int) -> int | None:
+        """The kernel's id for the file, from now until it is closed; None when it does not take it."""
+        id_ = self._there().damfs_backing_open(fd)
+        if id_ > 0:
+            return int(id_)
+        log.info("a file is read without passthrough: %s", os.strerror(-id_))
+        return None
+
+    def close_backing(self, id_: int) -> None:
+        self._there().damfs_backing_close(id_)
+
+    def pass_through(self, handle: int, backing: int, *, direct: bool) -> None:
+        """What the reply that opens the handle will say. ``direct``: the kernel is to ask for what is read all the
+        same. Raises MemoryError."""
+        if self._there().damfs_pass_through(handle, backing, direct) != 0:
+            raise MemoryError
+
+    def keep_listing(self, handle: int) -> None:
+        """Likewise, of a directory."""
+        self._there().damfs_keep_listing(handle)
+
+    def _there(self) -> ctypes.CDLL:
+        assert self._library is not None
+        return self._library
+
+
+def refusal(number: int) -> str:
+    if number == errno.EPERM:
+        return "the kernel refused it: damfs runs without the capability CAP_SYS_ADMIN"
+    return f"the kernel refused it: {os.strerror(number)}"
+
+
+@functools.cache
+def load() -> Native:
+    """The module of this process; loaded once."""
+    if os.environ.get(SWITCH) == OFF:
+        return Native(None, f"switched off by {SWITCH}={OFF}")
+    candidates = [Path(__file__).with_name(MODULE + suffix) for suffix in importlib.machinery.EXTENSION_SUFFIXES]
+    path = next(filter(Path.exists, candidates), None)
+    if path is None:
+        return Native(None, NOT_BUILT)
+    try:
+        library = ctypes.CDLL(os.fspath(path), mode=ctypes.RTLD_GLOBAL)
+        library.damfs_pass_through.argtypes = (ctypes.c_uint64, ctypes.c_int, ctypes.c_int)
+        library.damfs_keep_listing.argtypes = (ctypes.c_uint64,)
+        for name in ("damfs_state", "damfs_refusal", "damfs_hooked", "damfs_backing_open", "damfs_backing_close"):
+            getattr(library, name).argtypes = (ctypes.c_int,) if "backing" in name else ()
+    except (OSError, AttributeError) as error:
+        return Native(None, f"it cannot be loaded: {error}")
+    return Native(library)

@@ -1,0 +1,63 @@
+"""`python -m tests.bench [--size small|full] [--only NAME…] [--directory DIR]`: figures on stdout, progress on stderr.
+
+Figures come in groups that share their set-up; --only takes groups and single figures. Exit code 1 when something
+could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from subprocess import SubprocessError
+
+from damfs.errors import DamfsError
+from tests.bench import ingesting, listing, lookup, notices, reading, scanning, starting
+from tests.bench.figure import SIZES, Figure
+from tests.bench.ground import BenchFailed, Ground, open_ground
+
+Measure = Callable[[Ground], Iterator[Figure]]
+
+GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
+    "read": (reading.measure, ("read-cached", "read-forwarded", "read-uncached")),
+    "scan": (scanning.measure, ("scan-small", "scan-large")),
+    "ingest": (ingesting.measure, ("ingest",)),
+    "lookup": (lookup.measure, ("lookup-uncached", "lookup-cached")),
+    "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),
+    "notice": (notices.measure, ("notice-gone", "notice-there", "notice-unlisted", "notice-listed")),
+    "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "start": (starting.measure_start, ("start-empty", "start-many")),
+}
+"""What is measured together, and the figures that come of it."""
+NAMES = frozenset(GROUPS) | {name for _, names in GROUPS.values() for name in names}
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    arguments = _arguments(given)
+    wanted = frozenset(arguments.only) or frozenset(GROUPS)
+    failed = False
+    with open_ground(SIZES[arguments.size], arguments.directory) as ground:
+        for group, (measure, names) in GROUPS.items():
+            if not wanted & {group, *names}:
+                continue
+            try:
+                for figure in measure(ground):
+                    if wanted & {group, figure.name}:
+                        print(figure.line(), flush=True)
+            except (BenchFailed, DamfsError, OSError, SubprocessError) as error:
+                print(f"bench: {group} could not be measured: {error}", file=sys.stderr)
+                failed = True
+    return int(failed)
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure damfs on this machine.")
+    parser.add_argument("--size", choices=sorted(SIZES), default="small", help="full takes some minutes and 15 GB")
+    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", choices=sorted(NAMES), help=", ".join(GROUPS))
+    parser.add_argument("--directory", type=Path, help="on the disk to measure; default: the temporary directory")
+    return parser.parse_args(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""A damfs daemon in a process of its own, over a library and a mountpoint of the test's: started, asked, ended, killed.
+
+Blocks. `end` checks what every orderly end has to leave behind; `wreck` cleans up after anything.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from damfs.core.library import make_library
+from damfs.core.status_report import Status
+from damfs.integration.client import call
+from damfs.integration.wire import Add, GetStatus, Scan
+from damfs.settings import SETTINGS_FILE
+
+READY = b"ready"
+START_LIMIT_S = 30.0
+END_LIMIT_S = 40.0
+POLL_S = 0.01
+QUICK = '[model]\nname = "none"\n'
+"""Settings of most tests: no model is loaded."""
+DAMFS = (sys.executable, "-c", "from damfs.integration.cli import main; main()")
+
+
+def new_library(path: Path, settings: str = QUICK) -> Path:
+    make_library(path)
+    (path / SETTINGS_FILE).write_text(settings)
+    return path
+
+
+def damfs(*words: str | Path, check: bool = True, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run the command line; with ``check`` it has to succeed."""
+    done = subprocess.run([*DAMFS, *map(str, words)], capture_output=True, text=True, timeout=limit_s, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"damfs {words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def run(*words: str | Path, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program as a person would, in the C.UTF-8 locale."""
+    done = subprocess.run(
+        [os.fspath(word) for word in words], capture_output=True, text=True, errors="surrogateescape", timeout=60,
+        check=False, cwd=cwd, env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    if check and done.returncode:
+        raise AssertionError(f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def until(condition: Callable[[], bool], what: str, limit_s: float = 10.0) -> float:
+    """Ask again and again; the seconds it took. For what the system under test does not announce."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > limit_s:
+            raise AssertionError(f"not within {limit_s} s: {what}")
+        time.sleep(POLL_S)
+    return time.monotonic() - began
+
+
+def is_mounted(mountpoint: Path) -> bool:
+    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").split("\n")
+    return any(_unescaped(line.split(" ")[4]) == str(mountpoint) for line in lines if line)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def rows(library: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
+    """Ask the catalog from outside, as another process would see it."""
+    with closing(sqlite3.connect(library / "state" / "catalog.sqlite3", timeout=10)) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def dump(library: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    tables = [str(name) for (name,) in rows(library, "SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
+
+
+@dataclass(slots=True)
+class Daemon:
+    library: Path
+    mountpoint: Path
+    options: Sequence[str] = ()
+    announced: list[str] = field(default_factory=list)
+    """Regular expressions of the warnings and errors this test makes the daemon log."""
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    _log_start: int = 0
+
+    @property
+    def log_path(self) -> Path:
+        return self.library.with_name(self.library.name[:100] + ".daemon-log")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> Daemon:
+        """Returns when the mount answers. The daemon's refusal is an AssertionError that holds its line."""
+        said = self.try_start()
+        assert said == READY, said.decode()
+        return self
+
+    def try_start(self) -> bytes:
+        """What the daemon told whoever waits for it."""
+        read_end, write_end = os.pipe()
+        command = [sys.executable, "-m", "daemon", str(self.library), str(self.mountpoint)]
+        for option in self.options:
+            command += ["-o", option]
+        with self.log_path.open("ab") as log:
+            self._log_start = log.tell()
+            self.process = subprocess.Popen(
+                [*command, "--ready-fd", str(write_end)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                pass_fds=(write_end,), env={**os.environ, **self.environment},
+            )  # fmt: skip
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as pipe:
+            assert select.select([pipe], [], [], START_LIMIT_S)[0], "the daemon said nothing"
+            said = pipe.read()
+        if said != READY:
+            self.process.wait(END_LIMIT_S)
+        return said
+
+    def log(self) -> str:
+        """What it wrote since its last start."""
+        with self.log_path.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode("utf-8", "replace")
+
+    def complaints(self) -> list[str]:
+        lines = [line for line in self.log().split("\n") if re.search(r" (WARNING|ERROR|CRITICAL) |Traceback", line)]
+        return [line for line in lines if not any(re.search(each, line) for each in self.announced)]
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone, its workers included."""
+        children = descendants(self.pid)
+        self.signal(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(END_LIMIT_S)
+        for child in children:
+            await_end(child, 10.0)
+
+    def end(self) -> None:
+        """TERM, and the checks of an orderly end."""
+        if self.process is not None and self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        self.check_end()
+
+    def check_end(self) -> None:
+        assert self.process is not None
+        code = self.process.wait(END_LIMIT_S)
+        assert code == 0, f"the daemon ended with {code}:\n{self.log()}"
+        assert not is_mounted(self.mountpoint), "the mount is still there"
+        assert os.listdir(self.mountpoint) == []
+        assert self.complaints() == [], self.log()
+
+    def wreck(self) -> None:
+        """Whatever state it is in: no process and no mount stays behind."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        while is_mounted(self.mountpoint):
+            subprocess.run(["umount", "-l", str(self.mountpoint)], check=True)
+
+    def status(self) -> Status:
+        return msgspec.convert(call(self.library, GetStatus()), Status)
+
+    def settled(self, limit_s: float = 30.0) -> Status:
+        """Until nothing is being received, sealed or scanned; jobs may go on."""
+        until(lambda: is_settled(self.status()), "settled", limit_s)
+        return self.status()
+
+    def idle(self, limit_s: float = 90.0) -> Status:
+        """Until no job is left either."""
+        until(lambda: is_settled(now := self.status()) and not now.to_do, "idle", limit_s)
+        return self.status()
+
+    def stats(self) -> dict[str, int]:
+        """The counters of .damfs/stats; reading them is counted as well."""
+        lines = (self.mountpoint / ".damfs" / "stats").read_text().splitlines()
+        return {name: int(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    def add(self, folder: Path) -> object:
+        return call(self.library, Add(str(folder)))
+
+    def scan(self, store: str = "") -> object:
+        return call(self.library, Scan(store))
+
+    def __truediv__(self, path: str) -> Path:
+        return self.mountpoint / path
+
+
+def is_settled(status: Status) -> bool:
+    return not (status.unsettled or status.scanning)
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def await_end(pid: int, limit_s: float) -> None:
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([ended], [], [], limit_s)[0], f"process {pid} did not end: {command_of(pid)}"
+    finally:
+        os.close(ended)
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def operations(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """How often each FUSE operation was called between two looks at the counters."""
+    found = {}
+    for name, value in after.items():
+        match = re.fullmatch(r'damfs_fuse_operations_total\{operation="(\w+)"\}', name)
+        if match and value != before.get(name, 0):
+            found[match[1]] = value - before.get(name, 0)
+    return found

@@ -1,0 +1,180 @@
+"""Does one piece of work on copies of a library; each time it dies just before another durable step, as by SIGKILL.
+
+    python -m tests.service.kill_points_child START SCENARIO DIRECTORY
+
+START holds `library` and `footage`. The copy in DIRECTORY/K is of a run that died before its K-th step; the last copy
+is of the run that was through, and the steps it took are printed. Durable steps are what moves a library from one state
+to another on disk: fsync, link, rename, unlink, mkdir and COMMIT, counted from where the scenario begins. Each run is a
+fork, made before any thread is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from damfs.catalog import stores
+from damfs.catalog.database import Connection
+from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes
+from damfs.core.filing import file_by_capture
+from damfs.core.library import Library
+from damfs.core.processors.processor import MadeRendition
+from damfs.core.reception import Reception
+from damfs.core.rendition_files import publish_renditions
+from damfs.core.results import FinishJob
+from damfs.model import Job, RenditionKind
+from damfs.storage import placing
+from tests.service.kill_points_processors import PROCESSORS, Poster
+from tests.small_library import JULY_NS, opened, scanned, term, the_asset
+
+OS_STEPS = ("fsync", "fdatasync", "link", "rename", "replace", "unlink", "remove", "mkdir", "rmdir")
+DIED = 9
+
+
+class Steps:
+    """Counts the durable steps of this process; dies before one."""
+
+    def __init__(self, fatal: int) -> None:
+        self.fatal, self.counting = fatal, False
+        self.taken: list[str] = []
+
+    def count(self, name: str) -> None:
+        if not self.counting:
+            return
+        self.taken.append(name)
+        if len(self.taken) == self.fatal:
+            os._exit(DIED)
+
+    def watch(self, owner: object, name: str) -> None:
+        step = getattr(owner, name)
+
+        def counted(*args: Any, **more: Any) -> Any:  # whatever the step itself takes
+            self.count(name)
+            return step(*args, **more)
+
+        setattr(owner, name, counted)
+
+    def watch_commits(self) -> None:
+        script = Connection.script
+
+        def counted(connection: Connection, sql: str) -> None:
+            if sql == "COMMIT":
+                self.count(sql)
+            script(connection, sql)
+
+        setattr(Connection, "script", counted)  # noqa: B010 - mypy would rightly refuse the assignment
+
+
+async def receive(library: Library) -> None:
+    """What `cp clip.mov by-tag/beach/` does, with an fsync in the middle."""
+    beach = term(library, "beach")
+    reception = Reception(library)
+    receive = ReceiveInto(Receive("clip.mov", 0o644, triaged=True), lambda asset: [AddTag(asset, beach)])
+    asset = library.perform(receive, "fuse")
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, b"the first half, ")
+    library.staging.sync(descriptor)
+    library.execute([SetSize(asset, 16)], "fuse", durable=True)
+    os.write(descriptor, b"the second")
+    library.execute([SetTimes(asset, JULY_NS)], "fuse")
+    os.close(descriptor)
+    library.execute([SetClosed(asset, closed=True, size=26)], "fuse")
+    (library.path / "closed").write_bytes(b"")
+    await reception.seal(asset)
+
+
+async def receive_twin(library: Library) -> None:
+    """A second copy of known bytes: under the same name it becomes the known asset."""
+    await copy_in(library, "known.mov")
+
+
+async def receive_copy(library: Library) -> None:
+    """Under another name it is an asset that shares the bytes."""
+    await copy_in(library, "copy.mov")
+
+
+async def copy_in(library: Library, name: str) -> None:
+    sea = term(library, "sea")
+    asset = library.perform(ReceiveInto(Receive(name, 0o644, triaged=True), lambda id_: [AddTag(id_, sea)]), "fuse")
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, b"known bytes")
+    os.close(descriptor)
+    library.execute([SetTimes(asset, JULY_NS), SetClosed(asset, closed=True, size=11)], "fuse")
+    (library.path / "closed").write_bytes(b"")
+    await Reception(library).seal(asset)
+
+
+async def scan_moved(library: Library) -> None:
+    """A folder in which one file was moved, one is new and one is gone."""
+    await scanned(library)
+
+
+async def finish_job(library: Library) -> None:
+    """What the job runner does with a processor's output."""
+    asset = the_asset(library, "known.mov")
+    assert asset.blob is not None
+    connection = library.db.writer
+    id_ = connection.integer("SELECT id FROM job WHERE blob = ? AND processor = ?", asset.blob, Poster.name)
+    connection.run("UPDATE job SET state = 'leased', attempts = attempts + 1 WHERE id = ?", id_)
+    out = library.state / "work" / str(id_)
+    out.mkdir(parents=True, exist_ok=True)
+    poster = out / "poster.jpeg"
+    poster.write_bytes(b"a poster")
+    made = (MadeRendition(RenditionKind.POSTER, "jpeg", poster),)
+    published = publish_renditions(library.renditions, stores.digest_of(connection, asset.blob), made)
+    job = Job(id_, asset.blob, Poster.name, Poster.version, 1)  # type: ignore[arg-type]  # the row's id
+    library.perform(FinishJob(job, {"width": 3}, published, (), ()), "processor:poster")
+
+
+async def file_by_day(library: Library) -> None:
+    """The probe found out when the clip was captured: its file moves to that day's folder."""
+    blob = the_asset(library, "known.mov").blob
+    assert blob is not None
+    connection = library.db.writer
+    id_ = connection.integer("SELECT id FROM job WHERE blob = ? AND processor = ?", blob, Poster.name)
+    job = Job(id_, blob, Poster.name, Poster.version, 1)  # type: ignore[arg-type]  # the row's id
+    library.perform(FinishJob(job, {"captured_local": "2019-05-06T07:08:09"}, (), (), ()), "processor:poster")
+    await file_by_capture(library, blob)
+
+
+SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
+    each.__name__: each for each in (receive, receive_twin, receive_copy, scan_moved, finish_job, file_by_day)
+}
+
+
+def run(path: Path, scenario: str, fatal: int) -> None:
+    """Returns when there was no such step."""
+    steps = Steps(fatal)
+    for name in OS_STEPS:
+        steps.watch(os, name)
+    steps.watch(placing, "rename_without_replacing")
+    steps.watch_commits()
+    with opened(path / "library", PROCESSORS) as library:
+        library.db.writer.run("UPDATE store SET root = ? WHERE name = 'footage'", str(path / "footage"))
+        steps.counting = True
+        trio.run(SCENARIOS[scenario], library)
+        steps.counting = False
+    print(*steps.taken, flush=True)
+
+
+def main(start: Path, scenario: str, directory: Path) -> None:
+    for fatal in itertools.count(1):
+        shutil.copytree(start, directory / str(fatal))
+        child = os.fork()
+        if child == 0:
+            run(directory / str(fatal), scenario, fatal)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code != DIED:
+            sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

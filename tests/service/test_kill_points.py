@@ -1,0 +1,218 @@
+"""kill -9 between every two durable steps, then start again: nothing closed is lost, nothing is left over (P2, P4).
+
+Each scenario runs in a process of its own that dies before its first durable step, then (from the same start) before
+its second, and so on until it is through. Page cache survives a kill: this is not about power loss.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from damfs.catalog import derived, job_table, vocabulary
+from damfs.core.library import Library
+from damfs.core.reception import Reception
+from damfs.core.upkeep import repair
+from damfs.model import AssetId, AssetState, TagSource
+from tests.service.kill_points_child import SCENARIOS
+from tests.service.kill_points_processors import PROCESSORS
+from tests.small_library import (
+    added,
+    asset,
+    assets_named,
+    files_below,
+    keys,
+    opened,
+    received,
+    scanned,
+    tags,
+    term,
+    the_asset,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+async def prepare(path: Path) -> None:
+    """A library with one asset of its own and a folder that changed since it was scanned."""
+    with opened(path, PROCESSORS) as library:
+        await received(library, "known.mov", b"known bytes", "beach")
+        footage = path.parent / "footage"
+        added(library, footage)
+        (footage / "day").mkdir()
+        for name in ("moved.mov", "gone.mov", "stays.mov"):
+            (footage / "day" / name).write_bytes(name.encode())
+        await scanned(library)
+        moved, beach = the_asset(library, "moved.mov").id, term(library, "beach")
+        with library.db.transaction() as tx:
+            vocabulary.attach(tx, moved, beach, TagSource.PERSON, 1.0, 1)
+        (footage / "elsewhere").mkdir()
+        (footage / "day/moved.mov").rename(footage / "elsewhere/renamed.mov")
+        (footage / "day/gone.mov").unlink()
+        (footage / "new.mov").write_bytes(b"new")
+
+
+Check = Callable[[Library, bool], None]
+
+
+def check_everything(library: Library) -> None:
+    """What has to hold in any library at rest."""
+    originals, rows = files_below(library.originals), keys(library)
+    assert set(originals) == set(rows), "no file without a row, no row without a file"
+    assert {state for _, state in rows.values()} <= {"present"}
+    for id_, size in library.staging.entries().items():
+        draft = asset(library, id_)
+        assert draft.state is AssetState.RECEIVING
+        assert draft.name.endswith(".part")
+        assert draft.size == size
+    for (id_,) in library.db.writer.rows("SELECT id FROM asset WHERE state = 'receiving'"):
+        assert library.staging.path(AssetId(id_)).exists(), "no row without bytes"
+    renditions = {row.key for row in derived.list_renditions(library.db.writer)}
+    assert {key.decode() for key in files_below(library.renditions)} == renditions
+    assert not (library.state / "work").exists()
+    assert library.db.writer.integer("SELECT count(*) FROM job WHERE state = 'leased'") == 0
+    assert library.db.writer.rows("PRAGMA foreign_key_check") == []
+    known = the_asset(library, "known.mov")
+    assert "beach" in tags(library, known.id)
+    assert known.blob is not None
+    assert library.source_paths(known.blob)[0].read_bytes() == b"known bytes"
+    assert job_table.states_of(library.db.writer, known.blob).keys() >= {"preview"}, "jobs go on"
+
+
+def check_receive(library: Library, closed: bool) -> None:
+    whole = [each for each in assets_named(library, "clip.mov") if each.state is AssetState.PRESENT]
+    parts = assets_named(library, "clip.mov.part")
+    if closed:
+        (clip,) = whole
+        assert tags(library, clip.id) == ["beach"]
+        assert clip.blob is not None
+        assert library.source_paths(clip.blob)[0].read_bytes() == b"the first half, the second"
+        assert parts == []
+    assert len(whole) + len(parts) <= 1
+    for part in parts:
+        assert tags(library, part.id) == ["beach"]
+        assert b"the first half, the second".startswith(library.staging.path(part.id).read_bytes())
+
+
+def check_receive_twin(library: Library, closed: bool) -> None:
+    assert tags(library, the_asset(library, "known.mov").id) == (["beach", "sea"] if closed else ["beach"])
+    assert list(files_below(library.originals)) == [b"2024/07/15/known.mov"]
+
+
+def check_receive_copy(library: Library, closed: bool) -> None:
+    wanted = {b"2024/07/15/known.mov", *([b"2024/07/15/copy.mov"] if closed else [])}
+    assert set(files_below(library.originals)) == wanted
+    assert len({os.stat(library.originals / os.fsdecode(key)).st_ino for key in wanted}) == 1
+    if closed:
+        assert tags(library, the_asset(library, "copy.mov").id) == ["sea"]
+
+
+def check_scan_moved(library: Library, closed: bool) -> None:
+    moved = the_asset(library, "renamed.mov")
+    assert tags(library, moved.id) == ["beach"]
+    assert assets_named(library, "moved.mov") == []
+    assert the_asset(library, "gone.mov").state is AssetState.MISSING
+    assert the_asset(library, "new.mov").state is AssetState.PRESENT
+    shown = {key: state for key, (_, state) in keys(library, "footage").items()}
+    assert shown == {
+        b"day/gone.mov": "missing",
+        b"day/stays.mov": "present",
+        b"elsewhere/renamed.mov": "present",
+        b"new.mov": "present",
+    }
+
+
+def check_finish_job(library: Library, closed: bool) -> None:
+    blob = the_asset(library, "known.mov").blob
+    assert blob is not None
+    states = job_table.states_of(library.db.writer, blob)
+    if states["preview"][0] == "done":
+        assert states["after"] == ("waiting", 1), "the next job is planned in the same transaction"
+        assert [row.profile for row in derived.renditions_of(library.db.writer, blob)] == ["jpeg"]
+    else:
+        assert states == {"preview": ("waiting", 1)}
+        assert derived.renditions_of(library.db.writer, blob) == []
+
+
+def check_file_by_day(library: Library, closed: bool) -> None:
+    """A crash may leave both names, never none."""
+    known = the_asset(library, "known.mov")
+    names = {key for key, (id_, _) in keys(library).items() if id_ == known.id}
+    assert names
+    assert names <= {b"2024/07/15/known.mov", b"2019/05/06/known.mov"}
+    assert len({os.stat(library.originals / os.fsdecode(key)).st_ino for key in names}) == 1
+
+
+CHECKS: dict[str, Check] = {
+    "receive": check_receive,
+    "receive_twin": check_receive_twin,
+    "receive_copy": check_receive_copy,
+    "scan_moved": check_scan_moved,
+    "finish_job": check_finish_job,
+    "file_by_day": check_file_by_day,
+}
+
+
+async def start_again(path: Path, check: Check) -> None:
+    """What the daemon does at its start: repair, then a scan of the writable store, then whatever there was to do."""
+    closed = (path / "closed").exists()
+    with opened(path, PROCESSORS) as library:
+        await repair(library, Reception(library))
+        await scanned(library, "library")
+        if check is check_scan_moved:
+            await scanned(library, "footage")
+        check_everything(library)
+        check(library, closed)
+        before = keys(library)
+        await repair(library, Reception(library))
+        await scanned(library, "library")
+        assert keys(library) == before, "a second start finds nothing to do"
+
+
+def test_every_scenario_is_checked() -> None:
+    assert CHECKS.keys() == SCENARIOS.keys()
+
+
+LEAST = {
+    "receive": {"COMMIT": 5, "fsync": 4, "link": 1, "unlink": 1, "mkdir": 0},
+    "receive_twin": {"COMMIT": 4, "unlink": 1},
+    "receive_copy": {"COMMIT": 4, "link": 1, "fsync": 2, "unlink": 1},
+    "scan_moved": {"COMMIT": 2},
+    "finish_job": {"COMMIT": 1, "fsync": 2, "rename": 1},
+    "file_by_day": {"COMMIT": 2, "link": 1, "unlink": 1},
+}
+"""Steps that each scenario is known to take: a step that is no longer seen would not be tested any more."""
+
+
+INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param("receive", marks=INTERRUPTED),
+        pytest.param("receive_twin", marks=INTERRUPTED),
+        pytest.param("receive_copy", marks=INTERRUPTED),
+        "scan_moved",
+        "finish_job",
+        "file_by_day",
+    ],
+)
+def test_killed_at_every_step(tmp_path: Path, scenario: str) -> None:
+    start, runs = tmp_path / "start", tmp_path / "runs"
+    trio.run(prepare, start / "library")
+    command = [sys.executable, "-m", "tests.service.kill_points_child", str(start), scenario, str(runs)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    taken = ended.stdout.split()
+    assert len(list(runs.iterdir())) == len(taken) + 1, "one run for each step, and one to the end"
+    for step, number in LEAST[scenario].items():
+        assert taken.count(step) >= number, f"{step}: {taken}"
+    for fatal in range(1, len(taken) + 2):
+        trio.run(start_again, runs / str(fatal) / "library", CHECKS[scenario])

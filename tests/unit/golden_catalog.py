@@ -1,0 +1,69 @@
+"""Writes the dump of a small catalog of the present schema; once released it is never written again.
+
+python -m tests.unit.golden_catalog > tests/unit/golden/schema-1.sql
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+
+from damfs.catalog import assets, derived, job_table, stores, vocabulary
+from damfs.catalog.change_feed import Recorder
+from damfs.catalog.database import Connection
+from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
+from damfs.catalog.predicates import tag_facet
+from damfs.model import Digest, Media, RenditionKind, StoreKind, TagSource
+from tests.small_library import TABLES
+
+
+def fill(tx: Connection) -> None:
+    """One row at least of every table."""
+    derived.set_property(tx, "library-id", "00" * 16)
+    store = stores.add_store(tx, "library", StoreKind.WRITABLE, "", 1)
+    folder, _ = stores.ensure_folder(tx, store, [b"2024", b"07", b"15"])
+    blob = stores.ensure_blob(tx, Digest(bytes(range(32))), 1000)
+    clip = assets.insert_present(tx, "clip.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
+    stores.add_copy(tx, blob, clip, store, folder, b"clip.mov", 1000, 2, 4, 5)
+    beach = vocabulary.define(tx, "beach", None, 6)
+    sunset = vocabulary.define(tx, "sunset", beach, 7)
+    vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)
+    vocabulary.propose(tx, clip, beach, "auto_tag/1", 0.5, 9)
+    derived.set_facts(tx, blob, "probe", {"width": 1920})
+    derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
+    derived.set_embedding(tx, blob, "look-1", None, bytes(16))
+    job_table.enqueue(tx, blob, "probe", 1, 10, 11)
+    changes = Recorder(tx, "cli", 12)
+    changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
+    changes.finish()
+
+
+def dumped(connection: Connection) -> Iterator[str]:
+    """SQL text that makes the catalog again."""
+    yield schema_text()
+    for table in TABLES:
+        columns = ", ".join(name for (name,) in connection.rows("SELECT name FROM pragma_table_info(?)", table))
+        rows = connection.rows(f"SELECT {columns} FROM {table}")
+        assert rows, table
+        for row in rows:
+            yield f"INSERT INTO {table} ({columns}) VALUES ({', '.join(map(apsw.format_sql_value, row))});"
+    yield f"PRAGMA user_version = {SCHEMA_VERSION};"
+
+
+def main() -> None:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        closing(open_catalog(Path(directory) / "catalog.sqlite3", create=True)) as database,
+    ):
+        with database.transaction() as tx:
+            fill(tx)
+        sys.stdout.write("\n".join(dumped(database.writer)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
