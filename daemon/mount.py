@@ -7,6 +7,8 @@ emptiness; the next start repairs it.
 from __future__ import annotations
 
 import logging
+import os
+import string
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,8 +60,13 @@ def fuse_options(library: Path, given: Sequence[str]) -> set[str]:
     clash = sorted(part for part in parts if part.partition("=")[0] in REFUSED_OPTIONS)
     if clash:
         raise BadMountpoint(f"the option {clash[0]} is set by damfs itself; leave it out")
-    source = str(library).replace("\\", "\\\\").replace(",", "\\,")
-    return {"default_permissions", f"fsname={source}", "subtype=damfs"} | parts
+    return {"default_permissions", f"fsname={escaped(os.fsencode(library))}", "subtype=damfs"} | parts
+
+
+def escaped(value: bytes) -> str:
+    """As the value of an option: libfuse reads octal escapes, and pyfuse3 takes ASCII only."""
+    plain = frozenset(string.ascii_letters + string.digits + "/._-+=:@ ")
+    return "".join(chr(byte) if chr(byte) in plain else f"\\{byte:03o}" for byte in value)
 
 
 async def answer_kernel_calls() -> None:
@@ -72,7 +79,7 @@ def mounted(operations: Operations, mountpoint: Path, options: set[str]) -> Iter
     """Mounted while the block runs. Left by an error, the mount stays, dead; left in order, it is unmounted."""
     try:
         pyfuse3.init(operations, str(mountpoint), options)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeEncodeError) as error:
         raise BadMountpoint(
             f"{mountpoint} cannot be mounted ({error}); are the options right, /dev/fuse there and fuse3 installed?"
         ) from None

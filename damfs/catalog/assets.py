@@ -103,6 +103,12 @@ def of_blob(connection: Connection, blob: BlobId) -> list[Asset]:
     return [_asset(row) for row in rows]
 
 
+def list_blobs(connection: Connection) -> list[BlobId]:
+    """What visible assets are made of. Scans."""
+    rows = connection.rows("SELECT DISTINCT blob FROM asset WHERE visible AND blob IS NOT NULL ORDER BY blob")
+    return [blob for (blob,) in rows]
+
+
 def list_receiving(connection: Connection) -> list[Asset]:
     rows = connection.rows(f"SELECT {COLUMNS} FROM asset AS a WHERE state = 'receiving'")  # noqa: S608  # as above
     return [_asset(row) for row in rows]

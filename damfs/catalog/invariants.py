@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 import apsw
 
@@ -77,18 +76,6 @@ def mend(tx: Connection, invariant: Invariant) -> list[BlobId]:
     except (apsw.Error, UnicodeDecodeError) as error:
         raise UnableToMend(str(error)) from None
     return again
-
-
-def quick_check(path: Path) -> list[str]:
-    """What is wrong with the database file, without comparing indexes; [] when it is sound. Blocks."""
-    try:
-        connection = Connection(path, read_only=True)
-        try:
-            return [str(what) for (what,) in connection.rows("PRAGMA quick_check(5)") if what != "ok"]
-        finally:
-            connection.close()
-    except apsw.Error as error:
-        return [str(error)]
 
 
 @cache

@@ -25,7 +25,7 @@ STEPS: dict[int, Step] = {}
 def open_catalog(path: Path, *, create: bool = False) -> Database:
     """The catalog at ``path`` in the present schema. Raises BadLibrary when it is missing, damaged or newer."""
     if not create and not path.is_file():
-        raise BadLibrary(f"{path} is missing; if this is a library, bring state/ back from a backup")
+        raise BadLibrary(f"{path} is missing; bring it back from a backup, or make it anew with: damfs rebuild LIBRARY")
     database = None
     try:
         database = Database(path)
@@ -34,7 +34,9 @@ def open_catalog(path: Path, *, create: bool = False) -> Database:
         if database is not None:
             database.close()
         if isinstance(error, apsw.NotADBError | apsw.CorruptError):
-            raise BadLibrary(f"{path} is damaged ({error}); bring it back from state/backups/") from None
+            raise BadLibrary(
+                f"{path} is damaged ({error}); make it anew with: damfs rebuild LIBRARY, or bring it back from backups/"
+            ) from None
         if isinstance(error, apsw.CantOpenError | apsw.IOError | apsw.ReadOnlyError):
             raise BadLibrary(f"{path} cannot be opened ({error}); check its permissions and the disk") from None
         raise

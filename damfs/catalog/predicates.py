@@ -103,6 +103,13 @@ class HasTag(Predicate):
         marks = ", ".join("?" * len(self.narrower))
         return f"a.visible AND a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))", self.narrower  # noqa: S608  # marks only
 
+    def row_clause(self) -> Clause:
+        marks = ", ".join("?" * len(self.narrower))
+        return (
+            f"a.visible AND EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))",  # noqa: S608  # as above
+            self.narrower,
+        )
+
     def match(self, asset: Traits) -> bool:
         return asset.visible and self.term in asset.terms
 

@@ -6,7 +6,6 @@ is whole and durable; a ``.part`` that a crash leaves is replaced by the next.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ import trio
 
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
+from damfs.core.rendition_files import sync
 from damfs.storage.disk_errors import disk_errors
 
 DAILY = "catalog-daily"
@@ -42,12 +42,12 @@ def back_up(connection: Connection, directory: Path, kind: str) -> Path:
         part.unlink(missing_ok=True)
         try:
             connection.backup_to(part)
-            _sync(part)
+            sync(part)
             part.rename(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        _sync(directory)
+        sync(directory)
     return path
 
 
@@ -59,8 +59,8 @@ def numbered(directory: Path, kind: str) -> dict[int, Path]:
 
 
 def newest_first(directory: Path) -> list[Path]:
-    """Every copy of any kind."""
-    found = directory.glob("*.sqlite3") if directory.is_dir() else ()
+    """Every copy that was made of a sound catalog, of any kind."""
+    found = directory.glob("catalog-*.sqlite3") if directory.is_dir() else ()
     return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
@@ -73,11 +73,3 @@ def _drop_old(directory: Path) -> None:
     copies = numbered(directory, DAILY)
     for number in sorted(copies)[:-KEPT]:
         copies[number].unlink()
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

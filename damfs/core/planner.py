@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from damfs.catalog import assets, derived, job_table, vocabulary
 from damfs.catalog.database import Connection
 from damfs.core import pipeline
@@ -55,6 +57,15 @@ class Planner:
         if self._terms is None:
             self._terms = vocabulary.names(connection)
         return {**own, "terms": [{"name": name} for name in self._terms]}
+
+    def situation(self, connection: Connection) -> str:
+        """What decides, beside the assets, on which jobs there are. Of the vocabulary only whether there is one: a
+        term more does not send every picture through the model again."""
+        tables = {each.name: dict(self.settings_of(connection, each.name)) for each in self._processors}
+        for table in tables.values():
+            table["terms"] = bool(table.get("terms"))
+        versions = {each.name: each.version for each in self._processors}
+        return msgspec.json.encode([versions, tables], order="sorted").decode()
 
     def speaker(self, connection: Connection, blob: BlobId) -> Asset | None:
         """The asset that speaks for a blob: the first that is there under its final name."""

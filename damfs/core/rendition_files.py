@@ -23,6 +23,8 @@ def publish_renditions(root: Path, digest: Digest, made: Sequence[MadeRendition]
 
 def _publish(root: Path, digest: Digest, made: MadeRendition) -> PublishedRendition:
     name = f"{digest.hex()}-{made.kind}-{made.profile}{made.path.suffix}"
+    if "/" in name:
+        raise ValueError(f"{made.profile}: the profile of a rendition is part of a file name")
     key = f"{name[:2]}/{name}"
     target = root / key
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -215,10 +215,8 @@ class _Run:
         """Blocks. Raises _Stopped."""
         try:
             return files.hash(subject.key, partial(self._note, subject.unread.copy))
-        except NotFound as error:
-            return error if is_there() else _StoreGone()
         except DamfsError as error:
-            return error
+            return error if is_there() else _StoreGone()
 
     def _note(self, copy: CopyId, size: int) -> None:
         if self._stopped:

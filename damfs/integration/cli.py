@@ -18,21 +18,14 @@ import msgspec
 from damfs.core.scan_report import ScanReport
 from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
-from damfs.integration import launching, mounts, progress
+from damfs.integration import cli_care, launching, mounts, progress
+from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
 from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Request, Retry, Scan, Tag
 from damfs.model import AssetId
 from damfs.settings import SETTINGS_FILE
 
 F = TypeVar("F", bound=Callable[..., object])
-
-LIBRARY = click.argument("library", type=click.Path(path_type=Path))
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-
-
-def examples(*lines: str) -> str:
-    """The end of a command's help."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 @click.group(
@@ -179,6 +172,10 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
     answer = _ask(library, Retry(processor), quiet=True)
     assert isinstance(answer, dict)
     click.echo(json.dumps(answer) if as_json else f"{answer['retried']} jobs wait again; they run while it is mounted")
+
+
+for command in cli_care.COMMANDS:
+    cli.add_command(command)
 
 
 def _ask(library: Path, request: Request, *, quiet: bool) -> object:

@@ -43,10 +43,17 @@ def new_library(path: Path, settings: str = QUICK) -> Path:
 
 def damfs(*words: str | Path, check: bool = True, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
     """Run the command line; with ``check`` it has to succeed."""
-    done = subprocess.run([*DAMFS, *map(str, words)], capture_output=True, text=True, timeout=limit_s, check=False)
+    command = [*DAMFS, *map(str, words)]
+    bare = subprocess.run(command, capture_output=True, timeout=limit_s, check=False, env=environment())
+    done = subprocess.CompletedProcess(bare.args, bare.returncode, os.fsdecode(bare.stdout), os.fsdecode(bare.stderr))
     if check and done.returncode:
         raise AssertionError(f"damfs {words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done
+
+
+def environment() -> dict[str, str]:
+    """Of what a test starts: without byte code every start would compile everything again."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def run(*words: str | Path, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -71,7 +78,7 @@ def until(condition: Callable[[], bool], what: str, limit_s: float = 10.0) -> fl
 
 
 def is_mounted(mountpoint: Path) -> bool:
-    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").split("\n")
+    lines = os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).split("\n")
     return any(_unescaped(line.split(" ")[4]) == str(mountpoint) for line in lines if line)
 
 
@@ -127,7 +134,7 @@ class Daemon:
             self._log_start = log.tell()
             self.process = subprocess.Popen(
                 [*command, "--ready-fd", str(write_end)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                pass_fds=(write_end,), env={**os.environ, **self.environment},
+                pass_fds=(write_end,), env={**environment(), **self.environment},
             )  # fmt: skip
         os.close(write_end)
         with os.fdopen(read_end, "rb") as pipe:

@@ -43,10 +43,10 @@ class CountingStore(LocalStore):
         self.read: list[bytes] = []
         self.before_reading: Callable[[Key], None] = lambda key: None
 
-    def hash(self, key: Key) -> Hashed:
+    def hash(self, key: Key, watch: Callable[[int], object] | None = None) -> Hashed:
         self.before_reading(key)
         self.read.append(key)
-        return super().hash(key)
+        return super().hash(key, watch)
 
 
 @pytest.fixture

@@ -188,10 +188,15 @@ class Drafts:
     async def _drop(self, asset: AssetId) -> None:
         """Who wrote was told of the error; nothing is half an asset (P10)."""
         known = self._library.asset(asset)
-        await trio.to_thread.run_sync(self._library.staging.discard, asset)
-        if known is not None:
-            log.info("%s could not be received whole and was dropped", known.name)
-            self._library.execute([Abandon(asset)], ACTOR)
+        dropping = self._sealing[asset] = trio.Event()
+        try:
+            await trio.to_thread.run_sync(self._library.staging.discard, asset)
+            if known is not None:
+                log.info("%s could not be received whole and was dropped", known.name)
+                self._library.execute([Abandon(asset)], ACTOR)
+        finally:
+            del self._sealing[asset]
+            dropping.set()
 
     def begin_seal(self, asset: AssetId) -> None:
         """Seal in the background, unless it is being written or sealed already."""

@@ -1,5 +1,6 @@
 /*
- * What pyfuse3 cannot say to the kernel: kernel passthrough of open files, and directories whose listings it may keep.
+ * What pyfuse3 cannot say to the kernel: read these files yourself (passthrough), keep the listings of these
+ * directories, and no file here has capabilities that a write would have to take away.
  *
  * Loaded with RTLD_GLOBAL before pyfuse3, so that its fuse_session_mount is the one below: it calls libfuse's own and
  * then puts itself between libfuse and /dev/fuse (fuse_session_custom_io, libfuse >= 3.14), where it adds flags to
@@ -31,6 +32,7 @@
 #define OPEN_PASSTHROUGH (1u << 7)
 #define MAX_STACK_DEPTH_OFFSET (offsetof(struct fuse_init_out, flags2) + sizeof(uint32_t))
 #define BACKING_ID_OFFSET (offsetof(struct fuse_open_out, open_flags) + sizeof(uint32_t))
+#define INIT_HANDLE_KILLPRIV_V2 (1u << 28)
 #define STACK_DEPTH 1 /* the files below may be on any file system that is not itself stacked */
 
 struct backing_map {
@@ -55,7 +57,8 @@ enum state { NOT_MOUNTED, OLD_LIBFUSE, NO_INIT_YET, NOT_OFFERED, REFUSED, ON };
 static atomic_int state = NOT_MOUNTED;
 static atomic_int refusal; /* errno, when REFUSED */
 static atomic_int hooked;
-static atomic_int offered;
+static atomic_int offers_passthrough;
+static atomic_int offers_killpriv;
 static atomic_int session_fd = -1;
 
 /* ---- two small tables: requests that wait for their reply, and what to add to the reply of an open ---- */
@@ -123,7 +126,8 @@ static void see_request(const char *buffer, size_t size)
 		struct fuse_init_in init;
 
 		memcpy(&init, buffer + sizeof in, offsetof(struct fuse_init_in, unused));
-		offered = (init.flags & FUSE_INIT_EXT) && (init.flags2 & INIT_FLAGS2_PASSTHROUGH);
+		offers_passthrough = (init.flags & FUSE_INIT_EXT) && (init.flags2 & INIT_FLAGS2_PASSTHROUGH);
+		offers_killpriv = (init.flags & INIT_HANDLE_KILLPRIV_V2) != 0;
 	}
 	if (in.opcode == FUSE_INIT || in.opcode == FUSE_OPEN || in.opcode == FUSE_OPENDIR || in.opcode == FUSE_CREATE)
 		put(&requests, (struct note){.key = in.unique, .flags = in.opcode}); /* no memory: a plain reply */
@@ -164,16 +168,19 @@ static ssize_t reply_to_init(int fd, struct iovec *iov, int count)
 	struct iovec changed[2] = {iov[0], {.iov_base = &init, .iov_len = sizeof init}};
 	ssize_t written;
 
-	if (!offered || count != 2 || iov[1].iov_len != sizeof init) {
-		state = NOT_OFFERED;
+	state = NOT_OFFERED;
+	if (count != 2 || iov[1].iov_len != sizeof init)
 		return writev(fd, iov, count);
-	}
 	memcpy(&init, iov[1].iov_base, sizeof init);
-	init.flags |= FUSE_INIT_EXT;
-	init.flags2 |= INIT_FLAGS2_PASSTHROUGH;
-	memcpy((char *)&init + MAX_STACK_DEPTH_OFFSET, &depth, sizeof depth);
+	if (offers_killpriv)
+		init.flags |= INIT_HANDLE_KILLPRIV_V2; /* else it asks for security.capability before each write */
+	if (offers_passthrough) {
+		init.flags |= FUSE_INIT_EXT;
+		init.flags2 |= INIT_FLAGS2_PASSTHROUGH;
+		memcpy((char *)&init + MAX_STACK_DEPTH_OFFSET, &depth, sizeof depth);
+	}
 	written = writev(fd, changed, 2);
-	if (written > 0)
+	if (offers_passthrough && written > 0)
 		try_backing();
 	return written;
 }
@@ -240,7 +247,7 @@ static void get_in_between(void *libfuse, struct fuse_session *session)
 	fd_of = dlsym(libfuse, "fuse_session_fd");
 	requests.count = answers.count = 0;
 	hooked = 0;
-	offered = 0;
+	offers_passthrough = offers_killpriv = 0;
 	state = OLD_LIBFUSE;
 	if (!custom_io || !fd_of)
 		return;

@@ -22,7 +22,7 @@ class ByTag(FacetView):
 
     def dirs(self, connection: Connection, path: tuple[str, ...]) -> list[str]:
         broader = terms(connection, path)[-1].id if path else None
-        return [term.name for term in vocabulary.list_narrower(connection, broader)]
+        return [term.name for term in vocabulary.list_narrower(connection, broader) if term.name not in path]
 
     def has_dir(self, connection: Connection, path: tuple[str, ...], name: str) -> bool:
         return name not in path and vocabulary.term_named(connection, name) is not None
@@ -53,6 +53,7 @@ class ByTag(FacetView):
         return [AddTag(asset, term.id) for term in terms(connection, place.path)]
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        self.receive(place)
         return [RemoveTag(asset, terms(connection, place.path)[-1].id)]
 
     def leave_by_move(self, connection: Connection, place: Place, asset: AssetId) -> Commands:

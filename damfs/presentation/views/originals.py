@@ -36,8 +36,9 @@ class Originals(View):
                 for store in stores.all_stores(connection)
             ]
         folders = stores.list_folders(connection, FolderId(place.id))
+        names = {folder.name for folder in folders}  # a file that became a folder, until a scan has seen all of it
         return [self._folder_entry(folder) for folder in folders] + [
-            file_entry(row) for row in stores.list_shown(connection, FolderId(place.id))
+            file_entry(row) for row in stores.list_shown(connection, FolderId(place.id)) if row.name not in names
         ]
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:

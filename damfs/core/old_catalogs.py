@@ -1,0 +1,150 @@
+"""What old catalogs of a library still tell: the one that was lost, and where that has gaps the newest backup.
+
+Blocks, writes nothing. The first source that knows an asset has the word; tags of a catalog with gaps are completed
+from the backup, so that one which was taken away since may come back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from damfs.catalog.salvage import OldAsset, OldBlob, OldStore, OldTagging, OldTerm, OldVersion, Salvage
+from damfs.core.backups import newest_first
+from damfs.core.restoring import KnownAsset, Place
+from damfs.model import AssetState, Digest, TagSource
+
+DIGEST_SIZE = 32
+TOLD = ("store", "folder", "blob", "asset", "copy", "version", "term", "tagging")
+"""Tables whose gaps are worth a look into a backup; what was derived can be made again."""
+DERIVED = ("blob", "fact", "rendition", "embedding", "job")
+NUMBERED = ("asset", "version", "folder", "rendition", "change")
+"""Tables whose ids others know: inode numbers."""
+
+Tags = dict[int, list[tuple[str, TagSource, float]]]
+
+
+@dataclass(slots=True)
+class Learnt:
+    """Ids are the old ones, the same in a catalog and its backups."""
+
+    sources: list[str] = field(default_factory=list)
+    library_id: str | None = None
+    made_ns: str | None = None
+    stores: dict[str, OldStore] = field(default_factory=dict)
+    terms: dict[str, str | None] = field(default_factory=dict)
+    """Name to that of the broader term; broader ones first."""
+    assets: dict[int, KnownAsset] = field(default_factory=dict)
+    receiving: dict[int, OldAsset] = field(default_factory=dict)
+    arrived: set[int] = field(default_factory=set)
+    """Ids of all assets that are known to have arrived."""
+    old_versions: int = 0
+    highest: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
+    """By source and table."""
+    derived_from: Path | None = None
+    """A catalog that tells without gaps what was derived."""
+
+
+@contextmanager
+def salvaged(path: Path) -> Iterator[Salvage]:
+    with closing(Salvage(path)) as old:
+        yield old
+
+
+def learn(catalog: Path, backups: Path) -> Learnt:
+    """From the catalog and, where that has gaps, from the newest backup that can be read."""
+    learnt = Learnt()
+    whole = catalog.is_file() and _learn_from(learnt, catalog)
+    for backup in newest_first(backups) if not whole else ():
+        if _learn_from(learnt, backup):
+            break
+    learnt.terms = _broader_first(learnt.terms)
+    return learnt
+
+
+def _learn_from(learnt: Learnt, path: Path) -> bool:
+    """Whether all that matters could be read."""
+    with salvaged(path) as old:
+        before = len(learnt.assets), len(learnt.terms), len(learnt.stores)
+        learnt.library_id = learnt.library_id or old.property_value("library-id")
+        learnt.made_ns = learnt.made_ns or old.property_value("made-ns")
+        for store in old.each(OldStore):
+            learnt.stores.setdefault(store.name, store)
+        tags = _tags(learnt, old)
+        _assets(learnt, old, tags)
+        for table in NUMBERED:
+            learnt.highest[table] = max(learnt.highest.get(table, 0), old.highest(table))
+        if before != (len(learnt.assets), len(learnt.terms), len(learnt.stores)):
+            learnt.sources.append(path.name)
+        whole = not any(old.lost[table] for table in TOLD)
+        learnt.lost.update({f"{table} of {path.name}": number for table, number in sorted(old.lost.items()) if number})
+    if learnt.derived_from is None and _is_whole(path):
+        learnt.derived_from = path
+    return whole
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether everything derived can be read: half of it would look as if the rest did not exist."""
+    with salvaged(path) as old:
+        for _ in old.derived():
+            pass
+        return old.highest("blob") > 0 and not any(old.lost[table] for table in DERIVED)
+
+
+def _tags(learnt: Learnt, old: Salvage) -> Tags:
+    terms = {term.id: term for term in old.each(OldTerm)}
+    for term in terms.values():
+        above = None if term.broader is None else terms.get(term.broader)
+        learnt.terms.setdefault(term.name, None if above is None else above.name)
+    tags: Tags = defaultdict(list)
+    for tagging in old.each(OldTagging):
+        if tagging.term in terms:
+            tags[tagging.asset].append((terms[tagging.term].name, tagging.source, tagging.confidence))
+    return tags
+
+
+def _assets(learnt: Learnt, old: Salvage, tags: Tags) -> None:
+    digests = {blob.id: blob.digest for blob in old.each(OldBlob) if len(blob.digest) == DIGEST_SIZE}
+    places = old.keys()
+    versions = sum(1 for _ in old.each(OldVersion))
+    for row in old.each(OldAsset):
+        if row.state is AssetState.RECEIVING and row.id not in learnt.arrived:
+            learnt.receiving.setdefault(row.id, row)
+        elif row.state is not AssetState.RECEIVING and row.blob in digests:
+            learnt.arrived.add(row.id)
+            lie = [Place(store, key) for store, key in places.get(row.id, [])]
+            new = KnownAsset(row, Digest(digests[row.blob]), lie, tags.get(row.id, []))
+            learnt.assets[row.id] = _together(learnt.assets.get(row.id), new)
+    learnt.old_versions = learnt.old_versions or max(0, versions - len(learnt.arrived))
+
+
+def _together(known: KnownAsset | None, new: KnownAsset) -> KnownAsset:
+    """What an earlier source said, completed."""
+    if known is None:
+        return new
+    names = {name for name, _, _ in known.tags}
+    tags = [*known.tags, *(tag for tag in new.tags if tag[0] not in names)]
+    return KnownAsset(known.row, known.digest, known.places or new.places, tags)
+
+
+def _broader_first(terms: dict[str, str | None]) -> dict[str, str | None]:
+    """A term after its broader one; one in a circle, or whose broader term is lost, becomes a top term."""
+    ordered: dict[str, str | None] = {}
+
+    def place(name: str, above: frozenset[str]) -> None:
+        broader = terms[name]
+        if name in ordered:
+            return
+        if broader is None or broader not in terms or broader in above:
+            ordered[name] = None
+            return
+        place(broader, above | {name})
+        ordered[name] = broader
+
+    for name in terms:
+        place(name, frozenset({name}))
+    return ordered

@@ -1,0 +1,214 @@
+"""Makes the catalog of a library anew from its files, and from what old catalogs still tell.
+
+For a library that is not mounted. Concurrency: reading old catalogs and scanning in threads, changes on the loop.
+Crash rule: the new catalog is made beside the old one and takes its place at the very end; until then nothing is lost
+and everything can be run again. The old one is kept in state/backups/.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import trio
+
+from damfs.catalog import assets, derived, salvage
+from damfs.catalog.database import Database
+from damfs.catalog.salvage import Derived
+from damfs.core.backups import numbered
+from damfs.core.commands import AddStore, Command
+from damfs.core.keys import keys_for
+from damfs.core.library import Library, locked, new_catalog
+from damfs.core.old_catalogs import Learnt, learn, salvaged
+from damfs.core.processor_registry import ProcessorRegistry
+from damfs.core.rebuild_report import RebuildReport
+from damfs.core.rendition_files import sync
+from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
+from damfs.core.scan_report import ScanProgress
+from damfs.core.scanner import scan
+from damfs.core.upkeep import INTERRUPTED, MAKERS
+from damfs.errors import BadLibrary, Conflict, Unavailable
+from damfs.model import AssetId, AssetState, Digest, JobState, Store, StoreKind
+from damfs.settings import read_settings
+from damfs.storage.disk_errors import disk_errors
+
+ACTOR = "rebuild"
+CATALOG = "catalog.sqlite3"
+MAKING = "catalog.rebuilt.sqlite3"
+REPLACED = "replaced-catalog"
+BESIDE = ("", "-wal", "-shm")
+"""Endings of the files of one SQLite database."""
+BATCH = 200
+PUBLISHED_MODE = 0o644
+
+Report = Callable[[str, ScanProgress], None]
+
+
+async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildReport:
+    """``path``: absolute. Raises BadLibrary when the library is in use, NoSpace, Unavailable."""
+    settings = read_settings(path)
+    if not (path / "originals").is_dir():
+        raise BadLibrary(
+            f"{path / 'originals'} is missing: bring the originals back first, the catalog is made of them"
+        )
+    with disk_errors(path / "state"):
+        (path / "state" / "renditions").mkdir(parents=True, exist_ok=True)
+    summary = RebuildReport(str(path))
+    with locked(path):
+        learnt = await trio.to_thread.run_sync(learn, path / "state" / CATALOG, path / "state" / "backups")
+        with closing(_begun(path / "state" / MAKING)) as db:
+            library = Library(path, settings, db, ProcessorRegistry.load())
+            await _fill(library, learnt, summary, report)
+        summary.aside = await trio.to_thread.run_sync(_take_place, path / "state")
+    return summary
+
+
+def _begun(path: Path) -> Database:
+    """What an earlier attempt left is of no use."""
+    with disk_errors(path):
+        for ending in BESIDE:
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+    return new_catalog(path)
+
+
+async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report: Report) -> None:
+    _take_over(library, learnt)
+    await _publish_staged(library, learnt, summary)
+    for store in library.stores():
+        summary.stores.append(store.name)
+        await _scan(library, store, summary, report)
+    summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
+    summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
+    await _restore_assets(library, learnt, summary)
+    if learnt.derived_from is not None:
+        await _restore_derived(library, learnt.derived_from, summary)
+    summary.sources, summary.lost, summary.old_versions = learnt.sources, learnt.lost, learnt.old_versions
+
+
+def _take_over(library: Library, learnt: Learnt) -> None:
+    """Who the library is, its stores, and which ids were given."""
+    with library.db.transaction(durable=True) as tx:
+        for name, value in (("library-id", learnt.library_id), ("made-ns", learnt.made_ns)):
+            if value is not None:
+                derived.set_property(tx, name, value)
+        for table, highest in learnt.highest.items():
+            salvage.continue_ids(tx, table, highest)
+    for store in learnt.stores.values():
+        if store.kind is StoreKind.READ_ONLY:
+            library.perform(AddStore(store.name, store.kind, store.root), ACTOR)
+
+
+async def _publish_staged(library: Library, learnt: Learnt, summary: RebuildReport) -> None:
+    """Bytes that were being received have no row any more: they go where the scan finds them."""
+    staged = await trio.to_thread.run_sync(library.staging.entries)
+    for id_, size in staged.items():
+        if size and id_ not in learnt.arrived:
+            row = learnt.receiving.get(id_)
+            name = f"recovered-{id_}" if row is None else row.name
+            whole = row is not None and row.closed
+            name = name if whole else name + INTERRUPTED
+            await trio.to_thread.run_sync(_publish, library, id_, name)
+            summary.staged.append(name)
+
+
+def _publish(library: Library, id_: AssetId, name: str) -> None:
+    """Under the day it was last written. Blocks."""
+    staged = library.staging.path(id_)
+    files = library.blob_store(library.library_store().id)
+    with disk_errors(staged):
+        staged.chmod(PUBLISHED_MODE)
+        day = library.day(staged.stat().st_mtime_ns)
+    for key in keys_for(name, day):
+        try:
+            files.publish(staged, key)
+        except Conflict:
+            continue
+        return
+
+
+async def _scan(library: Library, store: Store, summary: RebuildReport, report: Report) -> None:
+    try:
+        found = await scan(library, store, lambda progress: report(store.name, progress))
+    except Unavailable:
+        summary.offline.append(store.name)
+        return
+    summary.files += found.walked
+    summary.problems += [f"{store.name}: {problem}" for problem in found.problems]
+
+
+async def _restore_assets(library: Library, learnt: Learnt, summary: RebuildReport) -> None:
+    """First those that lie where they lay, so that no other with the same bytes is taken for one of them."""
+    taken: set[AssetId] = set()
+    left = await _restore(library, list(learnt.assets.values()), taken, summary, surely=True)
+    await _restore(library, left, taken, summary, surely=False)
+
+
+async def _restore(
+    library: Library, known: list[KnownAsset], taken: set[AssetId], summary: RebuildReport, *, surely: bool
+) -> list[KnownAsset]:
+    """Those that were not restored."""
+    left = []
+    for start in range(0, len(known), BATCH):
+        batch = known[start : start + BATCH]
+        answers = library.execute([RestoreAsset(each, taken, surely=surely) for each in batch], ACTOR)
+        for each, answer in zip(batch, answers, strict=True):
+            if not isinstance(answer, Restored):
+                left.append(each)
+                continue
+            summary.known += answer.found
+            summary.missing += not answer.found and each.row.state is not AssetState.TRASHED
+            summary.tags += answer.tags
+        await trio.lowlevel.checkpoint()
+    return left
+
+
+async def _restore_derived(library: Library, source: Path, summary: RebuildReport) -> None:
+    with salvaged(source) as old:
+        found = old.derived()
+        while batch := await trio.to_thread.run_sync(lambda: list(islice(found, BATCH))):
+            commands = await trio.to_thread.run_sync(_sound, library.renditions, batch)
+            summary.blobs += sum(map(bool, library.execute(commands, ACTOR)))
+
+
+def _sound(renditions: Path, batch: list[Derived]) -> list[Command[object]]:
+    """What is worth restoring: of renditions those whose files are there, with the jobs that made them. Blocks."""
+    return [_restorable(renditions, each) for each in batch]
+
+
+def _restorable(root: Path, found: Derived) -> RestoreDerived:
+    there = [made for made in found.renditions if _is_file(root / made.key, made.size)]
+    again = {MAKERS[made.kind] for made in found.renditions if made not in there}
+    jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
+    return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
+
+
+def _is_file(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _take_place(state: Path) -> str:
+    """The new catalog takes the old one's place, which is kept; where. Blocks."""
+    backups = state / "backups"
+    with disk_errors(state):
+        backups.mkdir(exist_ok=True)
+        aside = backups / f"{REPLACED}-{1 + max(numbered(backups, REPLACED), default=0)}.sqlite3"
+        old = [ending for ending in BESIDE[:2] if (state / (CATALOG + ending)).exists()]
+        for ending in old:
+            _keep(state / (CATALOG + ending), aside.with_name(aside.name + ending))
+        sync(backups)
+        for ending in BESIDE[1:]:  # of the old one: the new one must not meet them
+            (state / (CATALOG + ending)).unlink(missing_ok=True)
+        (state / MAKING).rename(state / CATALOG)
+        sync(state)
+    return str(aside) if old else ""
+
+
+def _keep(path: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(path)
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, target)
+        sync(target)

@@ -1,0 +1,72 @@
+"""verify and check of a mounted library: one damaged file is EIO alone, a repair has to wait, a copy is made a day."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from damfs.core.backups import DAILY
+from tests.mount.daemon_process import Daemon, damfs, until
+
+
+def original(dam: Daemon, name: str) -> Path:
+    (found,) = (dam.library / "originals").rglob(name)
+    return found
+
+
+def test_a_damaged_file_is_eio_and_the_others_are_read(dam: Daemon) -> None:
+    (dam / "inbox/good.mov").write_bytes(b"good")
+    (dam / "inbox/bad.mov").write_bytes(b"to be damaged")
+    dam.settled()
+    assert damfs("verify", dam.library).stdout.startswith("2 good")
+    path = original(dam, "bad.mov")
+    status = path.stat()
+    path.write_bytes(b"TO BE DAMAGED")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    done = damfs("verify", dam.library, check=False)
+    assert done.returncode == 1
+    assert "damaged    library:" in done.stdout
+    with pytest.raises(OSError, match="Input/output") as error:
+        (dam / "by-type/other/bad.mov").read_bytes() if (dam / "by-type/other/bad.mov").exists() else (
+            dam / "inbox/bad.mov"
+        ).read_bytes()
+    assert error.value.errno == errno.EIO
+    assert (dam / "inbox/good.mov").read_bytes() == b"good"
+    path.write_bytes(b"to be damaged")
+    assert damfs("verify", dam.library).returncode == 0
+    assert (dam / "inbox/bad.mov").read_bytes() == b"to be damaged"
+
+
+def test_check_while_mounted_and_repair_refused(dam: Daemon) -> None:
+    (dam / "inbox/one.mov").write_bytes(b"one")
+    dam.settled()
+    done = damfs("check", dam.library)
+    assert "not checked while mounted" in done.stdout
+    refused = damfs("check", dam.library, "--repair", check=False)
+    assert refused.returncode == 1
+    assert "unmount it first" in refused.stderr
+    refused = damfs("rebuild", dam.library, "--yes", check=False)
+    assert refused.returncode == 1
+    assert "in use" in refused.stderr
+
+
+def test_the_catalog_is_copied_daily(dam: Daemon) -> None:
+    copy = dam.library / "state" / "backups" / f"{DAILY}-1.sqlite3"
+    until(copy.exists, "a copy of the catalog")
+
+
+def test_after_a_mount_every_rule_holds(dam: Daemon) -> None:
+    (dam / "by-tag/beach").mkdir()
+    (dam / "by-tag/beach/one.mov").write_bytes(b"one")
+    (dam / "inbox/two.mov").write_bytes(b"two")
+    os.rename(dam / "inbox/two.mov", dam / "by-tag/beach/two.mov")
+    os.utime(dam / "by-tag/beach/two.mov", ns=(5, 7_000_000_000))
+    (dam / "inbox/gone.mov").write_bytes(b"gone")
+    os.unlink(dam / "inbox/gone.mov")
+    dam.settled()
+    dam.end()
+    done = damfs("check", dam.library)
+    assert done.returncode == 0, done.stdout

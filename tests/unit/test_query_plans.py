@@ -1,0 +1,178 @@
+"""The plans of hot statements: each finds its rows by an index, however large the library is.
+
+The statements are taken from the functions that run them, as they run them; a plan that walks a table fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import apsw
+import pytest
+
+from damfs.catalog import assets, change_feed, derived, job_table, stores, vocabulary
+from damfs.catalog.database import Connection, Database
+from damfs.catalog.migrations import open_catalog
+from damfs.catalog.predicates import (
+    INBOX_FACET,
+    CapturedIn,
+    Everything,
+    HasTag,
+    InInbox,
+    OfMedia,
+    Predicate,
+    Untagged,
+    all_of,
+)
+from damfs.model import AssetId, BlobId, CopyId, Digest, FolderId, Media, RenditionId, StoreId, TermId
+
+Question = Callable[[Connection], object]
+BEACH, SEA = HasTag(TermId(1), "beach", (TermId(1),)), HasTag(TermId(2), "sea", (TermId(2), TermId(3)))
+PLACES: dict[str, Predicate] = {
+    "tag": BEACH,
+    "tags": all_of([BEACH, SEA]),
+    "day": CapturedIn("2024-07-15"),
+    "year": CapturedIn("2024"),
+    "media": OfMedia(Media.VIDEO),
+    "inbox": InInbox(),
+    "untagged": Untagged(),
+    "everything": Everything(),
+}
+LISTED_BY_INDEX = ("tag", "tags", "day", "year", "media", "inbox")
+"""untagged/ and similar-to/ list by walking the table of assets once, in a reader thread."""
+JOBS = ("probe", "preview")
+
+
+def by_name(predicate: Predicate) -> Question:
+    return lambda connection: assets.first_of_name(connection, predicate, "clip.mov")
+
+
+def by_id(predicate: Predicate) -> Question:
+    return lambda connection: assets.in_place(connection, predicate, AssetId(5))
+
+
+def listing(predicate: Predicate) -> Question:
+    return lambda connection: assets.list_place(connection, predicate)
+
+
+QUESTIONS: dict[str, Question] = {
+    **{f"by name in {name}": by_name(place) for name, place in PLACES.items()},
+    **{f"by id in {name}": by_id(place) for name, place in PLACES.items()},
+    **{f"list {name}": listing(PLACES[name]) for name in LISTED_BY_INDEX},
+    "years": lambda connection: assets.list_periods(connection, "", 4),
+    "months": lambda connection: assets.list_periods(connection, "2024", 7),
+    "has a day": lambda connection: assets.has_period(connection, "2024-07-15"),
+    "asset": lambda connection: assets.asset(connection, AssetId(1)),
+    "assets of a name": lambda connection: assets.named(connection, "clip.mov", 65),
+    "twin": lambda connection: assets.find_twin(connection, BlobId(1), "clip.mov", AssetId(2)),
+    "assets of a blob": lambda connection: assets.of_blob(connection, BlobId(1)),
+    "receiving": assets.list_receiving,
+    "facets": lambda connection: assets.facets(connection, AssetId(1)),
+    "terms of an asset": lambda connection: vocabulary.terms_of(connection, AssetId(1)),
+    "term in use": lambda connection: vocabulary.in_use(connection, TermId(1)),
+    "carriers": lambda connection: vocabulary.carriers(connection, (TermId(1), TermId(2)), 65),
+    "file of a folder": lambda connection: stores.shown(connection, FolderId(1), b"clip.mov"),
+    "files of a folder": lambda connection: stores.list_shown(connection, FolderId(1)),
+    "copy at": lambda connection: stores.copy_at(connection, FolderId(1), b"clip.mov"),
+    "copies of a blob": lambda connection: stores.copies_of_blob(connection, BlobId(1)),
+    "copies of an asset": lambda connection: stores.copies_of_asset(connection, AssetId(1)),
+    "blob": lambda connection: stores.blob_of(connection, Digest(bytes(32))),
+    "key": lambda connection: stores.key_of(connection, FolderId(1), b"clip.mov"),
+    "folder at": lambda connection: stores.folder_at(connection, StoreId(1), [b"2024", b"07"]),
+    "folders": lambda connection: stores.list_folders(connection, FolderId(1)),
+    "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1)),
+    "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), b"clip"),
+    "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), AssetId(1)),
+    "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
+    "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
+    "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),
+    "last vector": lambda connection: derived.last_vector_id(connection, "look-1"),
+    "vectors after": lambda connection: derived.list_vectors(connection, "look-1", 5, 100),
+    "assets of a vector": lambda connection: derived.assets_of_vector(connection, 1),
+    "is a job due": lambda connection: job_table.is_due(connection, JOBS, 5),
+    "next due": lambda connection: job_table.next_due_ns(connection, JOBS),
+    "lease": lambda connection: job_table.lease(connection, JOBS, 5, 6),
+    "states of a blob's jobs": lambda connection: job_table.states_of(connection, BlobId(1)),
+    "touched": lambda connection: change_feed.touched_ns(connection, [INBOX_FACET]),
+    "copy moved": lambda connection: stores.move_copy(connection, CopyId(1), FolderId(1), b"x", 1, 1, 1),
+}
+LARGE = ("asset", "copy", "job", "tagging", "blob", "version", "embedding", "rendition", "fact", "change", "folder")
+WALK = re.compile(r"^SCAN (?:a|c|g|f|j|r|e|t|" + "|".join(LARGE) + r")\b(?! USING (?:COVERING )?INDEX)")
+COMPARES_AN_INDEX = re.compile(r"^SCAN \w+ USING (?:COVERING )?INDEX (\w+)")
+PARTIAL = {"asset_in_inbox", "asset_receiving", "job_waiting", "job_leased", "job_due"}
+"""Walking one of these walks what is to be done, not the library."""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with closing(open_catalog(tmp_path_factory.mktemp("plans") / "catalog.sqlite3", create=True)) as made:
+        made.writer.run(
+            "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+            " SELECT id, 'probe', 1, 1, 'waiting', 1, 1 FROM blob"
+        )
+        yield made
+
+
+def statements(database: Database, question: Question) -> list[tuple[str, tuple[object, ...]]]:
+    """What a function asks, with its values."""
+    seen: list[tuple[str, tuple[object, ...]]] = []
+
+    def trace(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        seen.append((sql, tuple(bindings) if isinstance(bindings, tuple) else ()))
+        return True
+
+    database.writer._apsw.exec_trace = trace
+    try:
+        question(database.writer)
+    finally:
+        database.writer._apsw.exec_trace = None
+    return seen
+
+
+def plan(database: Database, sql: str, values: tuple[object, ...]) -> list[str]:
+    rows = database.writer.rows(f"EXPLAIN QUERY PLAN {sql}", *values)
+    return [row[3] for row in rows]
+
+
+def walks(step: str) -> bool:
+    """Whether a step of a plan looks at every row of a large table or of an index over one."""
+    by_index = COMPARES_AN_INDEX.match(step)
+    return WALK.match(step) is not None or (by_index is not None and by_index[1] not in PARTIAL)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_no_hot_statement_walks_a_table(database: Database, name: str) -> None:
+    asked = statements(database, QUESTIONS[name])
+    assert asked
+    for sql, values in asked:
+        steps = plan(database, sql, values)
+        assert steps
+        assert not [step for step in steps if walks(step)], f"{sql}\n" + "\n".join(steps)
+
+
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith(("by name", "by id"))])
+def test_no_lookup_gathers_the_whole_place(database: Database, name: str) -> None:
+    """A list subquery is filled with every asset of the term before the first row is looked at."""
+    ((sql, values),) = statements(database, QUESTIONS[name])
+    assert not [step for step in plan(database, sql, values) if "LIST SUBQUERY" in step]
+
+
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith("by name")])
+def test_lookups_by_name_use_the_index_of_names(database: Database, name: str) -> None:
+    ((sql, values),) = statements(database, QUESTIONS[name])
+    assert any("asset_by_name (name=?)" in step for step in plan(database, sql, values))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM asset AS a WHERE a.mtime_ns = 5",
+        "SELECT count(*) FROM tagging",
+        "SELECT * FROM copy AS c JOIN asset AS a ON a.id = c.asset WHERE c.state = 'present'",
+        "SELECT sum(attempts) FROM job",
+    ],
+)
+def test_a_walk_is_seen(database: Database, sql: str) -> None:
+    assert [step for step in plan(database, sql, ()) if walks(step)]
