@@ -69,6 +69,9 @@ def test_nothing_that_is_not_there_counts_as_documented() -> None:
 
 def test_the_settings_file_shows_the_defaults() -> None:
     """Taking every comment mark away changes nothing: what it shows is what holds."""
-    lines = (line.removeprefix("# ") if " = " in line and line.startswith("# ") else line for line in DEFAULT_SETTINGS.splitlines())
+    lines = (
+        line.removeprefix("# ") if " = " in line and line.startswith("# ") else line
+        for line in DEFAULT_SETTINGS.splitlines()
+    )
     uncommented = "\n".join(line for line in lines if not line.startswith("#"))
     assert msgspec.toml.decode(uncommented, type=Settings) == Settings()

@@ -73,8 +73,19 @@ def drop_rendition(tx: Connection, id_: RenditionId) -> None:
     tx.run("DELETE FROM rendition WHERE id = ?", id_)
 
 
-def list_renditions(connection: Connection) -> list[Rendition]:
-    return [_rendition(row) for row in connection.rows(f"SELECT {COLUMNS} FROM rendition AS r ORDER BY id")]  # noqa: S608  # as above
+def list_renditions(connection: Connection, after: int = 0, limit: int = -1) -> list[Rendition]:
+    """By id, from behind ``after``; all without a limit."""
+    rows = connection.rows(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # as above
+        after,
+        limit,
+    )
+    return [_rendition(row) for row in rows]
+
+
+def is_rendition(connection: Connection, key: str) -> bool:
+    """Whether a row names the file at a key."""
+    return connection.exists("SELECT 1 FROM rendition WHERE key = ?", key)
 
 
 class ShownProxy(NamedTuple):

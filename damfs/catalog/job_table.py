@@ -79,6 +79,11 @@ def retry(tx: Connection, job: JobId, error: str | None, due_ns: int, at_ns: int
     )
 
 
+def drop(tx: Connection, job: JobId) -> None:
+    """There is nothing to do it for."""
+    tx.run("DELETE FROM job WHERE id = ?", job)
+
+
 def forget(tx: Connection, blob: BlobId, processor: str) -> None:
     """As if it had never been done: what it made is gone."""
     tx.run("DELETE FROM job WHERE blob = ? AND processor = ? AND state <> 'leased'", blob, processor)
@@ -133,13 +138,18 @@ def states_of(connection: Connection, blob: BlobId) -> dict[str, tuple[str, int]
     }
 
 
-def counts(connection: Connection) -> dict[str, dict[str, int]]:
-    """Processor to state to number of jobs. Scans an index."""
+def counts(connection: Connection, soon_ns: int) -> dict[str, dict[str, int]]:
+    """Processor to state to number of jobs; "delayed" are those waiting that are due after ``soon_ns``. Scans."""
     found: dict[str, dict[str, int]] = {}
     for processor, state, number in connection.rows(
         "SELECT processor, state, count(*) FROM job GROUP BY state, processor"
     ):
         found.setdefault(processor, {})[state] = number
+    for processor, number in connection.rows(
+        "SELECT processor, count(*) FROM job WHERE state = 'waiting' AND due_ns > ? GROUP BY processor", soon_ns
+    ):
+        found[processor]["delayed"] = number
+        found[processor]["waiting"] -= number
     return found
 
 

@@ -115,6 +115,7 @@ CREATE TABLE rendition (
   detail    TEXT NOT NULL DEFAULT '{}', -- JSON object, e.g. a proxy's conformance report
   UNIQUE (blob, kind, profile)
 ) STRICT;
+CREATE INDEX rendition_by_key ON rendition (key);
 
 -- A vector in the space of a model; the usearch file is a cache of these rows, keyed by id.
 CREATE TABLE embedding (

@@ -22,7 +22,8 @@ from damfs.core.check_report import EXAMPLES, CheckReport, Finding
 from damfs.core.commands import Execution
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.upkeep import drop_stray_renditions, settle_interrupted
+from damfs.core.rendition_upkeep import tidy_renditions
+from damfs.core.upkeep import settle_interrupted
 from damfs.errors import DamfsError
 
 log = logging.getLogger(__name__)
@@ -37,11 +38,16 @@ async def _settle_staging(library: Library) -> None:
     await settle_interrupted(library, Reception(library))
 
 
+async def _all_renditions(library: Library) -> None:
+    """Nothing makes renditions while the library is repaired: every file may be looked at."""
+    await tidy_renditions(library, library.clock())
+
+
 WORK_ON_FILES: dict[str, Callable[[Library], Awaitable[None]]] = {
     "receiving-staged": _settle_staging,
     "staged-received": _settle_staging,
-    "rendition-file": drop_stray_renditions,
-    "file-rendition": drop_stray_renditions,
+    "rendition-file": _all_renditions,
+    "file-rendition": _all_renditions,
 }
 """Repairs that SQL cannot do: the ones that start-up does as well."""
 

@@ -63,6 +63,7 @@ class IndexFile:
         if here.state is not CopyState.PRESENT:
             _, grown = stores.ensure_folder(x.tx, self.store, stores.split_key(self.fact.key)[0])
             revive(x, here.blob)
+            x.planner.plan_jobs(x.tx, here.blob, x.at_ns)
             tell(x.changes, "found", here.asset, seen(x.tx, here.asset), seen_folders(grown))
         return Found.SAME
 

@@ -19,7 +19,7 @@ from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
 from damfs.core.rendition_files import publish_renditions
-from damfs.core.results import FailJob, FinishJob, RetryJob, ReturnJob
+from damfs.core.results import DropJob, FailJob, FinishJob, RetryJob, ReturnJob
 from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
 from damfs.model import BlobId, Job
@@ -103,7 +103,11 @@ class JobRunner:
         try:
             while job.blob in self._filing:
                 await self._filing[job.blob].wait()
-            source, subject = self._prepared(job)
+            prepared = self._prepared(job)
+            if prepared is None:
+                library.perform(DropJob(job), actor)
+                return
+            source, subject = prepared
             self.running[subject.name] = job.attempts
             try:
                 await trio.to_thread.run_sync(_empty_directory, out)
@@ -142,13 +146,13 @@ class JobRunner:
         command = FailJob(job, one_line(error)) if given_up else RetryJob(job, one_line(error))
         self._library.perform(command, self._actor(job))
 
-    def _prepared(self, job: Job) -> tuple[Path, Subject]:
-        """The bytes and what the processor is told. Raises NotFound while no asset has them, Unavailable."""
+    def _prepared(self, job: Job) -> tuple[Path, Subject] | None:
+        """The bytes and what the processor is told; None when no asset has them now. Raises Unavailable."""
         library = self._library
         connection = library.db.writer
         asset = library.planner.speaker(connection, job.blob)
         if asset is None:
-            raise NotFound("no asset has these bytes now")
+            return None
         renditions = {
             f"{made.kind}/{made.profile}": library.renditions / made.key
             for made in derived.renditions_of(connection, job.blob)

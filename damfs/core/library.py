@@ -145,7 +145,9 @@ class Library:
 
     def status(self, connection: Connection) -> Status:
         """How the library is. Scans: for a reader thread."""
-        return self.extend_status(status_of(connection, str(self.path), self.registry, self.model_in_use()))
+        return self.extend_status(
+            status_of(connection, str(self.path), self.registry, self.model_in_use(), self.clock())
+        )
 
     def model_in_use(self) -> str:
         """What ranks similar-to/, in words."""

@@ -26,10 +26,11 @@ from damfs.core.old_catalogs import Learnt, learn, salvaged
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
 from damfs.core.rendition_files import sync
+from damfs.core.rendition_upkeep import MAKERS
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
-from damfs.core.upkeep import INTERRUPTED, MAKERS
+from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, Unavailable
 from damfs.model import AssetId, AssetState, Digest, JobState, Store, StoreKind
 from damfs.settings import read_settings

@@ -123,6 +123,16 @@ class RetryJob:
 
 
 @dataclass(frozen=True, slots=True)
+class DropJob:
+    """No asset has these bytes now (it was trashed, or is missing): planned again when one has."""
+
+    job: Job
+
+    def apply(self, x: Execution) -> None:
+        job_table.drop(x.tx, self.job.id)
+
+
+@dataclass(frozen=True, slots=True)
 class ReturnJob:
     """Give a lease back untouched: the daemon stops."""
 

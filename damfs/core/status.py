@@ -11,12 +11,14 @@ from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.status_report import FailedJob, JobCount, Status, StoreStatus
 
 FAILURES_SHOWN = 100
-STATES = ("waiting", "leased", "done", "failed")
+STATES = ("waiting", "leased", "done", "failed", "delayed")
+SOON_NS = 60_000_000_000
+"""A job that waits longer than this for its next try counts as delayed: its store is offline, most likely."""
 
 
-def status_of(connection: Connection, library: str, registry: ProcessorRegistry, model: str) -> Status:
+def status_of(connection: Connection, library: str, registry: ProcessorRegistry, model: str, now_ns: int) -> Status:
     by_state = assets.list_state_counts(connection)
-    counts = job_table.counts(connection)
+    counts = job_table.counts(connection, now_ns + SOON_NS)
     return Status(
         library=library,
         assets=by_state,

@@ -12,6 +12,8 @@ class JobCount:
     running: int
     done: int
     failed: int
+    delayed: int = 0
+    """Waiting for a later try: their store is offline, most likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def as_text(status: Status) -> str:
         counts = _listed({"files": store.copies, "missing": store.missing, "damaged": store.damaged})
         lines.append(f"store     {store.name} ({store.kind}{state}){where}: {counts}")
     for count in status.jobs:
-        numbers = {"waiting": count.waiting, "running": count.running, "done": count.done, "failed": count.failed}
+        numbers = {"waiting": count.waiting, "running": count.running, "done": count.done}
+        numbers |= {"failed": count.failed, "delayed": count.delayed}
         lines.append(f"jobs      {count.processor}: {_listed(numbers)}")
     lines += [f"processor {name}: {state}" for name, state in status.processors.items() if state != "ready"]
     lines += [f"scanning  {name}" for name in status.scanning]

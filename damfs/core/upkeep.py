@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import logging
 import shutil
-import stat
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import trio
 
 from damfs.catalog import assets, derived, job_table
 from damfs.core.backups import back_up_daily
 from damfs.core.commands import Abandon, Command, Rename, SetSize
+from damfs.core.feed import Batch
 from damfs.core.ingest import PlanAgain
 from damfs.core.library import Library
 from damfs.core.processors.processor import Worker
 from damfs.core.reception import Reception
-from damfs.core.results import DropRendition, RetryFailed
+from damfs.core.rendition_upkeep import tidy_renditions
+from damfs.core.results import RetryFailed
 from damfs.errors import DamfsError
-from damfs.model import Asset, AssetId, BlobId, Rendition, RenditionKind
+from damfs.model import Asset, AssetId, BlobId
 from damfs.storage.droppings import is_temporary
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,9 @@ ACTOR = "upkeep"
 CHORES_EVERY_S = 30.0
 BATCH = 100
 """Blobs planned in one transaction: it holds the loop for about 20 ms."""
+TERM_CHANGES = frozenset({"term-defined", "term-removed"})
 PLANNED_FOR = "planned-for"
 """Property that holds what `Planner.situation` was when every blob was last asked about."""
-MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"}
-"""Which processor makes a kind of rendition."""
 INTERRUPTED = ".part"
 """Ending of the name under which a file comes back whose reception was interrupted."""
 
@@ -46,10 +46,14 @@ async def repair(library: Library, reception: Reception) -> None:
         log.info("%d interrupted jobs go on", released)
     await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # ignore_errors
     await settle_interrupted(library, reception)
-    await drop_stray_renditions(library)
     for processor in library.registry.processors:
         if processor.worker is Worker.MODEL:
             library.perform(RetryFailed(processor.name), ACTOR)
+
+
+async def tidy(library: Library, before_ns: int) -> None:
+    """The part of the repair that takes long in a large library and disturbs nobody: while the mount serves."""
+    await tidy_renditions(library, before_ns)
     await plan_outdated(library)
 
 
@@ -82,26 +86,6 @@ async def _settle(library: Library, reception: Reception, asset: Asset, size: in
         library.execute([Rename(asset.id, name), SetSize(asset.id, size)], ACTOR)
 
 
-async def drop_stray_renditions(library: Library) -> None:
-    """Rows whose file is gone are made again; files that no row names go away."""
-    rows = await library.db.read(derived.list_renditions)
-    missing, strays = await trio.to_thread.run_sync(_compare, library.renditions, rows)
-    for rendition in missing:
-        processor = MAKERS[rendition.kind]
-        library.perform(DropRendition(rendition, processor), ACTOR)
-    if missing:
-        log.info("%d renditions are gone and are made again", len(missing))
-    for path in strays:
-        await trio.to_thread.run_sync(path.unlink, True)  # missing_ok
-
-
-def _compare(root: Path, rows: list[Rendition]) -> tuple[list[Rendition], list[Path]]:
-    """Rows without a file, files without a row. Blocks."""
-    there = {str(path.relative_to(root)) for path in root.glob("*/*") if stat.S_ISREG(path.lstat().st_mode)}
-    named = {row.key for row in rows}
-    return [row for row in rows if row.key not in there], [root / key for key in there - named]
-
-
 async def plan_outdated(library: Library) -> None:
     """Plan again what an older version of a processor has done; and everything, when what decides on jobs changed."""
     for processor in library.registry.processors:
@@ -132,18 +116,31 @@ async def plan_again(library: Library, blobs: list[BlobId]) -> None:
 async def serve_chores(
     library: Library, reception: Reception, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Copy the catalog daily, retry what was held back and save vectors, until cancelled."""
-    task_status.started()
-    while True:
-        try:
-            await back_up_daily(library)
-        except DamfsError as error:
-            log.info("the daily copy of the catalog was not made: %s", error)
-        await trio.sleep(CHORES_EVERY_S)
-        await plan_changed(library)
-        for id_ in list(reception.held_back):
-            await reception.seal_or_report(AssetId(id_))
-        try:
-            library.note_vectors(await trio.to_thread.run_sync(library.similar.save))
-        except (DamfsError, OSError) as error:
-            log.warning("the vector index could not be saved (it is made again when needed): %s", error)
+    """Copy the catalog daily, retry what was held back, save vectors and plan for new terms, until cancelled."""
+    async with trio.open_nursery() as nursery:
+        with library.feed.follow() as batches:
+            nursery.start_soon(_plan_for_new_terms, library, batches)
+            task_status.started()
+            while True:
+                await _do_chores(library, reception)
+
+
+async def _plan_for_new_terms(library: Library, batches: AsyncIterator[Batch]) -> None:
+    async for batch in batches:
+        if any(change.kind in TERM_CHANGES for change in batch):
+            await plan_changed(library)
+
+
+async def _do_chores(library: Library, reception: Reception) -> None:
+    try:
+        await back_up_daily(library)
+    except DamfsError as error:
+        log.info("the daily copy of the catalog was not made: %s", error)
+    await trio.sleep(CHORES_EVERY_S)
+    await plan_changed(library)
+    for id_ in list(reception.held_back):
+        await reception.seal_or_report(AssetId(id_))
+    try:
+        library.note_vectors(await trio.to_thread.run_sync(library.similar.save))
+    except (DamfsError, OSError) as error:
+        log.warning("the vector index could not be saved (it is made again when needed): %s", error)

@@ -1,11 +1,13 @@
 """Watches read-only stores while mounted: a change below starts a scan of that store, which reads only what differs.
 
-inotify through watchfiles, on the loop. A store that cannot be watched is scanned on demand only, and the log says so.
+inotify through watchfiles, on the loop; beside it a look every few seconds whether the folder is still the same one.
+Crash rule: nothing is kept; a scan at the next start meets what was missed.
 """
 
 from __future__ import annotations
 
 import logging
+import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -23,6 +25,8 @@ Scan = Callable[[Store, Callable[[object], None]], Awaitable[object]]
 QUIET_MS = 800
 """A scan begins when nothing has changed for so long, or after `LIMIT_MS`."""
 LIMIT_MS = 5000
+LOOK_EVERY_S = 2.0
+"""How often to look whether the folder is (still) there."""
 
 
 async def watch_stores(library: Library, scan: Scan) -> None:
@@ -44,18 +48,54 @@ def _watch_new(library: Library, scan: Scan, watched: set[int], nursery: trio.Nu
 
 
 async def _watch(library: Library, store: Store, scan: Scan) -> None:
-    try:
-        async for _ in awatch(
-            store.root,
-            watch_filter=lambda _, path: concerns(path),
-            debounce=LIMIT_MS,
-            step=QUIET_MS,
-            ignore_permission_denied=True,
-            rust_timeout=1000,
-        ):
+    """Until cancelled. A folder that goes away is offline; when it is there again it is scanned and watched again."""
+    root = Path(store.root)
+    while True:
+        try:
+            await _watch_folder(library, store, scan, root)
+        except Exception as error:  # noqa: BLE001  # watchfiles raises a class of its own, e.g. for names that are no UTF-8
+            log.info('watching of the store "%s" was interrupted (%s)', store.name, error)
+        await _scan_once(library, store, scan)
+        await _until_there(root)
+
+
+async def _until_there(root: Path) -> None:
+    """Nothing tells of a volume that comes: look again and again."""
+    while True:
+        await trio.sleep(LOOK_EVERY_S)
+        if await trio.to_thread.run_sync(_identity, root, abandon_on_cancel=True) is not None:
+            return
+
+
+async def _watch_folder(library: Library, store: Store, scan: Scan, root: Path) -> None:
+    """Until another folder, or none, is at the path: its volume came or went."""
+    began = await trio.to_thread.run_sync(_identity, root, abandon_on_cancel=True)
+    first = True
+    if began is None:
+        return
+    async for changes in awatch(
+        root,
+        watch_filter=lambda _, path: concerns(path),
+        debounce=LIMIT_MS,
+        step=QUIET_MS,
+        ignore_permission_denied=True,
+        rust_timeout=round(LOOK_EVERY_S * 1000),
+        yield_on_timeout=True,
+    ):
+        if await trio.to_thread.run_sync(_identity, root, abandon_on_cancel=True) != began:
+            return
+        if changes or first:  # what changed before the watch began is met now
             await _scan_once(library, store, scan)
-    except OSError as error:
-        log.info('the store "%s" cannot be watched (%s); scan it with: damfs scan', store.name, error)
+        first = False
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    """Which folder is there. Blocks, on a network volume perhaps for long."""
+    try:
+        status = root.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 async def _scan_once(library: Library, store: Store, scan: Scan) -> None:
@@ -64,6 +104,8 @@ async def _scan_once(library: Library, store: Store, scan: Scan) -> None:
         await scan(now, lambda _: None)
     except DamfsError as error:
         log.info("%s", error)
+    except Exception:  # an error never ends the mount (P8)
+        log.exception('the scan of the store "%s" failed unexpectedly', store.name)
 
 
 def concerns(path: str) -> bool:

@@ -22,7 +22,6 @@ from damfs.integration import cli_care, launching, mounts, progress
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
 from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Request, Retry, Scan, Tag
-from damfs.model import AssetId
 from damfs.settings import SETTINGS_FILE
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -197,21 +196,18 @@ def _show_scans(answers: list[object], *, as_json: bool) -> None:
 
 def _tag(words: tuple[str, ...], library: Path | None, *, remove: bool) -> None:
     paths, terms = split_words(words)
-    by_library: dict[Path, list[AssetId]] = {}
+    shown: dict[Path, list[int]] = {}
+    stored: dict[Path, list[bytes]] = {}
     for path in paths:
-        owner, asset = _asset(path, library)
-        by_library.setdefault(owner, []).append(asset)
-    for owner, assets in by_library.items():
-        call(owner, Tag(tuple(assets), terms, remove=remove))
-
-
-def _asset(path: Path, library: Path | None) -> tuple[Path, AssetId]:
-    found = mounts.mount_of(path)
-    if found is not None:
-        return Path(found.source), mounts.asset_of(path)
-    if library is None:
-        raise Refused(f"{path} is in no damfs mount; name the library it belongs to with --library")
-    return library.absolute(), AssetId(launching.asset_at(library.absolute(), path))
+        found = mounts.mount_of(path)
+        if found is not None:
+            shown.setdefault(Path(found.source), []).append(mounts.asset_of(path))
+        elif library is not None:
+            stored.setdefault(library.absolute(), []).append(os.fsencode(os.path.realpath(path)))
+        else:
+            raise Refused(f"{path} is in no damfs mount; name the library it belongs to with --library")
+    for owner in {**shown, **stored}:
+        call(owner, Tag(tuple(shown.get(owner, ())), terms, remove=remove, paths=tuple(stored.get(owner, ()))))
 
 
 def split_words(words: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:
@@ -231,16 +227,16 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
-    except click.Abort:
-        sys.exit("interrupted; what was done so far is kept, run the command again to go on")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit("interrupted; what was done so far is kept, run the command again to go on")
     except BrokenPipeError:
         sys.exit(0)
     except DamfsError as error:
         sys.exit(f"damfs: {error}")
+    except UnicodeEncodeError:
+        sys.exit("damfs: a path holds bytes that are no UTF-8; rename that file or folder, or name it by another path")
     except OSError as error:
         sys.exit(f"damfs: {error.filename or 'system'}: {error.strerror or error}")

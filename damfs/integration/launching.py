@@ -1,4 +1,4 @@
-"""Starts and ends the daemon for the CLI, and answers what only an opened library can.
+"""Starts and ends the daemon for the CLI.
 
 Blocks. The daemon is another program (`python -m daemon`): this layer does not import it.
 """
@@ -82,12 +82,3 @@ def release_stale(mountpoint: Path) -> None:
             f"{mountpoint} is a stale mount and cannot be detached ({done.stderr.decode().strip()});"
             f" try: umount -l {mountpoint}"
         )
-
-
-def asset_at(library: Path, path: Path) -> int:
-    """The asset of a file in a store of a library that is not mounted."""
-    from damfs.core.library import open_library  # see client: slow to import
-    from damfs.integration.service import Service
-
-    with open_library(library) as opened:
-        return Service(opened).asset_at(Path(os.path.realpath(path)))

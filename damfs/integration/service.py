@@ -20,6 +20,7 @@ from damfs.core.library import Library
 from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
+from damfs.integration import mounts
 from damfs.integration.care import Care
 from damfs.integration.wire import (
     Add,
@@ -122,6 +123,7 @@ class Service:
 
     def _tag(self, request: Tag) -> object:
         ids = [AssetId(id_) for id_ in request.assets]
+        ids += [self._asset_at(Path(os.fsdecode(path))) for path in request.paths]
         for id_ in ids:
             if self._library.asset(id_) is None:
                 raise NotFound(f"no asset {id_}")
@@ -151,7 +153,7 @@ class Service:
         if isinstance(request, Stop) and self._stop is not None:
             self._stop()
 
-    def asset_at(self, path: Path) -> AssetId:
+    def _asset_at(self, path: Path) -> AssetId:
         """The asset of a file in a store, by its path outside the mount. Raises NotFound."""
         for store in self._library.stores():
             root = Path(store.root) if store.root else self._library.originals
@@ -179,5 +181,8 @@ def _check_folder(folder: Path, library: Path) -> None:
         raise Refused(f"{folder} is not a folder; to take in one file, copy it into inbox/ of the mount")
     if folder == library or folder.is_relative_to(library):
         raise Refused(f"{folder} is part of the library itself; add a folder outside of {library}")
+    inside = mounts.mount_of(folder)
+    if inside is not None:
+        raise Refused(f"{folder} is a damfs mount, or part of one (of {inside.source}); add folders of real disks")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise DamfsError(f"{folder} cannot be read; check its permissions")

@@ -37,11 +37,12 @@ class GetTags(Struct, frozen=True, tag="tags"):
 
 
 class Tag(Struct, frozen=True, tag="tag"):
-    """Tag or untag assets. Terms that do not exist are made."""
+    """Tag or untag assets. Terms that do not exist are made. ``paths``: of files in stores, absolute, without links."""
 
     assets: tuple[int, ...]
     terms: tuple[str, ...]
     remove: bool = False
+    paths: tuple[bytes, ...] = ()
 
 
 class Retry(Struct, frozen=True, tag="retry"):

@@ -53,7 +53,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure damfs on this machine.")
-    parser.add_argument("--size", choices=sorted(SIZES), default="small", help="full takes some minutes and 15 GB")
+    parser.add_argument("--size", choices=sorted(SIZES), default="small", help="full takes about 20 minutes and 6 GB")
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", choices=sorted(NAMES), help=", ".join(GROUPS))
     parser.add_argument("--directory", type=Path, help="on the disk to measure; default: the temporary directory")
     return parser.parse_args(given)

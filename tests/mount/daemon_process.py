@@ -111,7 +111,7 @@ class Daemon:
 
     @property
     def log_path(self) -> Path:
-        return self.library.with_name(self.library.name[:100] + ".daemon-log")
+        return self.mountpoint.with_name(self.mountpoint.name + ".log")
 
     @property
     def pid(self) -> int:

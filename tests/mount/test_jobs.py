@@ -96,7 +96,7 @@ def test_from_cp_to_a_proxy_that_plays(serve: Serve, clips: Path) -> None:
     assert os.listdir(dam / "originals/library/2024/07/15") == ["still.jpg"], "filed under the day of capture"
     (proxy,) = (dam / "proxies/library").rglob("take.mov")
     original = probed(clips / "take.mov")
-    assert probed(proxy) == {**original, "codec_name": "dnxhd", "height": "120"}
+    assert probed(proxy) == {**original, "codec_name": "dnxhd", "height": "144"}, "256 pixels wide at least"
     run("ffmpeg", "-v", "error", "-xerror", "-i", proxy, "-f", "null", "-")
     check_consistent(dam)
 
@@ -191,7 +191,7 @@ class Copying(threading.Thread):
             self.number += 1
             source = self.pictures / f"picture-{self.number}.png"
             paint("city", (160, 112), self.number).save(source)
-            done = subprocess.run(["cp", source, self.dam / "inbox"], capture_output=True, check=False)
+            done = subprocess.run(["cp", source, f"{self.dam.mountpoint}/inbox/"], capture_output=True, check=False)
             if done.returncode == 0:
                 self.whole[source.name] = source.read_bytes()
             else:  # nobody serves the mount now

@@ -281,8 +281,9 @@ def test_commands_work_mounted_and_unmounted(serve: Serve, tmp_path: Path, mount
     where = [dam / "originals/Footage/a.txt"] if mounted else ["--library", dam.library, folder / "a.txt"]
     damfs("tag", *where, "beach", "sea")
     damfs("untag", *where, "sea")
+    damfs("tag", "--library", dam.library, folder / "a.txt", "by-its-own-path")
     found = damfs("tags", dam.library).stdout.split()
-    assert found == ["1", "beach", "0", "sea"]
+    assert found == ["1", "beach", "1", "by-its-own-path", "0", "sea"]
     status = damfs("status", dam.library).stdout
     assert ("\nmounted " in status) is mounted
 

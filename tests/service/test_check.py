@@ -64,12 +64,11 @@ DAMAGES: dict[str, Damage] = {
     "copy-store": Damage("UPDATE copy SET store = 1 WHERE store = 2"),
     "copy-asset": Damage("UPDATE copy SET asset = 4711 WHERE store = 2"),
     "folder-live": Damage("UPDATE folder SET live = 0"),
-    "version-asset": Damage("INSERT INTO version (asset, number, blob, mtime_ns, created_ns) VALUES (4711, 1, 1, 0, 0)"),
-    "asset-version": Damage("UPDATE asset SET version = 4711 WHERE name = 'beach.mov'; DELETE FROM version WHERE id = 1"),
+    "version-asset": Damage("INSERT INTO version SELECT 99, 4711, 1, blob, 0, 0 FROM version WHERE id = 1"),
+    "asset-version": Damage("UPDATE asset SET version = 4711; DELETE FROM version WHERE id = 1"),
     "asset-bytes": Damage("UPDATE asset SET size = 4711 WHERE name = 'beach.mov'"),
     "asset-mtime": Damage("UPDATE asset SET mtime_ns = 4711 WHERE name = 'beach.mov'"),
-    "version-numbers": Damage("UPDATE version SET number = 7 WHERE asset = (SELECT id FROM asset WHERE name = 'two.mov')"
-                              " AND number = 2"),
+    "version-numbers": Damage("UPDATE version SET number = 7 WHERE number = 2"),
     "asset-lost": Damage(f"UPDATE copy SET state = 'missing' WHERE blob = {BEACH_BLOB}"),
     "asset-found": Damage("UPDATE asset SET state = 'missing' WHERE name = 'beach.mov'"),
     "asset-name": Damage("UPDATE asset SET name = 'a/b' || char(0) WHERE name = 'beach.mov'; UPDATE asset SET name = ''"

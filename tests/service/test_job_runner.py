@@ -293,16 +293,22 @@ async def test_a_store_that_is_offline_is_not_the_jobs_fault(library: Library, w
         await watch.until("FinishJob", 2)
 
 
-async def test_bytes_that_no_asset_has_now_wait(library: Library, watch: Watch, tmp_path: Path) -> None:
+async def test_bytes_that_no_asset_has_now_are_worked_on_when_one_has(
+    library: Library, watch: Watch, tmp_path: Path
+) -> None:
     added(library, tmp_path / "footage")
     prepare(tmp_path / "footage" / "good.mov")
     prepare(tmp_path / "footage" / "other.txt")
     await scanned(library)
     clip = the_asset(library, "good.mov")
-    (tmp_path / "footage" / "good.mov").unlink()
+    aside = (tmp_path / "footage" / "good.mov").rename(tmp_path / "good.mov")
     await scanned(library)
     async with running(library):
-        await watch.until("RetryJob")
+        await watch.until("DropJob")
+    assert clip.blob is not None
+    assert job_table.states_of(library.db.writer, clip.blob) == {}
+    aside.rename(tmp_path / "footage" / "good.mov")
+    await scanned(library)
     assert job(library, clip, "probe")[:2] == ("waiting", 0)
 
 

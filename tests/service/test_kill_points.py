@@ -18,7 +18,7 @@ import trio
 from damfs.catalog import derived, job_table, vocabulary
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.upkeep import repair
+from damfs.core.upkeep import repair, tidy
 from damfs.model import AssetId, AssetState, TagSource
 from tests.service.kill_points_child import SCENARIOS
 from tests.service.kill_points_processors import PROCESSORS
@@ -159,11 +159,16 @@ CHECKS: dict[str, Check] = {
 }
 
 
+ANY_AGE = 1 << 62
+"""Later than any file: what lies there is left over."""
+
+
 async def start_again(path: Path, check: Check) -> None:
     """What the daemon does at its start: repair, then a scan of the writable store, then whatever there was to do."""
     closed = (path / "closed").exists()
     with opened(path, PROCESSORS) as library:
         await repair(library, Reception(library))
+        await tidy(library, ANY_AGE)
         await scanned(library, "library")
         if check is check_scan_moved:
             await scanned(library, "footage")
@@ -171,6 +176,7 @@ async def start_again(path: Path, check: Check) -> None:
         check(library, closed)
         before = keys(library)
         await repair(library, Reception(library))
+        await tidy(library, ANY_AGE)
         await scanned(library, "library")
         assert keys(library) == before, "a second start finds nothing to do"
 

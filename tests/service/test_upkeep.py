@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +14,15 @@ import trio
 import trio.testing
 
 from damfs.catalog import derived, job_table
+from damfs.catalog.database import Connection
 from damfs.catalog.vector_index import VectorIndex
 from damfs.core.commands import AddTag, Receive, Rename
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.results import FailJob, FinishJob, PublishedRendition
 from damfs.core.similar import index_property
-from damfs.core.upkeep import plan_changed, repair, serve_chores
-from damfs.model import Asset, AssetId, AssetState, Job, JobId, RenditionKind
+from damfs.core.upkeep import plan_changed, repair, serve_chores, tidy
+from damfs.model import Asset, AssetId, AssetState, BlobId, Job, JobId, RenditionKind
 from tests.service.job_processors import Bad, First, NeedsTerms, NoModel, Second
 from tests.small_library import (
     asset,
@@ -49,9 +51,14 @@ def library(path: Path) -> Iterator[Library]:
         yield made
 
 
+ANY_AGE = 1 << 62
+"""Later than any file: the daemon leaves alone what its own run made, here everything is left over."""
+
+
 async def start(library: Library) -> Reception:
     reception = Reception(library)
     await repair(library, reception)
+    await tidy(library, ANY_AGE)
     return reception
 
 
@@ -199,7 +206,7 @@ async def test_a_rendition_without_a_row_goes_away(library: Library) -> None:
 
 
 async def test_a_row_without_its_rendition_is_made_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("damfs.core.upkeep.MAKERS", dict.fromkeys(RenditionKind, "probe"))
+    monkeypatch.setattr("damfs.core.rendition_upkeep.MAKERS", dict.fromkeys(RenditionKind, "probe"))
     clip = await received(library, "good.mov", b"clip")
     done(library, clip, "probe", "dnxhr-lb")
     assert states(library, clip) == {"probe": ("done", 1), "preview": ("waiting", 1)}
@@ -271,6 +278,26 @@ async def test_jobs_that_failed_for_want_of_a_model_are_tried_at_each_start(libr
     assert states(library, bad)["bad"][0] == "failed", "bad media stays bad"
 
 
+async def test_a_first_term_is_planned_for_while_mounted(path: Path) -> None:
+    with opened(path, entry_points_of(NeedsTerms)) as library:
+        clip = await received(library, "clip.mov", b"clip")
+        reception = await start(library)
+        planned = trio.Event()
+        plan = library.planner.plan_jobs
+
+        def watched(tx: Connection, blob: BlobId, at_ns: int) -> None:
+            plan(tx, blob, at_ns)
+            planned.set()
+
+        library.planner.plan_jobs = watched  # type: ignore[method-assign]  # to know when
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_chores, library, reception)
+            term(library, "beach")
+            await planned.wait()
+            nursery.cancel_scope.cancel()
+        assert states(library, clip) == {"auto_tag": ("waiting", 1)}
+
+
 # --- chores ---------------------------------------------------------------------------------------------------
 
 
@@ -337,3 +364,11 @@ async def test_vectors_that_cannot_be_saved_end_nothing(
         await nursery.start(serve_chores, library, Reception(library))
         await tried_twice.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_what_this_run_made_is_left_alone(library: Library) -> None:
+    """Its row may be just on its way: the job runner publishes first and commits then."""
+    (library.renditions / "cd").mkdir(parents=True)
+    (library.renditions / "cd" / "on its way.jpeg").write_bytes(b"x")
+    await tidy(library, time.time_ns() - 10**10)
+    assert list(files_below(library.renditions)) == [b"cd/on its way.jpeg"]

@@ -35,13 +35,12 @@ async def test_alone_waits_for_those_inside_and_keeps_others_out() -> None:
         async with gate.together():
             seen.append("late")
 
-    async with trio.open_nursery() as nursery:
-        async with gate.together():
-            nursery.start_soon(alone)
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.start_soon(late)
-            await trio.testing.wait_all_tasks_blocked()
-            assert seen == []
+    async with trio.open_nursery() as nursery, gate.together():
+        nursery.start_soon(alone)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(late)
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == []
     assert seen == ["alone in", "alone out", "late"]
 
 

@@ -26,6 +26,8 @@ class UnequalProxy(DamfsError):
 
 
 class Proxy(Processor):
+    """A small, quickly decoded stand-in for a clip, published only when it is equal in what editors compare."""
+
     name: ClassVar[str] = "proxy"
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})

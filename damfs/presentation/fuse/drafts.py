@@ -172,7 +172,7 @@ class Drafts:
         asset = draft.asset
         try:
             if draft.lost_at is not None:
-                await self._drop(asset)
+                await self._drop(draft)
                 return
             commands: list[Command[object]] = [SetClosed(asset, closed=True, size=draft.size)]
             if draft.mtime_ns is not None:
@@ -185,11 +185,14 @@ class Drafts:
         else:
             self.begin_seal(asset)
 
-    async def _drop(self, asset: AssetId) -> None:
+    async def _drop(self, draft: Draft) -> None:
         """Who wrote was told of the error; nothing is half an asset (P10)."""
-        known = self._library.asset(asset)
+        asset, known = draft.asset, self._library.asset(draft.asset)
         dropping = self._sealing[asset] = trio.Event()
         try:
+            with disk_errors(self._library.staging.path(asset)):
+                # a removed file keeps its space while it is open, and the catalog may need it for what comes now
+                await trio.to_thread.run_sync(os.ftruncate, draft.fd, 0)
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
             if known is not None:
                 log.info("%s could not be received whole and was dropped", known.name)

@@ -40,6 +40,7 @@ class Native:
     def __init__(self, library: ctypes.CDLL | None, absence: str = "") -> None:
         self._library = library
         self._absence = absence
+        self._declined: set[int] = set()
 
     @property
     def passthrough(self) -> bool:
@@ -77,7 +78,9 @@ class Native:
         id_ = self._there().damfs_backing_open(fd)
         if id_ > 0:
             return int(id_)
-        log.info("a file is read without passthrough: %s", os.strerror(-id_))
+        if id_ not in self._declined:
+            self._declined.add(id_)
+            log.info("some files are read without passthrough, for the kernel says: %s", os.strerror(-id_))
         return None
 
     def close_backing(self, id_: int) -> None:
