@@ -15,7 +15,7 @@ from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
-from damfs.presentation.fuse.attributes import Owner
+from damfs.presentation.fuse.attributes import FileStamp, Owner
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.inodes import Inodes
@@ -50,6 +50,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     drafts = Drafts(library, reception, nursery)
     listings, hook = Listings(), native.load()
     kernel_cache = KernelCache(inodes, listings)
+    owner = Owner.of_this_process()
     operations = Operations(
         library=library,
         tree=tree,
@@ -57,7 +58,8 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         inodes=inodes,
         files=OpenFiles(library, drafts, Backings(hook)),
         counters=library.counters,
-        owner=Owner.of_this_process(),
+        owner=owner,
+        stamp=FileStamp(owner),
         forget_name=kernel_cache.forget_name,
         native=hook,
         listings=listings,

@@ -16,8 +16,8 @@ from pathlib import Path
 import pyfuse3
 
 from damfs.errors import BadMountpoint
-from damfs.integration.launching import release_stale
 from damfs.integration.mounts import FILE_SYSTEM, answers, mount_at
+from damfs.integration.stale import release_stale
 from damfs.presentation.fuse.operations import Operations
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ def prepare_mountpoint(mountpoint: Path, library: Path) -> None:
             raise BadMountpoint(
                 f"{mountpoint} is a mount of another file system ({there.kind}); choose another directory"
             )
-        if answers(mountpoint):
+        # this library's own daemon is dead: its lock is ours. Asking the mount could wait for ever.
+        if there.source != str(library) and answers(mountpoint):
             raise BadMountpoint(
                 f"{mountpoint} is already mounted (library {there.source}); unmount it with: damfs umount {mountpoint}"
             )

@@ -27,6 +27,7 @@ from damfs.core.watcher import watch_stores
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import DamfsError
 from damfs.integration.service import Service
+from damfs.integration.stale import free
 from damfs.model import StoreKind
 from damfs.settings import read_settings
 
@@ -47,6 +48,7 @@ class Wanted:
 async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
     """Until a signal, a Stop request, or an unmount from outside. Raises damfs errors when it cannot start."""
     options = fuse_options(wanted.library, wanted.options)
+    free(wanted.library)
     with open_library(wanted.library) as library:
         prepare_mountpoint(wanted.mountpoint, library.path)
         library.skip = frozenset({library.path, wanted.mountpoint})

@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from damfs.errors import BadLibrary, BadMountpoint, Unavailable
+from damfs.errors import BadLibrary, Unavailable
 from damfs.integration import client
 from damfs.integration.mounts import answers, damfs_mount
+from damfs.integration.stale import LOCK, holder_died, release_stale
 from damfs.integration.wire import Stop
 from damfs.settings import read_settings
 
 READY = b"ready"
 LOG = "daemon.log"
-LOCK = Path("state", "lock")
-"""Holds the id of the process that has the library open."""
 END_LIMIT_S = 60.0
 
 
@@ -53,7 +52,8 @@ def end(mountpoint: Path) -> None:
     """Ask the daemon to stop and wait until it has ended; clean a stale mount away."""
     mount = damfs_mount(mountpoint)
     library = Path(mount.source)
-    connection = client.connect(library) if answers(mountpoint) else None
+    alive = not holder_died(library) and answers(mountpoint)
+    connection = client.connect(library) if alive else None
     if connection is None:
         release_stale(mountpoint)
         return
@@ -72,13 +72,3 @@ def _watched(library: Path) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(select.select([descriptor], [], [], END_LIMIT_S)[0])
     finally:
         os.close(descriptor)
-
-
-def release_stale(mountpoint: Path) -> None:
-    """Detach a mount whose daemon is dead. Raises BadMountpoint when that is not allowed."""
-    done = subprocess.run(["fusermount3", "-u", "-z", str(mountpoint)], capture_output=True, check=False)
-    if done.returncode:
-        raise BadMountpoint(
-            f"{mountpoint} is a stale mount and cannot be detached ({done.stderr.decode().strip()});"
-            f" try: umount -l {mountpoint}"
-        )

@@ -23,6 +23,7 @@ import msgspec
 from damfs.core.library import make_library
 from damfs.core.status_report import Status
 from damfs.integration.client import call
+from damfs.integration.stale import abort
 from damfs.integration.wire import Add, GetStatus, Scan
 from damfs.settings import SETTINGS_FILE
 
@@ -162,7 +163,11 @@ class Daemon:
         children = descendants(self.pid)
         self.signal(signal.SIGKILL)
         assert self.process is not None
-        self.process.wait(END_LIMIT_S)
+        try:
+            self.process.wait(3)
+        except subprocess.TimeoutExpired:
+            abort(self.mountpoint)  # a thread of it was caught in the kernel: see damfs.integration.stale
+            self.process.wait(END_LIMIT_S)
         for child in children:
             await_end(child, 10.0)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyfuse3 import EntryAttributes, InodeT, ModeT
 
 from damfs.presentation.fuse.inodes import Inode
-from damfs.presentation.views.view import Entry, Thing
+from damfs.presentation.views.view import Entry, Thing, ThingKind
 
 CACHE_S = 3600.0
 """How long the kernel may believe what it was told: correctness comes from the notices of `kernel_cache`."""
@@ -43,6 +43,28 @@ def attributes(inode: Inode, entry: Entry, owner: Owner) -> EntryAttributes:
     made.st_mtime_ns = made.st_ctime_ns = made.st_atime_ns = entry.mtime_ns
     made.entry_timeout = made.attr_timeout = CACHE_S
     return made
+
+
+class FileStamp:
+    """One object filled in again for each file of a listing: the reply takes its content at once, and making a new one
+    was a third of the time of a long listing."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._made = attributes(Inode(0), Entry("", Thing(ThingKind.ASSET, 0), 0, 0, 0), owner)
+        self._mode = 0
+
+    def filled(self, inode: Inode, entry: Entry) -> EntryAttributes:
+        """The attributes of a file, until the next call."""
+        made = self._made
+        made.st_ino = InodeT(inode)
+        if entry.mode != self._mode:
+            self._mode = entry.mode
+            made.st_mode = ModeT(stat.S_IFREG | entry.mode)
+        made.st_size = entry.size
+        made.st_blocks = -(-entry.size // BLOCK)
+        made.st_mtime_ns = made.st_ctime_ns = made.st_atime_ns = entry.mtime_ns
+        made.entry_timeout = CACHE_S
+        return made
 
 
 def absent() -> EntryAttributes:

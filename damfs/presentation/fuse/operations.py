@@ -23,7 +23,7 @@ from damfs.core.library import Library
 from damfs.errors import NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.fuse.answers import answers
-from damfs.presentation.fuse.attributes import BRIEFLY_S, Owner, absent, attributes
+from damfs.presentation.fuse.attributes import BRIEFLY_S, FileStamp, Owner, absent, attributes
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.inodes import Inode, Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listings, in_order, index_after
@@ -48,6 +48,7 @@ class Operations(pyfuse3.Operations):
     files: OpenFiles
     counters: Counters
     owner: Owner
+    stamp: FileStamp
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
     native: Native
@@ -244,7 +245,7 @@ class Operations(pyfuse3.Operations):
         listing.begun = True
         for position in range(start_id, len(listing.entries)):
             entry = listing.entries[position]
-            made = self._attributes(entry)
+            made = self._listed_attributes(entry)
             if listing.brief:
                 made.entry_timeout = BRIEFLY_S
             name = entry.name.encode("utf-8", "surrogateescape")
@@ -264,13 +265,19 @@ class Operations(pyfuse3.Operations):
         for index in range(index_after(listing, entries, mark), len(entries)):
             mark, entry = entries[index]
             name = entry.name.encode("utf-8", "surrogateescape")
-            if not pyfuse3.readdir_reply(token, name, self._attributes(entry), mark):
+            if not pyfuse3.readdir_reply(token, name, self._listed_attributes(entry), mark):
                 return
             listing.ended = (mark, index + 1)
             if isinstance(entry.node, Place):
                 self.inodes.remember(entry.node)
         if listing.stale:
             self.forget_listing(listing.inode)
+
+    def _listed_attributes(self, entry: Entry) -> EntryAttributes:
+        """As `_attributes`, good until the next call."""
+        if isinstance(entry.node, Thing) and not self.files.drafts:
+            return self.stamp.filled(self.inodes.number(entry.node), entry)
+        return self._attributes(entry)
 
     @answers
     async def releasedir(self, fh: int) -> None:
