@@ -67,7 +67,7 @@ async def _serve_mounted(
 ) -> None:
     stop = trio.Event()
     service = Service(library, stop.set)
-    library.extend_status = functools.partial(_extended, parts, service, str(wanted.mountpoint))
+    library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     with mounted(parts.operations, wanted.mountpoint, set(options)):
         async with _session(stop), parts.kernel_cache.notifying(), trio.open_nursery() as nursery:
             await nursery.start(functools.partial(watch_signals, stop.set, functools.partial(_reload, library)))
@@ -129,11 +129,11 @@ def _reload(library: Library) -> None:
     sd_notify.ready()
 
 
-def _extended(parts: Parts, service: Service, mountpoint: str, status: Status) -> Status:
+def _extended(library: Library, parts: Parts, service: Service, mountpoint: str, status: Status) -> Status:
     return replace(
         status,
         mountpoint=mountpoint,
-        scanning=service.names_being_scanned(),
+        scanning=[*service.names_being_scanned(), *(["renditions"] if library.tidying else [])],
         unsettled=parts.drafts.unsettled,
         native=parts.operations.native.describe(),
         held_back={str(id_): reason for id_, reason in parts.reception.held_back.items()},

@@ -64,6 +64,8 @@ class Library:
         self.similar = Similar(self.state / "vectors", settings.similar.count)
         self.counters = Counters()
         self.clock: Callable[[], int] = time.time_ns
+        self.tidying = False
+        """Whether the long part of the repair is under way: jobs may still come of it."""
         self.made_ns = int(derived.property_value(db.writer, "made-ns") or 0)
         self.extend_status: Callable[[Status], Status] = lambda status: status
         """The daemon adds what only it knows."""

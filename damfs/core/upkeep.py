@@ -116,11 +116,15 @@ async def plan_again(library: Library, blobs: list[BlobId]) -> None:
 async def serve_chores(
     library: Library, reception: Reception, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Copy the catalog daily, retry what was held back, save vectors and plan for new terms, until cancelled."""
+    """Tidy once; copy the catalog daily, retry what was held back, save vectors and plan for new terms, until
+    cancelled."""
+    library.tidying = True
     async with trio.open_nursery() as nursery:
         with library.feed.follow() as batches:
             nursery.start_soon(_plan_for_new_terms, library, batches)
             task_status.started()
+            await tidy(library, library.clock())
+            library.tidying = False
             while True:
                 await _do_chores(library, reception)
 

@@ -35,8 +35,8 @@ def holder_died(library: Path) -> bool:
 
 def free(library: Path) -> None:
     """Let go of what a killed daemon of this library still holds, so that its lock can be had."""
-    if not holder_died(library):
-        return
+    if not holder_died(library) or not is_caught(library):
+        return  # a mount that is merely dead stays dead where it is: it must not look empty
     for mount in mounts():
         if mount.kind == FILE_SYSTEM and mount.source == str(library):
             abort(mount.mountpoint)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,6 @@ import msgspec
 from damfs.core.library import make_library
 from damfs.core.status_report import Status
 from damfs.integration.client import call
-from damfs.integration.stale import abort
 from damfs.integration.wire import Add, GetStatus, Scan
 from damfs.settings import SETTINGS_FILE
 
@@ -109,6 +108,7 @@ class Daemon:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     _log_start: int = 0
+    _killed: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def log_path(self) -> Path:
@@ -159,17 +159,13 @@ class Daemon:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """kill -9, and wait until it is gone, its workers included."""
-        children = descendants(self.pid)
-        self.signal(signal.SIGKILL)
+        """kill -9. One thread may stay caught in the kernel until the connection is ended: the next start does that."""
         assert self.process is not None
-        try:
-            self.process.wait(3)
-        except subprocess.TimeoutExpired:
-            abort(self.mountpoint)  # a thread of it was caught in the kernel: see damfs.integration.stale
-            self.process.wait(END_LIMIT_S)
-        for child in children:
-            await_end(child, 10.0)
+        self.signal(signal.SIGKILL)
+        until(lambda: state_of(self.pid) in "ZX", "killed")
+        self._killed.append(self.process)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(1)
 
     def end(self) -> None:
         """TERM, and the checks of an orderly end."""
@@ -187,10 +183,13 @@ class Daemon:
 
     def wreck(self) -> None:
         """Whatever state it is in: no process and no mount stays behind."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.process.poll() is None and self.process not in self._killed:
             self.kill()
         while is_mounted(self.mountpoint):
-            subprocess.run(["umount", "-l", str(self.mountpoint)], check=True)
+            subprocess.run(["umount", "-f", str(self.mountpoint)], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["umount", "-l", str(self.mountpoint)], check=False, stderr=subprocess.DEVNULL)
+        for killed in self._killed:
+            killed.wait(END_LIMIT_S)
 
     def status(self) -> Status:
         return msgspec.convert(call(self.library, GetStatus()), Status)
@@ -230,6 +229,14 @@ def descendants(pid: int) -> list[int]:
         for child in map(int, task.read_text().split()):
             found += [child, *descendants(child)]
     return found
+
+
+def state_of(pid: int) -> str:
+    """As ps shows it; X when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except FileNotFoundError:
+        return "X"
 
 
 def await_end(pid: int, limit_s: float) -> None:
