@@ -9,9 +9,16 @@ import click
 import msgspec
 import pytest
 
+from damfs.catalog import assets, stores
+from damfs.core.library import make_library, open_library
+from damfs.core.processors.processor import Processor, Subject
+from damfs.errors import BadMedia, Refused
 from damfs.integration.cli import cli
+from damfs.model import Digest, Media
+from damfs.presentation.views.view import Place, Thing, ThingKind, View
 from damfs.settings import DEFAULT_SETTINGS, Settings
 
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 DOCS = Path(__file__).parent.parent / "damfs" / "docs"
 ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 MOUNT = (DOCS / "mount.md").read_text(encoding="utf-8")
@@ -75,3 +82,42 @@ def test_the_settings_file_shows_the_defaults() -> None:
     )
     uncommented = "\n".join(line for line in lines if not line.startswith("#"))
     assert msgspec.toml.decode(uncommented, type=Settings) == Settings()
+
+
+def readme_code(first_line: str) -> dict[str, object]:
+    """What a Python block of the README defines."""
+    (block,) = (block for block in README.split("```python\n")[1:] if block.startswith(first_line))
+    defined: dict[str, object] = {}
+    exec(block.partition("```")[0], defined)
+    return defined
+
+
+def test_the_view_of_the_readme_is_a_view(tmp_path: Path) -> None:
+    make_library(tmp_path / "library")
+    with open_library(tmp_path / "library") as library, library.db.transaction() as tx:
+        blob = stores.ensure_blob(tx, Digest(bytes(32)), 1)
+        id_ = assets.insert_present(tx, "clip.mov", Media.VIDEO, blob, 1, 1, 0o644, "2024-07-15", 1)
+        view_class = readme_code("# damfs/presentation/views/yearly.py")["Yearly"]
+        assert isinstance(view_class, type)
+        assert issubclass(view_class, View)
+        view = view_class(library)
+        assert [entry.name for entry in view.list(tx, view.root())] == ["2024"]
+        place = Place("yearly", ("2024", "video"))
+        assert [entry.node for entry in view.list(tx, place)] == [Thing(ThingKind.ASSET, id_)]
+        assert view.lookup(tx, place, "clip.mov") == view.list(tx, place)[0]
+        with pytest.raises(Refused):
+            view.enter(tx, place, id_)
+
+
+def test_the_processor_of_the_readme_is_a_processor(tmp_path: Path) -> None:
+    defined = readme_code("# your package, no change to damfs")
+    defined["measure"] = lambda source: -23.0
+    processor_class = defined["Loudness"]
+    assert isinstance(processor_class, type)
+    assert issubclass(processor_class, Processor)
+    processor = processor_class()
+    subject = Subject("take.wav", Media.AUDIO, 1, facts={"probe": {"duration_ns": 5}})
+    assert processor.accepts(subject)
+    assert processor.run(tmp_path / "take.wav", tmp_path, subject).facts == {"lufs": -23.0}
+    with pytest.raises(BadMedia):
+        processor.run(tmp_path, tmp_path, Subject("take.wav", Media.AUDIO, 1, facts={"probe": {"duration_ns": 0}}))

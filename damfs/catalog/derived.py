@@ -103,7 +103,7 @@ class ShownProxy(NamedTuple):
 PROXIES = (
     "SELECT c.name, c.asset, r.id, r.key, r.size, r.made_ns FROM copy AS c JOIN asset AS a ON a.id = c.asset"
     " JOIN rendition AS r ON r.id = (SELECT max(id) FROM rendition WHERE blob = a.blob AND kind = 'proxy')"
-    " WHERE c.folder = ?1 AND c.state = 'present' AND a.visible AND c.blob = a.blob"
+    " WHERE c.folder = ?1 AND c.state <> 'missing' AND a.visible AND c.blob = a.blob"
 )
 
 

@@ -284,7 +284,7 @@ class Shown(NamedTuple):
 
 SHOWN = (
     "SELECT c.name, c.asset, a.size, a.mtime_ns, a.mode FROM copy AS c JOIN asset AS a ON a.id = c.asset"
-    " WHERE c.folder = ? AND c.state = 'present' AND a.visible AND c.blob = a.blob"
+    " WHERE c.folder = ? AND c.state <> 'missing' AND a.visible AND c.blob = a.blob"
 )
 
 

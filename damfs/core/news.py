@@ -38,7 +38,7 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
 
 def seen_files(connection: Connection, id_: AssetId) -> Seen:
     """What originals/ shows of an asset."""
-    copies = [copy for copy in stores.copies_of_asset(connection, id_) if copy.state is CopyState.PRESENT]
+    copies = [copy for copy in stores.copies_of_asset(connection, id_) if copy.state is not CopyState.MISSING]
     facets = frozenset(predicates.folder_facet(copy.folder) for copy in copies)
     return Seen(facets, keys=frozenset(copy.name for copy in copies))
 
