@@ -15,8 +15,10 @@ from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
-from damfs.presentation.fuse.attributes import FileStamp, Owner
+from damfs.presentation.fuse.appearance import Appearance
+from damfs.presentation.fuse.attributes import Owner
 from damfs.presentation.fuse.backings import Backings
+from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
@@ -50,20 +52,18 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     drafts = Drafts(library, reception, nursery)
     listings, hook = Listings(), native.load()
     kernel_cache = KernelCache(inodes, listings)
-    owner = Owner.of_this_process()
+    files = OpenFiles(library, drafts, Backings(hook))
+    appearance = Appearance(tree, inodes, drafts, Owner.of_this_process())
     operations = Operations(
         library=library,
         tree=tree,
         edits=Edits(library, tree, drafts.sealed),
         inodes=inodes,
-        files=OpenFiles(library, drafts, Backings(hook)),
+        files=files,
         counters=library.counters,
-        owner=owner,
-        stamp=FileStamp(owner),
+        appearance=appearance,
+        directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         forget_name=kernel_cache.forget_name,
-        native=hook,
-        listings=listings,
-        forget_listing=kernel_cache.forget_listing,
     )
     return Parts(reception, operations, drafts, kernel_cache, JobRunner(library, pool))
 

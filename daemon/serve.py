@@ -135,7 +135,7 @@ def _extended(library: Library, parts: Parts, service: Service, mountpoint: str,
         mountpoint=mountpoint,
         scanning=[*service.names_being_scanned(), *(["renditions"] if library.tidying else [])],
         unsettled=parts.drafts.unsettled,
-        native=parts.operations.native.describe(),
+        native=parts.operations.directories.native.describe(),
         held_back={str(id_): reason for id_, reason in parts.reception.held_back.items()},
     )
 

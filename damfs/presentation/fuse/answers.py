@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from pyfuse3 import FUSEError
@@ -67,3 +68,15 @@ def errno_of(operations: Answering, error: Exception) -> int:
     operations.counters["fuse_unexpected_errors"] += 1
     log.error("unexpected error in a handler; answered EIO", exc_info=error)
     return errno.EIO
+
+
+@contextmanager
+def stale_if_gone() -> Iterator[None]:
+    """What an inode stood for is gone (a received file became a known asset): the kernel is to look the path up anew.
+
+    With ENOENT it would tell the program that the file is not there; after ESTALE it asks for the name once more.
+    """
+    try:
+        yield
+    except errors.NotFound:
+        raise FUSEError(errno.ESTALE) from None

@@ -63,7 +63,7 @@ class FileStamp:
         made.st_size = entry.size
         made.st_blocks = -(-entry.size // BLOCK)
         made.st_mtime_ns = made.st_ctime_ns = made.st_atime_ns = entry.mtime_ns
-        made.entry_timeout = CACHE_S
+        made.entry_timeout = made.attr_timeout = CACHE_S
         return made
 
 

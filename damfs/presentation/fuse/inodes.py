@@ -155,6 +155,16 @@ class Inodes:
         view, path = live.place.view, live.place.path
         return (self.number(Place(view, path[:-1])), path[-1]) if path else (ROOT, view)
 
+    def entries_below(self, place: Place) -> list[tuple[Inode, str]]:
+        """Directory and name of each live place below one."""
+        depth = len(place.path)
+        below = [
+            inode
+            for inode, each in self._places()
+            if each.view == place.view and len(each.path) > depth and each.path[:depth] == place.path
+        ]
+        return [entry for inode in below if (entry := self.parent_entry(inode)) is not None]
+
     def __len__(self) -> int:
         return len(self._live)
 

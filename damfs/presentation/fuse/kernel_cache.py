@@ -86,6 +86,7 @@ class KernelCache:
                 names[inode] |= shown
                 contents[inode] = self._listings.changed(inode)
             if change.asset is not None and change.kind in NEW_CONTENT | NEW_ATTRIBUTES:
+                self._listings.dated()
                 inode = self._inodes.number(Thing(ThingKind.ASSET, change.asset))
                 contents[inode] = contents.get(inode, False) or change.kind in NEW_CONTENT
         notices = notices_of_terms + [Notice(inode, None, content) for inode, content in contents.items()]

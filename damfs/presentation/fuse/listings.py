@@ -1,8 +1,9 @@
-"""Listings that the kernel keeps: made when it reads the directory, in an order in which any reader can go on.
+"""Listings that are open, and what changed since they were made: what is still taken from them is not remembered.
 
-A reader may begin in what the kernel kept and go on here after a change; so a position is no count but a number that
-belongs to the entry itself, and the entries ascend by it. What a reader still takes from a listing made before a change
-would be kept as if it were new: the kernel is told to drop it when that reader has come to the end.
+Those that the kernel keeps are made when it reads the directory, in an order in which any reader can go on. A reader
+may begin in what the kernel kept and go on here after a change; so a position is no count but a number that belongs to
+the entry itself, and the entries ascend by it. What a reader still takes from a listing made before a change would be
+kept as if it were new: the kernel is told to drop it when that reader has come to the end.
 Concurrency: loop's thread only. Crash rule: none, the kernel's cache dies with the mount.
 """
 
@@ -26,21 +27,45 @@ TWIN_SHIFT = 48
 
 
 @dataclass(slots=True, eq=False)
+class Listing:
+    """As it is at opendir, or at the last rewind. Not kept by the kernel."""
+
+    place: Place
+    inode: Inode
+    brief: bool
+    """Whether the names in it may be remembered for a moment only."""
+    entries: Sequence[Entry] = ()
+    begun: bool = False
+    stale: bool = False
+    dated: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class KeptListing:
     inode: Inode
     entries: Sequence[Marked] | None = None
     """None: it was not read yet."""
     stale: bool = False
     """Whether the place may have changed since the entries were asked for."""
+    dated: bool = False
+    """Whether some file may have got another size or time since then."""
     ended: tuple[int, int] = field(default=(0, 0))
     """The mark that the last page ended with, and the index of the entry behind it."""
 
 
 class Listings:
-    """The kept listings that are open now."""
+    """The listings that are open now."""
 
     def __init__(self) -> None:
         self._open: dict[Inode, set[KeptListing]] = {}
+        self._plain: set[Listing] = set()
+
+    def took(self, listing: Listing) -> None:
+        """Before its entries are asked for: from then on it is told of changes."""
+        self._plain.add(listing)
+
+    def dropped(self, listing: Listing) -> None:
+        self._plain.discard(listing)
 
     def opened(self, inode: Inode) -> KeptListing:
         listing = KeptListing(inode)
@@ -59,7 +84,17 @@ class Listings:
         readers = self._open.get(inode, ())
         for listing in readers:
             listing.stale = True
+        for plain in self._plain:
+            plain.stale = plain.stale or plain.inode == inode
         return not readers
+
+    def dated(self) -> None:
+        """A file changed, which any place may show."""
+        for plain in self._plain:
+            plain.dated = True
+        for readers in self._open.values():
+            for listing in readers:
+                listing.dated = True
 
 
 def in_order(entries: Iterable[Entry], number: Number) -> list[Marked]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -19,8 +18,8 @@ from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState, RenditionId
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.drafts import Draft, Drafts
-from damfs.presentation.fuse.listings import KeptListing
-from damfs.presentation.views.view import Entry, Place, Thing, ThingKind
+from damfs.presentation.fuse.listings import KeptListing, Listing
+from damfs.presentation.views.view import Thing, ThingKind
 from damfs.storage.disk_errors import disk_errors
 
 BEING_RECEIVED = b"a file that is being received"
@@ -36,15 +35,6 @@ class Reading:
 @dataclass(slots=True)
 class Text:
     content: bytes
-
-
-@dataclass(slots=True)
-class Listing:
-    place: Place
-    entries: Sequence[Entry]
-    brief: bool
-    """Whether the names in it may be remembered for a moment only."""
-    begun: bool = False
 
 
 @dataclass(slots=True)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyfuse3
@@ -20,15 +19,15 @@ from damfs.core.asset_names import NAME_LIMIT, clean_name
 from damfs.core.commands import Command, SetMode, SetTimes
 from damfs.core.counters import Counters
 from damfs.core.library import Library
-from damfs.errors import NotFound, Refused
+from damfs.errors import Refused
 from damfs.model import Asset, AssetId, AssetState
-from damfs.presentation.fuse.answers import answers
-from damfs.presentation.fuse.attributes import BRIEFLY_S, FileStamp, Owner, absent, attributes
+from damfs.presentation.fuse.answers import answers, stale_if_gone
+from damfs.presentation.fuse.appearance import Appearance
+from damfs.presentation.fuse.attributes import BRIEFLY_S, absent
+from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import ACTOR
-from damfs.presentation.fuse.inodes import Inode, Inodes
-from damfs.presentation.fuse.listings import KeptListing, Listings, in_order, index_after
-from damfs.presentation.fuse.native import Native
-from damfs.presentation.fuse.open_files import Listing, OpenFiles, Text
+from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.open_files import OpenFiles, Text
 from damfs.presentation.views.edits import Edits
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
@@ -47,14 +46,10 @@ class Operations(pyfuse3.Operations):
     inodes: Inodes
     files: OpenFiles
     counters: Counters
-    owner: Owner
-    stamp: FileStamp
+    appearance: Appearance
+    directories: Directories
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
-    native: Native
-    listings: Listings
-    forget_listing: Callable[[Inode], None]
-    """Have the kernel ask again for the listing of a directory."""
 
     supports_dot_lookup = True
     enable_writeback_cache = False
@@ -89,31 +84,17 @@ class Operations(pyfuse3.Operations):
     def _told(self, entry: Entry, place: Place, name: bytes | None = None) -> EntryAttributes:
         """The attributes of an entry that the kernel holds once more from now on, under the name it asked for."""
         self.inodes.remember(entry.node)
-        made = self._attributes(entry)
-        if self._drifts(place):
-            made.entry_timeout = BRIEFLY_S
+        made = self.appearance.of(entry)
+        if self.appearance.drifts(place) or (place != ROOT_PLACE and self.tree.view(place).slow_lookup):
+            made.entry_timeout = BRIEFLY_S  # it may have changed while it was looked for
         if name is not None and os.fsdecode(name) != self._spelled(place, name):
             made.entry_timeout = 0  # notices tell of names as the place spells them
         return made
-
-    def _drifts(self, node: Thing | Place) -> bool:
-        return isinstance(node, Place) and node.id is not None and self.tree.view(node).drifts
 
     def _place(self, inode: int) -> Place:
         """Raises ESTALE when it is gone: the kernel then looks its path up once more, and finds what is there now."""
         with stale_if_gone():
             return self.inodes.place(inode)
-
-    def _attributes(self, entry: Entry) -> EntryAttributes:
-        node = entry.node
-        if self.files.drafts and isinstance(node, Thing) and node.kind is ThingKind.ASSET:
-            draft = self.files.drafts.get(AssetId(node.id))
-            if draft is not None:
-                entry = entry._replace(size=draft.size, mtime_ns=draft.mtime_ns or entry.mtime_ns)
-        made = attributes(self.inodes.number(node), entry, self.owner)
-        if self._drifts(node):
-            made.attr_timeout = BRIEFLY_S
-        return made
 
     @answers
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
@@ -128,8 +109,8 @@ class Operations(pyfuse3.Operations):
         with stale_if_gone():
             node = self.inodes.node(inode)
             if isinstance(node, Thing) and self._is_nameless(node):
-                return self._attributes(Entry("", node, 0, 0, NAMELESS_MODE))
-            return self._attributes(self.tree.entry(node))
+                return self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
+            return self.appearance.of(self.tree.entry(node))
 
     def _is_nameless(self, node: Thing) -> bool:
         """A draft whose name was removed while it is open, as programs do with temporary files."""
@@ -144,8 +125,8 @@ class Operations(pyfuse3.Operations):
         node = self.inodes.node(inode)
         if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             raise Refused("only files that are assets can be changed")
-        if (fields.update_uid and attr.st_uid != self.owner.uid) or (
-            fields.update_gid and attr.st_gid != self.owner.gid
+        if (fields.update_uid and attr.st_uid != self.appearance.owner.uid) or (
+            fields.update_gid and attr.st_gid != self.appearance.owner.gid
         ):
             raise Refused("every file of the mount belongs to the user that runs damfs")
         asset = AssetId(node.id)
@@ -217,76 +198,15 @@ class Operations(pyfuse3.Operations):
 
     @answers
     async def opendir(self, inode: int, ctx: RequestContext) -> int:
-        with stale_if_gone():
-            place = self.inodes.place(inode)
-            if self._is_kept(place):
-                handle = self.files.keep(self.listings.opened(Inode(inode)))
-                self.native.keep_listing(handle)
-                return handle
-        return self.files.keep(await self._listed(place))
-
-    async def _listed(self, place: Place) -> Listing:
-        with stale_if_gone():
-            return Listing(place, await self.tree.list(place), brief=self._drifts(place))
-
-    def _is_kept(self, place: Place) -> bool:
-        """Whether the kernel can keep the listing: it is told of every change, and names mean no rank of the moment."""
-        return self.native.cache_directories and not self._drifts(place) and bool(self.tree.facets(place))
+        return await self.directories.open(inode)
 
     @answers
     async def readdir(self, fh: int, start_id: int, token: ReaddirToken) -> None:
-        listing = self.files.get(fh)
-        if isinstance(listing, KeptListing):
-            await self._reply_kept(listing, start_id, token)
-            return
-        assert isinstance(listing, Listing)
-        if start_id == 0 and listing.begun:  # rewound: POSIX wants it as it is now
-            listing.entries = (await self._listed(listing.place)).entries
-        listing.begun = True
-        for position in range(start_id, len(listing.entries)):
-            entry = listing.entries[position]
-            made = self._listed_attributes(entry)
-            if listing.brief:
-                made.entry_timeout = BRIEFLY_S
-            name = entry.name.encode("utf-8", "surrogateescape")
-            if not pyfuse3.readdir_reply(token, name, made, position + 1):
-                return
-            if isinstance(entry.node, Place):
-                self.inodes.remember(entry.node)
-
-    async def _reply_kept(self, listing: KeptListing, mark: int, token: ReaddirToken) -> None:
-        if listing.entries is None or mark == 0:
-            listing.stale = False
-            with stale_if_gone():
-                place = self.inodes.place(listing.inode)
-                listing.entries = in_order(await self.tree.list(place), self.inodes.number)
-            listing.ended = (0, 0)
-        entries = listing.entries
-        for index in range(index_after(listing, entries, mark), len(entries)):
-            mark, entry = entries[index]
-            name = entry.name.encode("utf-8", "surrogateescape")
-            if not pyfuse3.readdir_reply(token, name, self._listed_attributes(entry), mark):
-                return
-            listing.ended = (mark, index + 1)
-            if isinstance(entry.node, Place):
-                self.inodes.remember(entry.node)
-        if listing.stale:
-            self.forget_listing(listing.inode)
-
-    def _listed_attributes(self, entry: Entry) -> EntryAttributes:
-        """As `_attributes`, good until the next call."""
-        if isinstance(entry.node, Thing) and not self.files.drafts:
-            return self.stamp.filled(self.inodes.number(entry.node), entry)
-        return self._attributes(entry)
+        await self.directories.read(fh, start_id, token)
 
     @answers
     async def releasedir(self, fh: int) -> None:
-        listing = self.files.get(fh)
-        if isinstance(listing, KeptListing):
-            self.listings.closed(listing)
-            if listing.stale:
-                self.forget_listing(listing.inode)
-        await self.files.release(fh)
+        await self.directories.close(fh)
 
     @answers
     async def rename(
@@ -302,7 +222,10 @@ class Operations(pyfuse3.Operations):
         replace = not flags & pyfuse3.RENAME_NOREPLACE
         asset = await self.edits.move(old, name, new, new_name, replace=replace)
         if asset is None:
-            self.inodes.moved(Place(old.view, (*old.path, name)), Place(new.view, (*new.path, new_name)))
+            moved = Place(new.view, (*new.path, new_name))
+            self.inodes.moved(Place(old.view, (*old.path, name)), moved)
+            for inode, below in self.inodes.entries_below(moved):  # they mean something else now, or nothing
+                self.forget_name(inode, os.fsencode(below))
             return
         self.forget_name(parent_inode_new, name_new)
         if asset.state is AssetState.RECEIVING:
@@ -379,15 +302,3 @@ class Operations(pyfuse3.Operations):
         if asset is None or not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             raise Refused("only assets can be linked")
         return asset
-
-
-@contextmanager
-def stale_if_gone() -> Iterator[None]:
-    """What an inode stood for is gone (a received file became a known asset): the kernel is to look the path up anew.
-
-    With ENOENT it would tell the program that the file is not there; after ESTALE it asks for the name once more.
-    """
-    try:
-        yield
-    except NotFound:
-        raise FUSEError(errno.ESTALE) from None
