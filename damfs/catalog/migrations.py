@@ -15,11 +15,18 @@ import apsw
 from damfs.catalog.database import Connection, Database
 from damfs.errors import BadLibrary
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Step = Callable[[Connection], None]
 
-STEPS: dict[int, Step] = {}
-"""From version n to n + 1. Version 1 is the first that was released, so there is none yet."""
+
+def scripted(tx: Connection) -> None:
+    """What `step_<n + 1>.sql` says, of the version n that the catalog has now."""
+    number = schema_version(tx) + 1
+    tx.script(resources.files("damfs.catalog").joinpath(f"step_{number}.sql").read_text(encoding="utf-8"))
+
+
+STEPS: dict[int, Step] = {1: scripted}
+"""From version n to n + 1."""
 
 
 def open_catalog(path: Path, *, create: bool = False) -> Database:

@@ -1,0 +1,2 @@
+-- From schema 1 to 2: writing, trash, attributes and versions as of the second release.
+-- What is made here must end up letter for letter as schema.sql has it, comments and line breaks aside.
