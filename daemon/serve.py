@@ -18,6 +18,7 @@ import trio
 from daemon import sd_notify
 from daemon.compose import Parts, compose
 from daemon.control import serve_control
+from daemon.guard import guarding
 from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
@@ -55,7 +56,8 @@ async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
         async with open_worker_pool(library.settings) as pool, trio.open_nursery() as sealing:
             parts = compose(library, pool, sealing)
             await repair(library, parts.reception)
-            await _serve_mounted(library, parts, wanted, options, on_ready)
+            with guarding(library.path, wanted.mountpoint):
+                await _serve_mounted(library, parts, wanted, options, on_ready)
             with trio.move_on_after(SEAL_LIMIT_S):
                 await parts.drafts.settled()
             sealing.cancel_scope.cancel()
