@@ -81,9 +81,10 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Share]:
         configuration = folder / "smb.conf"
         configuration.write_text(CONFIGURATION.format(port=port, folder=folder, path=dam.mountpoint))
         with (folder / "smbd.log").open("wb") as log:
+            # a session of its own: when it ends it signals its whole group
             server = subprocess.Popen(
                 ["smbd", "-s", configuration, "--foreground", "--no-process-group", "--debug-stdout"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,  # its end signals its whole group
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         made = Share(dam, configuration, port)
         try:
