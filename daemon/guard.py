@@ -25,21 +25,46 @@ CONNECTIONS = Path("/sys/fs/fuse/connections")
 PR_SET_PDEATHSIG = 1
 PARENT_DIED = signal.SIGUSR1
 DISMISSAL_LIMIT_S = 5.0
+ARMED = b"!"
+
+
+class Guard:
+    """The daemon's end of it. Made in the main thread: its death is what counts."""
+
+    def __init__(self, library: Path, mountpoint: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "daemon.guard", str(os.getpid()), str(library), str(mountpoint)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True,
+        )  # fmt: skip
+
+    def await_ready(self) -> None:
+        """Before the mount is made: a guard that is still starting would miss the death. Blocks, mostly not."""
+        assert self._process.stdout is not None
+        self._process.stdout.read(1)
+
+    def arm(self) -> None:
+        """The mount is made. Before that it may be another daemon's."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(ARMED)
+
+    def dismiss(self) -> None:
+        with self._process as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(DISMISSAL_LIMIT_S)
+            process.kill()
 
 
 @contextmanager
-def guarding(library: Path, mountpoint: Path) -> Iterator[None]:
-    """While the block runs, a guard watches over the mount. For the main thread only: its death is what counts."""
-    command = [sys.executable, "-m", "daemon.guard", str(os.getpid()), str(library), str(mountpoint)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True) as guard:
-        assert guard.stdin is not None
-        try:
-            yield
-        finally:
-            guard.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                guard.wait(DISMISSAL_LIMIT_S)
-            guard.kill()
+def guarding(library: Path, mountpoint: Path) -> Iterator[Guard]:
+    """While the block runs, a guard is there, or about to be."""
+    guard = Guard(library, mountpoint)
+    try:
+        yield guard
+    finally:
+        guard.dismiss()
 
 
 class _ParentDied(BaseException):
@@ -50,14 +75,17 @@ def main() -> None:
     parent, library, mountpoint = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # meant for the daemon
         signal.signal(number, signal.SIG_IGN)
+    armed = False
     try:
         signal.signal(PARENT_DIED, _raise)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, PARENT_DIED)
         if os.getppid() == parent:
+            os.write(sys.stdout.fileno(), b"\n")
+            armed = os.read(sys.stdin.fileno(), 1) == ARMED
             os.read(sys.stdin.fileno(), 1)  # returns at the end of file, when the daemon has ended
     except _ParentDied:
         found = mount_at(mountpoint)
-        if found is not None and found.source == library:
+        if armed and found is not None and found.source == library:
             end_connection(found)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from daemon.guard import end_connection
 from damfs.integration.mounts import mount_at
-from tests.mount.daemon_process import await_end, descendants, is_mounted, until
+from tests.mount.daemon_process import await_end, complaint, descendants, environment, is_mounted, until
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Serve
@@ -54,9 +54,7 @@ def guard_of(pid: int) -> int:
 
 
 def ls(path: Path) -> str:
-    """What a program says; raises TimeoutExpired when it waits."""
-    done = subprocess.run(["ls", path], capture_output=True, text=True, timeout=ANSWER_LIMIT_S, check=False)
-    return done.stderr
+    return complaint("ls", path, limit_s=ANSWER_LIMIT_S)
 
 
 def test_killed_under_load_the_mount_answers_that_nobody_is_there(serve: Serve) -> None:
@@ -83,6 +81,30 @@ def test_the_guard_ends_with_the_daemon(serve: Serve) -> None:
     guard = guard_of(dam.pid)
     dam.kill()
     await_end(guard, 5)
+
+
+def test_killed_as_soon_as_it_has_mounted(serve: Serve) -> None:
+    dam = serve(announced=["stale mount", "was interrupted"])
+    for _ in range(3):
+        dam.start()
+        with busy(dam / "inbox", 4):
+            dam.kill()
+            assert "not connected" in ls(dam.mountpoint)
+
+
+def test_a_second_daemon_that_dies_leaves_the_first_alone(serve: Serve) -> None:
+    """It never mounted: the mount is not its own, though library and mountpoint are the same."""
+    dam = serve().start()
+    second = subprocess.Popen(
+        [sys.executable, "-m", "daemon", dam.library, dam.mountpoint], stderr=subprocess.DEVNULL, env=environment()
+    )  # fmt: skip
+    until(lambda: bool(descendants(second.pid)) or second.poll() is not None, "its guard is started")
+    guards = descendants(second.pid)
+    second.kill()
+    second.wait(10)
+    for guard in guards:
+        await_end(guard, 10)
+    assert ls(dam.mountpoint) == ""
 
 
 def test_the_guard_of_one_mount_leaves_others_alone(serve: Serve) -> None:
