@@ -18,7 +18,7 @@ import msgspec
 from damfs.core.scan_report import ScanReport
 from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
-from damfs.integration import cli_care, launching, mount_helper, mounts, progress
+from damfs.integration import cli_care, launching, mount_command, mounts, progress
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
 from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Request, Retry, Scan, Tag
@@ -233,8 +233,8 @@ def split_words(words: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:
 
 def main() -> None:
     """Entry point, also of mount.fuse3."""
-    if mount_helper.is_call(sys.argv[1:]):
-        mount_helper.main()
+    if mount_command.is_call(sys.argv[1:]):
+        mount_command.main()
     else:
         _main()
 

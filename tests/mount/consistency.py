@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 from tests.mount.daemon_process import Daemon, rows
+
+T = TypeVar("T")
 
 
 def check_consistent(dam: Daemon) -> None:
     """No original without a row, no row without its file; nothing left over of what was under way."""
     originals, renditions = dam.library / "originals", dam.library / "state/renditions"
     files = {os.fsencode(path.relative_to(originals)) for path in originals.rglob("*") if path.is_file()}
-    assert files == library_keys(dam.library)
+    agree("originals", files, library_keys(dam.library))
     made = {str(path.relative_to(renditions)) for path in renditions.rglob("*") if path.is_file()}
-    assert made == {str(key) for (key,) in rows(dam.library, "SELECT key FROM rendition")}
+    agree("renditions", made, {str(key) for (key,) in rows(dam.library, "SELECT key FROM rendition")})
     receiving = {str(id_) for (id_,) in rows(dam.library, "SELECT id FROM asset WHERE state = 'receiving'")}
-    assert set(os.listdir(dam.library / "state/staging")) == receiving
+    agree("staging", set(os.listdir(dam.library / "state/staging")), receiving)
     work = dam.library / "state/work"
-    assert not work.exists() or os.listdir(work) == []
+    agree("work", {str(path) for path in work.rglob("*")}, set())
     lost = rows(dam.library, "SELECT name FROM asset a WHERE state = 'present'"
                 " AND NOT EXISTS (SELECT 1 FROM copy WHERE asset = a.id AND state = 'present')")  # fmt: skip
-    assert lost == []
+    assert lost == [], f"present without a copy: {lost}"
+
+
+def agree(what: str, files: set[T], known: set[T]) -> None:
+    assert files == known, f"{what}: on disk only {files - known}, in the catalog only {known - files}"
 
 
 def library_keys(library: Path) -> set[bytes]:

@@ -14,6 +14,7 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +31,7 @@ from tests.mount.kill_load import File, Picture, Program, Scene, Writing, digest
 
 SETTINGS = QUICK + "[indexer]\nworkers = 1\n[proxy]\nenabled = false\n"
 PROGRAMS = 3
-DEEP_EVERY = 20
+DEEP_EVERY = 10
 """Rounds after which the library is also checked at rest."""
 DEAD_WITHIN_S = 5.0
 PART = ".part"
@@ -252,6 +253,7 @@ def main() -> int:
         try:
             loop.run(arguments.rounds, lambda done: _tell(done, arguments.rounds, began))
         except (Broken, AssertionError) as error:
+            traceback.print_exc()
             print(f"BROKEN in round {loop.counts['rounds'] + 1}, seed {arguments.seed}: {error}\n{loop.dam.log()}")
             return 1
     counts = loop.counts

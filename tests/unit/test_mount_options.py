@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from damfs.errors import BadMountpoint
-from damfs.integration.mount_helper import is_call
+from damfs.integration.mount_command import is_call
 from damfs.integration.mount_options import sort_options
 
 

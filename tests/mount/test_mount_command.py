@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from damfs.integration.launching import become
-from damfs.integration.mount_helper import FAILED, WRONG_CALL
+from damfs.integration.mount_command import FAILED, WRONG_CALL
 from tests.mount.daemon_process import await_end, environment, is_mounted, new_library
 from tests.mount.test_lifecycle import daemon_of, log_of, wreck
 
-HELPER = (sys.executable, "-c", "from damfs.integration.mount_helper import main; main()")
+HELPER = (sys.executable, "-c", "from damfs.integration.mount_command import main; main()")
 PROGRAM = (sys.executable, "-c", "from damfs.integration.cli import main; main()")
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
