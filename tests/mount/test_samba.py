@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import program
 from tests.mount.conftest import serving
 from tests.mount.daemon_process import Daemon, await_end, descendants, rows, until
 
@@ -31,7 +33,7 @@ pid directory = {folder}/pid
 ncalrpc dir = {folder}/ncalrpc
 log file = {folder}/log
 map to guest = bad user
-guest account = root
+guest account = {user}
 disable spoolss = yes
 load printers = no
 printing = bsd
@@ -79,11 +81,13 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Share]:
     with serving(folder) as serve:
         dam = serve().start()
         configuration = folder / "smb.conf"
-        configuration.write_text(CONFIGURATION.format(port=port, folder=folder, path=dam.mountpoint))
+        configuration.write_text(
+            CONFIGURATION.format(port=port, folder=folder, path=dam.mountpoint, user=getpass.getuser())
+        )
         with (folder / "smbd.log").open("wb") as log:
             # a session of its own: when it ends it signals its whole group
             server = subprocess.Popen(
-                ["smbd", "-s", configuration, "--foreground", "--no-process-group", "--debug-stdout"],
+                [program("smbd") or "", "-s", configuration, "--foreground", "--no-process-group", "--debug-stdout"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         made = Share(dam, configuration, port)

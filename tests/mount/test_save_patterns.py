@@ -73,17 +73,22 @@ def test_a_new_file_is_one_asset(shared: Daemon, name: str, place: str, pattern:
         assert not (shared / "inbox" / name).exists()
 
 
+def statements_of_a_look(dam: Daemon, path: Path) -> int:
+    """Of the catalog; now and then something else asks it as well."""
+    os.stat(path.parent)
+    before = dam.stats()["damfs_catalog_statements_total"]
+    assert not path.exists()
+    return dam.stats()["damfs_catalog_statements_total"] - before
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("dropping", ["._letter.txt", ".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".hidden"])
 def test_what_desktops_leave_behind_is_no_asset(shared: Daemon, name: str, place: str, dropping: str) -> None:
     directory = PLACES[place](shared)
     (directory / name).write_bytes(content_of(name))
     shared.settled()
-    os.stat(directory)
-    statements = [shared.stats()["damfs_catalog_statements_total"] for _ in range(3)]
-    assert not (directory / dropping).exists()
-    asked = shared.stats()["damfs_catalog_statements_total"] - statements[2]
-    assert asked <= statements[2] - statements[1], "answered from memory"
+    shared.idle()
+    assert min(statements_of_a_look(shared, directory / dropping) for _ in range(5)) == 0, "answered from memory"
     with pytest.raises(PermissionError):
         (directory / dropping).write_bytes(b"x")
     with pytest.raises(PermissionError):
