@@ -23,6 +23,8 @@ from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
+from damfs.presentation.fuse.live_folders import LiveFolders
+from damfs.presentation.fuse.live_operations import LiveOperations
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.fuse.operations import Operations
 from damfs.presentation.views.control import Control
@@ -39,6 +41,7 @@ class Parts:
     operations: Operations
     drafts: Drafts
     kernel_cache: KernelCache
+    live: LiveFolders
     job_runner: JobRunner
 
 
@@ -54,7 +57,8 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     kernel_cache = KernelCache(inodes, listings)
     files = OpenFiles(library, drafts, Backings(hook))
     appearance = Appearance(tree, inodes, drafts, Owner.of_this_process())
-    operations = Operations(
+    live = LiveFolders(library, tree, inodes, kernel_cache)
+    operations = LiveOperations(
         library=library,
         tree=tree,
         edits=Edits(library, tree, drafts.sealed),
@@ -64,8 +68,9 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         appearance=appearance,
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         forget_name=kernel_cache.forget_name,
+        live=live,
     )
-    return Parts(reception, operations, drafts, kernel_cache, JobRunner(library, pool))
+    return Parts(reception, operations, drafts, kernel_cache, live, JobRunner(library, pool))
 
 
 def load_views(library: Library) -> dict[str, View]:
