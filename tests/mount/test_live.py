@@ -273,6 +273,7 @@ def command_line(pid: int) -> str:
 
 CHURN = """
 import os, sys
+from pathlib import Path
 from damfs.integration.client import call
 from damfs.integration.wire import Tag
 library, *ids = sys.argv[1:]
@@ -280,7 +281,8 @@ number = 0
 while True:
     number += 1
     try:
-        call(__import__("pathlib").Path(library), Tag((int(ids[number % len(ids)]),), ("beach",), remove=number // len(ids) % 2 == 1))
+        id_, remove = int(ids[number % len(ids)]), number // len(ids) % 2 == 1
+        call(Path(library), Tag((id_,), ("beach",), remove=remove))
     except Exception:
         pass
 """
@@ -288,8 +290,8 @@ while True:
 
 @pytest.mark.parametrize("round_", range(3))
 def test_killed_while_it_tells(serve: Serve, tmp_path: Path, output: Path, round_: int) -> None:
-    """kill -9 in the middle of re-enactments: the helper dies as well, and the next start works on the same mountpoint."""
-    dam = serve().start()
+    """kill -9 amid re-enactments: the helper dies as well, and the next start works on the same mountpoint."""
+    dam = serve(announced=["stale mount"]).start()
     for number in range(8):
         (tmp_path / f"{number}.txt").write_text(str(number))
     run("cp", *tmp_path.glob("?.txt"), dam / "inbox")
@@ -314,7 +316,7 @@ def test_killed_while_it_tells(serve: Serve, tmp_path: Path, output: Path, round
     dam.start()
     assert len(os.listdir(dam / "inbox")) == 8
     with watching(output, dam / "by-tag/beach") as watcher:
-        name = next(entry.name for entry in os.scandir(dam / "inbox"))
+        name = min(os.listdir(dam / "inbox"))
         there = exists(dam / "by-tag/beach" / name)
         tag(dam, dam / "inbox" / name, "beach", remove=there)
         watcher.hears(f"{'DELETE' if there else 'CREATE'} {dam / 'by-tag/beach' / name}")

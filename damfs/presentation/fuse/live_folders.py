@@ -36,11 +36,13 @@ log = logging.getLogger(__name__)
 
 GATHER_S = 0.05
 """What changes within this time is told together: the last state alone."""
-ROUND = 256
+ROUND = 512
 """More names than this in one round: each place is told of one, on which programs list the directory anew."""
 ATTEMPTS = 3
 """Somebody may look a name up between the notice and its re-enactment; the kernel then has to forget it once more."""
 NAMESAKES = 4
+MOST = 2 * BULK
+"""Names of a place in one round, each asset having two; of more only the first that has to be told is."""
 REMEMBERED = 8192
 RESTART_S = 5.0
 PROBE = ".damfs-live-"
@@ -90,15 +92,17 @@ class LiveFolders:
         self._wake = trio.Event()
         self._told: OrderedDict[tuple[Inode, str], Shown] = OrderedDict()
         self._mountpoint = b""
+        self._useless = False
         self.pid: int | None = None
         self.expected: Step | None = None
         kernel_cache.before_notices = self.foresee
 
     def foresee(self, batch: Batch) -> Callable[[], None] | None:
         """What to do when the kernel has forgotten the names of a batch. Called before: it still holds the places."""
-        if not self._library.settings.mount.live:
+        if self._useless or not self._library.settings.mount.live:
             return None
-        wishes = [wish for change in batch for wish in self._wishes(change)]
+        told = batch if len(batch) <= ROUND else list({change.facets: change for change in batch}.values())
+        wishes = [wish for change in told for wish in self._wishes(change)]
         return (lambda: self._add(wishes)) if wishes else None
 
     def _wishes(self, change: Change) -> Iterator[Wish]:
@@ -129,7 +133,9 @@ class LiveFolders:
 
     def _add(self, wishes: list[Wish]) -> None:
         for wish in wishes:
-            self._pending.setdefault(wish.inode, {})[wish.name] = wish
+            names = self._pending.setdefault(wish.inode, {})
+            if len(names) < MOST:
+                names[wish.name] = wish
         self._wake.set()
 
     def shown(self, inode: int, name: str) -> None:
@@ -178,6 +184,7 @@ class LiveFolders:
         self.pid = reenactor.pid
         if not await self._is_recognised(reenactor):
             log.info("folders are not live: the kernel does not say who asks (another process id namespace)")
+            self._useless = True
             return
         while True:
             await self._wake.wait()
@@ -185,8 +192,10 @@ class LiveFolders:
             await trio.sleep(GATHER_S)
             pending, self._pending = self._pending, {}
             began = trio.current_time()
-            for wish in chosen(pending):
-                await self._tell(reenactor, wish)
+            for wishes, all_ in chosen(pending):
+                for wish in wishes:
+                    if await self._tell(reenactor, wish) and not all_:
+                        break
             await trio.sleep(trio.current_time() - began)  # others have half the time
 
     async def _is_recognised(self, reenactor: Reenactor) -> bool:
@@ -196,11 +205,12 @@ class LiveFolders:
         self.expected = None
         return step.looked_up
 
-    async def _tell(self, reenactor: Reenactor, wish: Wish) -> None:
+    async def _tell(self, reenactor: Reenactor, wish: Wish) -> bool:
+        """Whether there was something to tell, and it was told."""
         for _ in range(ATTEMPTS):
             step, path = self._step(wish), self._path(wish)
             if step is None or path is None:
-                return
+                return False
             self.expected = step
             error = await reenactor.ask(step.operation, path)
             self.expected = None
@@ -208,11 +218,12 @@ class LiveFolders:
                 self._library.counters["live_reenactments"] += 1
                 entry = self.listed(wish.inode, wish.name) if step.creates else None
                 self._remember(wish.inode, wish.name, None if entry is None else entry.node)
-                return
+                return True
             if error not in {errno.EEXIST, errno.ENOENT, errno.ESTALE}:
                 log.debug("not re-enacted: %s of %r: %s", step.operation, path, os.strerror(error))
-                return
+                return False
             await self._kernel_cache.forgotten(wish.inode, wish.name)
+        return False
 
     def _path(self, wish: Wish) -> bytes | None:
         found = self._view(wish.inode)
@@ -254,10 +265,7 @@ class LiveFolders:
         return holder.node.id < id_ or (holder.node.id == id_ and wish.asset is not None and wish.asset < id_)
 
 
-def chosen(pending: dict[Inode, dict[str, Wish]]) -> list[Wish]:
-    """All of them; of too many in a place, or altogether, one for each place."""
+def chosen(pending: dict[Inode, dict[str, Wish]]) -> list[tuple[list[Wish], bool]]:
+    """The wishes of each place, and whether to tell all: of too many in a place, or altogether, the first there is."""
     many = sum(map(len, pending.values())) > ROUND
-    found: list[Wish] = []
-    for wishes in pending.values():
-        found += list(wishes.values())[: 1 if many or len(wishes) > BULK else None]
-    return found
+    return [(list(wishes.values()), not many and len(wishes) < MOST) for wishes in pending.values()]
