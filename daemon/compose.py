@@ -20,6 +20,7 @@ from damfs.presentation.fuse.attributes import Owner
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import Drafts
+from damfs.presentation.fuse.events import Events
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
@@ -42,6 +43,7 @@ class Parts:
     drafts: Drafts
     kernel_cache: KernelCache
     live: LiveFolders
+    events: Events
     job_runner: JobRunner
 
 
@@ -57,6 +59,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     kernel_cache = KernelCache(inodes, listings)
     files = OpenFiles(library, drafts, Backings(hook))
     appearance = Appearance(tree, inodes, drafts, Owner.of_this_process())
+    events = Events(library)
     live = LiveFolders(library, tree, inodes, kernel_cache)
     operations = LiveOperations(
         library=library,
@@ -67,10 +70,11 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         counters=library.counters,
         appearance=appearance,
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
+        events=events,
         forget_name=kernel_cache.forget_name,
         live=live,
     )
-    return Parts(reception, operations, drafts, kernel_cache, live, JobRunner(library, pool))
+    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
 
 
 def load_views(library: Library) -> dict[str, View]:

@@ -53,6 +53,7 @@ class KernelCache:
         self._inodes = inodes
         self._listings = listings
         self._queue: queue.SimpleQueue[tuple[list[Notice], Callable[[], None] | None] | None] = queue.SimpleQueue()
+        self._turn = threading.Lock()
         self._token: trio.lowlevel.TrioToken | None = None
         self.before_notices: Callable[[Batch], Callable[[], None] | None] = lambda _: None
         """Asked for each batch before the kernel is told of it; what it answers is called, on the loop, after."""
@@ -143,11 +144,26 @@ class KernelCache:
                 limit.shield = True
                 await trio.to_thread.run_sync(thread.join, abandon_on_cancel=True)
 
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """No notice is given in the block, which must not wait for one.
+
+        A daemon that is killed while a notice waits for a call of somebody is caught in the kernel: so no notice
+        waits for calls of the daemon's own helper.
+        """
+        if not self._turn.acquire(blocking=False):
+            await trio.to_thread.run_sync(self._turn.acquire)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
     def _notify_all(self) -> None:
         while (item := self._queue.get()) is not None:
             notices, after = item
             for notice in notices:
-                notify(notice)
+                with self._turn:
+                    notify(notice)
                 self.noticed += 1
             if after is not None and self._token is not None:
                 with suppress(trio.RunFinishedError):

@@ -212,7 +212,8 @@ class LiveFolders:
             if step is None or path is None:
                 return False
             self.expected = step
-            error = await reenactor.ask(step.operation, path)
+            async with self._kernel_cache.paused():
+                error = await reenactor.ask(step.operation, path)
             self.expected = None
             if not error:
                 self._library.counters["live_reenactments"] += 1
