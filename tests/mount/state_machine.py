@@ -16,16 +16,18 @@ from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from damfs.core.asset_names import clean_name
 from damfs.core.media_types import media_of_name
+from damfs.errors import Refused
 from damfs.integration.client import call
 from damfs.integration.wire import Tag
 from damfs.model import Media
-from damfs.storage.droppings import is_temporary
+from damfs.storage.droppings import is_dropping, is_temporary
 from tests.mount.conftest import serving
 from tests.mount.daemon_process import until
 from tests.mount.tree_model import INBOX, OTHER, TAGS, UNTAGGED, Asset, Errno, Model, Place
@@ -240,6 +242,10 @@ class TreeMachine(RuleBasedStateMachine):
         if remove and id_ is None:
             return
         note(f"{'untag' if remove else 'tag'} {known.id} {name!r}")
+        if id_ is None and is_dropping(clean_name(name)):
+            with pytest.raises(Refused):
+                call(self.dam.library, Tag((known.id,), (name,)))
+            return
         call(self.dam.library, Tag((known.id,), (clean_name(name),), remove=remove))
         if remove and id_ is not None:
             self.model.untag(known, id_)

@@ -184,7 +184,7 @@ class Model:
         if there is not None:
             raise Errno(errno.EEXIST, errno.EISDIR, errno.EPERM)
         new = self.spelled(new_raw)
-        if is_dropping(new_raw) or to[0] not in {INBOX, TAGS} or to == (TAGS,):
+        if is_dropping(new_raw) or is_dropping(new) or to[0] not in {INBOX, TAGS} or to == (TAGS,):
             raise Errno(errno.EPERM)
         if place != to:
             if to[0] == INBOX:
@@ -204,7 +204,7 @@ class Model:
         if self.resolved(place, raw) is not None:
             raise Errno(errno.EEXIST)
         path, name = self.path(place), self.spelled(raw)
-        if is_dropping(raw) or place[0] != TAGS:
+        if is_dropping(raw) or is_dropping(name) or place[0] != TAGS:
             raise Errno(errno.EPERM)
         if self.term(name) is not None:
             raise Errno(errno.EEXIST)
@@ -230,7 +230,7 @@ class Model:
             raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM)
         if id_ in path:
             raise Errno(errno.EINVAL, errno.EPERM, errno.EEXIST)
-        if is_dropping(new_raw) or to[0] != TAGS:
+        if is_dropping(new_raw) or is_dropping(new) or to[0] != TAGS:
             raise Errno(errno.EPERM)
         if self.term(new) not in {None, id_}:
             raise Errno(errno.EEXIST, errno.ENOTEMPTY, errno.EPERM)
