@@ -73,6 +73,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         events=events,
         forget_name=kernel_cache.forget_name,
         live=live,
+        made_by_kernel=kernel_cache.made_by_kernel,
     )
     return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
 

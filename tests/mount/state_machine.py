@@ -180,8 +180,8 @@ class TreeMachine(RuleBasedStateMachine):
         old_place, new_place = self.place(place), self.place(to)
         old = self.name(old_place, number, name)
         target = old if new is None else new
-        found, there = self.model.resolved(old_place, old), self.path(new_place, target)
-        if isinstance(found, str):
+        there = self.path(new_place, target)
+        if clean_name(old) in self.model.directories(old_place):
             if self.path(old_place, old) == there:
                 return
             model = self.model.rename_directory

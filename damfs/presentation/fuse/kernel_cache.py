@@ -57,6 +57,7 @@ class KernelCache:
         self._token: trio.lowlevel.TrioToken | None = None
         self.before_notices: Callable[[Batch], Callable[[], None] | None] = lambda _: None
         """Asked for each batch before the kernel is told of it; what it answers is called, on the loop, after."""
+        self._made: dict[AssetId, tuple[Inode, str]] = {}
         self.noticed = 0
         """Notices the kernel was given so far."""
 
@@ -80,6 +81,10 @@ class KernelCache:
         self._queue.put(([Notice(inode, name)], done.set))
         await done.wait()
 
+    def made_by_kernel(self, asset: AssetId, inode: int, name: bytes) -> None:
+        """A name that the kernel has just made itself, and knows: forgetting it would have it look again."""
+        self._made[asset] = Inode(inode), os.fsdecode(name)
+
     def forget_listing(self, inode: Inode) -> None:
         """A reader took a listing to its end that is not what the directory holds now."""
         self._queue.put(([Notice(inode, None, content=True)], None))
@@ -100,6 +105,8 @@ class KernelCache:
                 self._listings.dated()
                 inode = self._inodes.number(Thing(ThingKind.ASSET, change.asset))
                 contents[inode] = contents.get(inode, False) or change.kind in NEW_CONTENT
+        for made in [self._made.pop(change.asset) for change in batch if change.asset in self._made]:
+            names[made[0]].discard(made[1])
         notices = notices_of_terms + [Notice(inode, None, content) for inode, content in contents.items()]
         for inode, touched in names.items():
             notices += self._of_place(inode, touched)
@@ -122,6 +129,8 @@ class KernelCache:
                 entry = self._inodes.parent_entry(inode)
                 if entry is not None and name == change.names[0]:
                     yield Notice(*entry)
+        for inode in self._inodes.in_views(self._inodes.telling_absence) - self._inodes.concerned(change.facets):
+            yield Notice(inode, change.names[-1])  # it may be kept there that no term has this name
 
     def _of_place(self, inode: Inode, names: set[str]) -> Iterator[Notice]:
         parent = self._inodes.parent_entry(inode) if len(names) > BULK else None

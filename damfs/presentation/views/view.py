@@ -95,6 +95,8 @@ class View(ABC):
     """Whether those who watch a place are told what comes and goes there."""
     keys_only: ClassVar[bool] = False
     """Whether places that carry an id list nothing but the names of a store's file system."""
+    tells_absence: ClassVar[bool] = False
+    """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
