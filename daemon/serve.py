@@ -78,6 +78,8 @@ async def _serve_mounted(
             await nursery.start(_follow, library, parts)
             await nursery.start(parts.job_runner.serve)
             await nursery.start(serve_chores, library, parts.reception)
+            nursery.start_soon(parts.events.follow)
+            nursery.start_soon(parts.live.serve, wanted.mountpoint)
             nursery.start_soon(_scan_writable, library, service)
             if library.settings.indexer.watch:
                 nursery.start_soon(watch_stores, library, service.scan)
@@ -87,6 +89,7 @@ async def _serve_mounted(
             await stop.wait()
             sd_notify.stopping()
             log.info("stopping")
+            parts.events.end()
             nursery.cancel_scope.cancel()
 
 

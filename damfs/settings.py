@@ -70,6 +70,11 @@ class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Neighbours listed in a directory of similar-to/."""
 
 
+class MountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    live: bool = True
+    """Tell programs that watch a directory of the mount (inotify) of changes that were not made through it."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -77,6 +82,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
+    mount: MountSettings = MountSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -166,4 +172,8 @@ DEFAULT_SETTINGS = """\
 [similar]
 # Neighbours listed in a directory of similar-to/.
 # count = 50
+
+[mount]
+# Tell programs that watch a directory of the mount (file managers do) of changes that were not made through it.
+# live = true
 """

@@ -18,6 +18,7 @@ from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState, RenditionId
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.drafts import Draft, Drafts
+from damfs.presentation.fuse.events import EventReader
 from damfs.presentation.fuse.listings import KeptListing, Listing
 from damfs.presentation.views.view import Thing, ThingKind
 from damfs.storage.disk_errors import disk_errors
@@ -43,7 +44,7 @@ class DraftHandle:
     writes: bool
 
 
-Open = Reading | Text | Listing | KeptListing | DraftHandle
+Open = Reading | Text | Listing | KeptListing | DraftHandle | EventReader
 
 
 @dataclass(slots=True)
@@ -143,6 +144,8 @@ class OpenFiles:
         opened = self._handles[handle]
         if isinstance(opened, Text):
             return opened.content[offset : offset + size]
+        if isinstance(opened, EventReader):
+            return await opened.read(size)
         if isinstance(opened, Listing | KeptListing):
             raise Refused("a directory cannot be read as a file")
         fd, what = (opened.fd, opened.what) if isinstance(opened, Reading) else (opened.draft.fd, BEING_RECEIVED)
@@ -165,6 +168,8 @@ class OpenFiles:
         self.backings.released(handle)
         if isinstance(opened, Reading):
             await trio.to_thread.run_sync(os.close, opened.fd)
+        elif isinstance(opened, EventReader):
+            opened.close()
         elif isinstance(opened, DraftHandle):
             await self.drafts.leave(opened.draft, writes=opened.writes)
 

@@ -17,6 +17,7 @@ class Originals(View):
     name = "originals"
     place_kind = 9
     raw_names = True
+    keys_only = True
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:
@@ -45,6 +46,16 @@ class Originals(View):
         if place.id is None:
             return frozenset({predicates.STORES_FACET})
         return frozenset({predicates.folder_facet(FolderId(place.id))})
+
+    def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        if place.id is None:
+            return ()
+        folder = stores.folder(connection, FolderId(place.id))
+        if folder is None:
+            return None
+        store = next(store.name for store in stores.all_stores(connection) if store.id == folder.store)
+        below = stores.key_of(connection, folder.id, b"").split(b"/")[:-1]
+        return (store, *map(os.fsdecode, below))
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         raise ReadOnly("files of a store are not removed through the mount")

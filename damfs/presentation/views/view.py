@@ -91,6 +91,10 @@ class View(ABC):
     drifts: ClassVar[bool] = False
     """Whether places that carry an id change by news of other things, so that nobody may remember them for long."""
 
+    live: ClassVar[bool] = True
+    """Whether those who watch a place are told what comes and goes there."""
+    keys_only: ClassVar[bool] = False
+    """Whether places that carry an id list nothing but the names of a store's file system."""
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 
@@ -115,6 +119,18 @@ class View(ABC):
     def content(self, connection: Connection, place: Place) -> Content:
         """What `list` says, for whoever can take rows: a hundred thousand entries are half the time of a listing."""
         return Content((), self.list(connection, place))
+
+    def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        """The entry that a listing shows under a name; `lookup` finds others as well."""
+        return self.lookup(connection, place, name)
+
+    def holds_files(self, connection: Connection, place: Place) -> bool:
+        """Whether there may be anything but directories in the place."""
+        return True
+
+    def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        """The names that lead from the view's root to the place; None where nobody needs to know."""
+        return place.path if place.id is None else None
 
     @abstractmethod
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
