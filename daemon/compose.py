@@ -20,6 +20,7 @@ from damfs.presentation.fuse.attributes import Owner
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import Drafts
+from damfs.presentation.fuse.extended_attributes import ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
@@ -63,6 +64,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         counters=library.counters,
         appearance=appearance,
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
+        extended=ExtendedAttributes(library),
         forget_name=kernel_cache.forget_name,
     )
     return Parts(reception, operations, drafts, kernel_cache, JobRunner(library, pool))

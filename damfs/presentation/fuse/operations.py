@@ -26,6 +26,7 @@ from damfs.presentation.fuse.appearance import Appearance
 from damfs.presentation.fuse.attributes import BRIEFLY_S, absent
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import ACTOR
+from damfs.presentation.fuse.extended_attributes import CAPABILITY, ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.open_files import OpenFiles, Text
 from damfs.presentation.views.edits import Edits
@@ -33,8 +34,6 @@ from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
-CAPABILITY = b"security.capability"
-"""The kernel asks for it on every write."""
 NAMELESS_MODE = 0o600
 
 
@@ -48,6 +47,7 @@ class Operations(pyfuse3.Operations):
     counters: Counters
     appearance: Appearance
     directories: Directories
+    extended: ExtendedAttributes
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
 
@@ -280,21 +280,26 @@ class Operations(pyfuse3.Operations):
 
     @answers
     async def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
-        # never ENOSYS: the kernel would stop asking for the life of the mount; "not supported" lets `ls` stop asking
-        known = name.startswith(b"user.") or name == CAPABILITY
-        raise FUSEError(pyfuse3.ENOATTR if known else errno.EOPNOTSUPP)
+        if name == CAPABILITY:
+            raise FUSEError(pyfuse3.ENOATTR)
+        return self.extended.get(self._node(inode), name)
 
     @answers
     async def listxattr(self, inode: int, ctx: RequestContext) -> Sequence[bytes]:
-        return ()
+        return self.extended.names(self._node(inode))
 
     @answers
     async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        raise FUSEError(errno.EOPNOTSUPP)
+        self.extended.set(self._node(inode), name, value)
 
     @answers
     async def removexattr(self, inode: int, name: bytes, ctx: RequestContext) -> None:
-        raise FUSEError(pyfuse3.ENOATTR)
+        self.extended.remove(self._node(inode), name)
+
+    def _node(self, inode: int) -> Thing | Place:
+        """Raises ESTALE when it is gone."""
+        with stale_if_gone():
+            return self.inodes.node(inode)
 
     def _asset(self, inode: int) -> Asset:
         node = self.inodes.node(inode)
