@@ -30,11 +30,16 @@ from damfs.presentation.fuse.extended_attributes import CAPABILITY, ExtendedAttr
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.open_files import OpenFiles, Text
 from damfs.presentation.views.edits import Edits
+from damfs.presentation.views.thumbnails import REPOSITORY
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
 NAMELESS_MODE = 0o600
+THUMBNAILS = REPOSITORY.encode()
+"""The one name that only desktops ask for and get."""
+GENERATED = frozenset({ThingKind.TEXT, ThingKind.THUMBNAIL})
+"""Made when they are opened."""
 
 
 @dataclass(slots=True)
@@ -59,7 +64,7 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
         if name in {b".", b".."}:
             return await self._dot(parent_inode, os.fsdecode(name))
-        if is_dropping(os.fsdecode(name)):
+        if is_dropping(os.fsdecode(name)) and name != THUMBNAILS:
             return absent()
         place = self._place(parent_inode)
         entry = await self.tree.lookup(place, self._spelled(place, name))
@@ -69,8 +74,8 @@ class Operations(pyfuse3.Operations):
 
     async def _dot(self, inode: int, name: str) -> EntryAttributes:
         place = self._place(inode)
-        if name == ".." and place.path:
-            place = Place(place.view, place.path[:-1])
+        if name == "..":
+            place = self.tree.parent(place)
         return self._told(self.tree.entry(place), place)
 
     def _spelled(self, place: Place, name: bytes) -> str:
@@ -85,11 +90,17 @@ class Operations(pyfuse3.Operations):
         """The attributes of an entry that the kernel holds once more from now on, under the name it asked for."""
         self.inodes.remember(entry.node)
         made = self.appearance.of(entry)
-        if self.appearance.drifts(place) or (place != ROOT_PLACE and self.tree.view(place).slow_lookup):
+        if self._is_passing(entry.node, place):
             made.entry_timeout = BRIEFLY_S  # it may have changed while it was looked for
         if name is not None and os.fsdecode(name) != self._spelled(place, name):
             made.entry_timeout = 0  # notices tell of names as the place spells them
         return made
+
+    def _is_passing(self, node: Thing | Place, place: Place) -> bool:
+        """Whether a name may come to mean something else without a notice that says so."""
+        if isinstance(node, Place) and node.view == REPOSITORY:  # tells by its path whose: that may be renamed
+            return True
+        return self.appearance.drifts(place) or (place != ROOT_PLACE and self.tree.view(place).slow_lookup)
 
     def _place(self, inode: int) -> Place:
         """Raises ESTALE when it is gone: the kernel then looks its path up once more, and finds what is there now."""
@@ -165,7 +176,8 @@ class Operations(pyfuse3.Operations):
             node = self.inodes.node(inode)
             if not isinstance(node, Thing):
                 raise FUSEError(errno.EISDIR)
-            if node.kind is not ThingKind.TEXT:
+            self.counters[f'fuse_opened{{kind="{node.kind.name.lower()}"}}'] += 1
+            if node.kind not in GENERATED:
                 return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")

@@ -24,6 +24,7 @@ MOUNT_README = "mount.md"
 class Control(View):
     name = ".damfs"
     listed = False
+    thumbnails = False
 
     def __init__(self, library: Library) -> None:
         super().__init__(library)
