@@ -18,13 +18,13 @@ from PIL import Image
 from damfs.catalog import derived
 from damfs.core.commands import Rename
 from damfs.core.library import Library
-from damfs.errors import NotFound, Unavailable
+from damfs.errors import NotFound
 from damfs.model import Asset, RenditionKind
 from damfs.presentation.views import thumbnails
 from damfs.presentation.views.by_tag import ByTag
 from damfs.presentation.views.thumbnails import PROFILES, Thumbnails, decoded, digests, encoded, seconds, text_chunk
 from damfs.presentation.views.view import Place, Thing, ThingKind
-from tests.small_library import asset, opened, received, tags, term
+from tests.small_library import opened, received, tags, term
 
 BEACH = Place("by-tag", ("beach",))
 NAMES = ["clip.mov", "two words.mov", "\u00e9t\u00e9 100%.mov", "a;b#c?.mov", "bytes-\udcff.mov", "~!$&'()*+,=:@_-.mov"]
@@ -135,7 +135,7 @@ async def test_the_picture_is_the_preview_with_the_time_of_the_file(library: Lib
     one = await received(library, "a.mov", b"1", "beach", triaged=True)
     original = pictured(library, one)
     thing = encoded(Thing(ThingKind.ASSET, one.id), "large")
-    content = view.content(library.db.writer, thing)
+    content = view.picture(library.db.writer, thing)
     assert len(content) == view.entry(library.db.writer, thing).size
     with Image.open(io.BytesIO(content)) as made, Image.open(io.BytesIO(original)) as preview:
         assert made.text == {"Thumb::MTime": seconds(one.mtime_ns)}  # type: ignore[attr-defined]  # of PNG images only
@@ -181,8 +181,8 @@ async def test_what_cannot_be_shown(library: Library, view: Thumbnails) -> None:
     assert thing is not None
     for path in (library.renditions / "ab").iterdir():
         path.unlink()
-    with pytest.raises(Unavailable):
-        view.content(library.db.writer, thing)
+    with pytest.raises(NotFound):
+        view.picture(library.db.writer, thing)
     connection = library.db.writer
     sizes = place(view, BEACH, "large")
     for name in ("clip.mov", "00.png", "G" * 32 + ".png", "0" * 32 + ".PNG", "0" * 32):
@@ -212,9 +212,7 @@ async def test_repositories_are_where_files_are(library: Library, view: Thumbnai
     assert of_folder is not None
     assert isinstance(of_folder.node, Place)
     assert view.parent(of_folder.node) == Place("by-tag", (), 17)
-    assert view.parent(place(view, BEACH, "large")) == Place(
-        ".sh_thumbnails", ("by-tag", "", "beach", ".sh_thumbnails")
-    )
+    above = Place(".sh_thumbnails", ("by-tag", "", "beach", ".sh_thumbnails"))
+    assert view.parent(place(view, BEACH, "large")) == above
     assert view.repository(Place("", ())) is None, "the root has no files"
     assert view.repository(place(view, BEACH, "large")) is None, "no thumbnails of thumbnails"
-    assert asset is not None

@@ -90,17 +90,13 @@ class Operations(pyfuse3.Operations):
         """The attributes of an entry that the kernel holds once more from now on, under the name it asked for."""
         self.inodes.remember(entry.node)
         made = self.appearance.of(entry)
-        if self._is_passing(entry.node, place):
+        if self.appearance.drifts(place) or (place != ROOT_PLACE and self.tree.view(place).slow_lookup):
             made.entry_timeout = BRIEFLY_S  # it may have changed while it was looked for
+        if isinstance(entry.node, Place) and entry.node.view == REPOSITORY:
+            made.entry_timeout = 0  # it tells by its path whose it is, and a directory above may be renamed
         if name is not None and os.fsdecode(name) != self._spelled(place, name):
             made.entry_timeout = 0  # notices tell of names as the place spells them
         return made
-
-    def _is_passing(self, node: Thing | Place, place: Place) -> bool:
-        """Whether a name may come to mean something else without a notice that says so."""
-        if isinstance(node, Place) and node.view == REPOSITORY:  # tells by its path whose: that may be renamed
-            return True
-        return self.appearance.drifts(place) or (place != ROOT_PLACE and self.tree.view(place).slow_lookup)
 
     def _place(self, inode: int) -> Place:
         """Raises ESTALE when it is gone: the kernel then looks its path up once more, and finds what is there now."""

@@ -82,16 +82,19 @@ class Thumbnails(View):
         id_ = "" if place.id is None else str(place.id)
         return self._directory(Place(self.name, (place.view, id_, *place.path, REPOSITORY)))
 
+    def directory(self, place: Place, name: str) -> Entry | None:
+        """One for a size. Known without asking anybody."""
+        known = place.path[-1] == REPOSITORY and name in {*SIZES, FAIL}
+        return self._directory(Place(self.name, (*place.path, name))) if known else None
+
     def parent(self, place: Place) -> Place:
         """The directory that one of ours lies in."""
         return pictured(place) if place.path[-1] == REPOSITORY else Place(self.name, place.path[:-1])
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
-        if place.path[-1] == REPOSITORY:
-            return self._directory(Place(self.name, (*place.path, name))) if name in {*SIZES, FAIL} else None
         match = NAME.fullmatch(name)
         if match is None or place.path[-1] not in SIZES:
-            return None
+            return self.directory(place, name)
         node = self._file(connection, pictured(place), bytes.fromhex(match[1]))
         return None if node is None else self._entry(connection, name, node, place.path[-1])
 
@@ -120,7 +123,7 @@ class Thumbnails(View):
             raise NotFound("the thumbnail is gone")
         return entry
 
-    def content(self, connection: Connection, thumbnail: Thing) -> bytes:
+    def picture(self, connection: Connection, thumbnail: Thing) -> bytes:
         """The PNG, with the time of its file in it. Blocks. Raises NotFound, Unavailable."""
         node, size = decoded(thumbnail)
         shown, rendition = self._made(connection, node, size)
@@ -128,9 +131,9 @@ class Thumbnails(View):
             raise NotFound("the thumbnail is gone")
         path = self.library.renditions / rendition.key
         with disk_errors(path):
-            picture = path.read_bytes()
+            whole = path.read_bytes()
         start = SIGNATURE_AND_HEADER
-        return picture[:start] + text_chunk("Thumb::MTime", seconds(shown.mtime_ns)) + picture[start:]
+        return whole[:start] + text_chunk("Thumb::MTime", seconds(shown.mtime_ns)) + whole[start:]
 
     def _directory(self, place: Place) -> Entry:
         return Entry(place.path[-1], place, 0, 0, READ_DIRECTORY)
@@ -167,8 +170,9 @@ class Thumbnails(View):
 
     def _hint(self, connection: Connection, place: Place, touched_ns: int) -> Hints:
         """Scans."""
-        listed = self._views[place.view].list(connection, place)
-        hints = Hints(touched_ns, by_digest(entry.name for entry in listed if isinstance(entry.node, Thing)))
+        files, others = self._views[place.view].content(connection, place)
+        names = [name for _, name, *_ in files] + [each.name for each in others if isinstance(each.node, Thing)]
+        hints = Hints(touched_ns, by_digest(names))
         with self._lock:
             self._hints.pop(place, None)
             self._hints[place] = hints
