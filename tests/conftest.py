@@ -7,10 +7,12 @@ expressions; each must be logged, nothing else may be). Mounts have to be made b
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -29,6 +31,7 @@ PYTHONS_OWN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "expect_warnings(*patterns): this test makes damfs log these warnings")
+    config.addinivalue_line("markers", "needs_programs(*names): skipped where one of these programs is not installed")
 
 
 # --- warnings -------------------------------------------------------------------------------------------------
@@ -75,10 +78,20 @@ def is_mount_test(node: pytest.Item | pytest.Collector) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if is_mount_test(item) and (problem := fuse_problem()):
         pytest.fail(problem, pytrace=False)
+    if missing := missing_programs(item):
+        pytest.skip(f"{', '.join(missing)} missing: ./bootstrap setup --test installs what it may and can")
+
+
+def missing_programs(node: pytest.Item | pytest.Collector) -> list[str]:
+    """Of a desktop, which not every machine can have."""
+    beside = glob.glob("/usr/lib/*/tumbler-1") + glob.glob("/usr/lib/tumbler-1")
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *beside])
+    names = [name for marker in node.iter_markers("needs_programs") for name in marker.args]
+    return [name for name in names if shutil.which(name, path=path) is None]
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport, node: pytest.Item | pytest.Collector) -> None:
-    if report.skipped and is_mount_test(node) and not hasattr(report, "wasxfail"):
+    if report.skipped and is_mount_test(node) and not hasattr(report, "wasxfail") and not missing_programs(node):
         report.outcome = "failed"
         report.longrepr = f"a mount test may not be skipped: {report.longrepr}"
 
