@@ -89,13 +89,15 @@ def _home(home: Path) -> dict[str, str]:
         "XDG_RUNTIME_DIR": str(home / "run"),
         "LC_ALL": "C.UTF-8",
         "NO_AT_BRIDGE": "1",
+        "GIO_USE_VOLUME_MONITOR": "unix",  # nobody asks for the disks of this machine
     }
 
 
 def _x_server(environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
-    """It says itself which display it took, when it is ready."""
+    """It says itself which display it took, when it is ready; it does not begin anew when its last client leaves."""
     read_end, write_end = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-nolisten", "tcp"]
+    screen = ["-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24"]
+    command = ["Xvfb", "-displayfd", str(write_end), *screen, "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=(write_end,), env=environment, stderr=subprocess.DEVNULL)
     os.close(write_end)
     with os.fdopen(read_end) as pipe:

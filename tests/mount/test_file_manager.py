@@ -19,9 +19,9 @@ from tests.mount.daemon_process import Daemon, run, until
 from tests.mount.desktop_session import Desktop, desktop
 from tests.sample_media import dnxhr, h264, jpeg, prores
 
-pytestmark = pytest.mark.needs_programs("Xvfb", "dbus-daemon", "thunar", "tumblerd")
+pytestmark = [pytest.mark.needs_programs("Xvfb", "dbus-daemon", "thunar", "tumblerd"), pytest.mark.timeout(300)]
 
-SHOWN_LIMIT_S = 20.0
+SHOWN_LIMIT_S = 90.0
 POSTER = (128, 72)
 """At the size of icons that the session is set to."""
 SKY_AND_SEA = 0.7
