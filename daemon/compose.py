@@ -66,6 +66,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         extended=ExtendedAttributes(library),
         forget_name=kernel_cache.forget_name,
+        made_by_kernel=kernel_cache.made_by_kernel,
     )
     return Parts(reception, operations, drafts, kernel_cache, JobRunner(library, pool))
 
