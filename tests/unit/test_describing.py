@@ -146,8 +146,13 @@ async def test_attributes_are_limited_together(library: Library, clip: AssetId) 
 async def test_a_file_that_becomes_a_known_asset_adds_what_that_did_not_say(library: Library, clip: AssetId) -> None:
     library.execute([SetRating(clip, 4), SetAttribute(clip, b"user.a", b"old")], "test")
     draft = drafted(library, "clip.mov", b"1")
-    said: list[Command[object]] = [SetRating(draft, 8), SetComment(draft, "again"), SetAttribute(draft, b"user.a", b"new"),
-            SetAttribute(draft, b"user.b", b"b"), SetTags(draft, (("sea",),))]  # fmt: skip
+    said: list[Command[object]] = [
+        SetRating(draft, 8),
+        SetComment(draft, "again"),
+        SetAttribute(draft, b"user.a", b"new"),
+        SetAttribute(draft, b"user.b", b"b"),
+        SetTags(draft, (("sea",),)),
+    ]
     library.execute(said, "test")
     assert await Reception(library).seal(draft) == clip
     connection = library.db.writer
