@@ -202,7 +202,7 @@ async def test_only_so_many_names_are_remembered(
         digest = hexed(b"a.mov") + ".png"
         view.lookup(library.db.writer, place(view, each, "large"), digest)
     assert len(view._hints) == thumbnails.HINTED_PLACES
-    monkeypatch.setattr(thumbnails, "HINTED_NAMES", 1)
+    monkeypatch.setattr(thumbnails, "HINTED_DIGESTS", 1)
     assert looked_up(view, "a.mov") is not None
     assert list(view._hints) == [BEACH], "the last one stays, however many names it has"
 

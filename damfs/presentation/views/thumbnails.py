@@ -37,9 +37,11 @@ PNG = ".png"
 NAME = re.compile(r"([0-9a-f]{32})\.png")
 UNESCAPED = "!$&'()*+,-./:=@_~"
 """What GLib leaves as it is in the path of a URI, beside letters and digits."""
+PLAIN = re.compile(rb"[A-Za-z0-9" + re.escape(UNESCAPED).encode() + rb"]*")
+"""The same in a URI."""
 HINTED_PLACES = 8
-HINTED_NAMES = 200_000
-"""More are forgotten, oldest place first: about 100 bytes each."""
+HINTED_DIGESTS = 400_000
+"""Two or four of a name. More are forgotten, oldest place first: about 100 bytes each."""
 SIGNATURE_AND_HEADER = 8 + 25
 """Bytes of a PNG before its second chunk."""
 MICROSECOND = 1_000
@@ -72,7 +74,7 @@ class Thumbnails(View):
         super().__init__(library)
         self._views = views
         self._hints: dict[Place, Hints] = {}
-        self._lock = threading.Lock()
+        self._building = threading.Lock()
 
     def repository(self, place: Place) -> Entry | None:
         """The directory of thumbnails of a place of another view."""
@@ -154,14 +156,15 @@ class Thumbnails(View):
 
     def _file(self, connection: Connection, place: Place, digest: bytes) -> Thing | None:
         """The file of a place whose name has the digest."""
-        hints = self._hints.get(place)
-        found = self._check(connection, place, hints, digest)
+        found = self._check(connection, place, self._hints.get(place), digest)
         if found is not None:
             return found
         touched_ns = change_feed.touched_ns(connection, self._views[place.view].facets(connection, place))
-        if hints is not None and hints.touched_ns == touched_ns:
-            return None
-        return self._check(connection, place, self._hint(connection, place, touched_ns), digest)
+        with self._building:  # one listing for all who wait for it
+            hints = self._hints.get(place)
+            if hints is None or hints.touched_ns != touched_ns:
+                hints = self._hint(connection, place, touched_ns)
+        return self._check(connection, place, hints, digest)
 
     def _check(self, connection: Connection, place: Place, hints: Hints | None, digest: bytes) -> Thing | None:
         name = None if hints is None else hints.names.get(digest)
@@ -169,20 +172,19 @@ class Thumbnails(View):
         return entry.node if entry is not None and isinstance(entry.node, Thing) else None
 
     def _hint(self, connection: Connection, place: Place, touched_ns: int) -> Hints:
-        """Scans."""
+        """Scans; one at a time."""
         files, others = self._views[place.view].content(connection, place)
         names = [name for _, name, *_ in files] + [each.name for each in others if isinstance(each.node, Thing)]
         hints = Hints(touched_ns, by_digest(names))
-        with self._lock:
-            self._hints.pop(place, None)
-            self._hints[place] = hints
-            while len(self._hints) > 1 and self._are_many():
-                del self._hints[next(iter(self._hints))]
+        self._hints.pop(place, None)
+        self._hints[place] = hints
+        while len(self._hints) > 1 and self._are_many():
+            del self._hints[next(iter(self._hints))]
         return hints
 
     def _are_many(self) -> bool:
-        names = sum(len(hints.names) for hints in self._hints.values())
-        return len(self._hints) > HINTED_PLACES or names > HINTED_NAMES
+        known = sum(len(hints.names) for hints in self._hints.values())
+        return len(self._hints) > HINTED_PLACES or known > HINTED_DIGESTS
 
 
 def pictured(place: Place) -> Place:
@@ -216,7 +218,10 @@ def decoded(thumbnail: Thing) -> tuple[Thing, str]:
 def digests(name: str) -> set[bytes]:
     """What a thumbnail is called by, as the drafts and the programs have it: of the name (0.8.0), of ``./`` and the
     name (newer), each as bytes and as part of a URI (Xfce 4.18, 4.20)."""
-    raw, escaped = os.fsencode(name), quote(os.fsencode(name), safe=UNESCAPED).encode()
+    raw = os.fsencode(name)
+    if PLAIN.fullmatch(raw):
+        return {md5(raw), md5(b"./" + raw)}
+    escaped = quote(raw, safe=UNESCAPED).encode()
     return {md5(form) for form in (raw, b"./" + raw, escaped, b"./" + escaped)}
 
 
