@@ -218,6 +218,40 @@ def test_create_and_replace(shared: Daemon, path: Path) -> None:
         assert os.getxattr(path, attribute) == b"4"
 
 
+def test_odd_names(shared: Daemon, path: Path) -> None:
+    odd = [b"user.\xff\xfe", b"user.a b,c=d\n", b"user.xdg.tags.more", b"user.damf", b"user." + b"x" * 250]
+    for attribute in odd:
+        os.setxattr(path, attribute, attribute)
+    assert sorted(map(os.fsencode, os.listxattr(path))) == sorted(odd)
+    assert all(os.getxattr(path, attribute) == attribute for attribute in odd)
+
+
+def test_files_that_are_indexed_in_place_can_be_described(shared: Daemon, tmp_path: Path) -> None:
+    """The catalog knows; the file on the disk is not touched."""
+    folder = tmp_path / "in-place"
+    folder.mkdir()
+    (folder / "theirs.txt").write_text("not ours")
+    before = (folder / "theirs.txt").stat()
+    shared.add(folder)
+    path = shared / "originals/in-place/theirs.txt"
+    os.setxattr(path, TAGS, b"ip-a")
+    os.setxattr(path, RATING, b"6")
+    os.setxattr(path, "user.mine", b"1")
+    assert dumped(path) == {TAGS: "ip-a", RATING: "6", "user.mine": "1"}
+    assert os.listxattr(folder / "theirs.txt") == []
+    after = (folder / "theirs.txt").stat()
+    assert (after.st_mtime_ns, after.st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
+
+
+def test_a_file_that_lost_its_name_while_it_was_written(shared: Daemon, name: str) -> None:
+    path = shared / "inbox" / name
+    with path.open("w") as file:
+        path.unlink()
+        with refused(errno.ESTALE):
+            os.setxattr(file.fileno(), "user.mine", b"1")
+        file.write("still written")
+
+
 def test_other_name_spaces_are_not_supported(shared: Daemon, path: Path) -> None:
     with refused(errno.EOPNOTSUPP):
         os.getxattr(path, "system.posix_acl_access")
