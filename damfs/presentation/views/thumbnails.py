@@ -16,7 +16,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from damfs.catalog import assets, change_feed, derived
@@ -68,7 +68,6 @@ class Thumbnails(View):
     name = REPOSITORY
     listed = False
     slow_lookup = True
-    drifts: ClassVar[bool] = True
 
     def __init__(self, library: Library, views: Mapping[str, View]) -> None:
         super().__init__(library)
