@@ -365,6 +365,20 @@ SELECT printf('asset %d, term %d', asset, term) FROM tagging WHERE term NOT IN (
 -- mend
 DELETE FROM tagging WHERE term NOT IN (SELECT id FROM term);
 
+-- rule: remark-asset
+-- holds: ratings and comments are of assets that are there
+-- repair: they are forgotten
+SELECT printf('asset %d', asset) FROM remark WHERE asset NOT IN (SELECT id FROM asset);
+-- mend
+DELETE FROM remark WHERE asset NOT IN (SELECT id FROM asset);
+
+-- rule: attribute-asset
+-- holds: extended attributes are of assets that are there
+-- repair: they are forgotten
+SELECT printf('asset %d, %s', asset, CAST(name AS TEXT)) FROM attribute WHERE asset NOT IN (SELECT id FROM asset);
+-- mend
+DELETE FROM attribute WHERE asset NOT IN (SELECT id FROM asset);
+
 -- rule: proposal-asset
 -- holds: a proposal is for an asset that is there
 -- repair: it is forgotten

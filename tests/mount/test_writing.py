@@ -788,13 +788,8 @@ def test_by_tag_itself_takes_terms_only(shared: Daemon, dated: str) -> None:
         (shared / "inbox/folder").mkdir()
 
 
-def test_exchange_and_foreign_attributes(shared: Daemon, dated: str) -> None:
+def test_files_belong_to_the_user_of_the_daemon(shared: Daemon, dated: str) -> None:
     path = shared / "inbox" / dated
-    with refused(errno.ENOTSUP):
-        os.setxattr(path, "user.foo", b"bar")
-    with refused(errno.ENODATA):
-        os.getxattr(path, "user.foo")
-    assert os.listxattr(path) == []
     with refused(errno.EPERM):
         os.chown(path, 12345, -1)
     os.chown(path, os.getuid(), os.getgid())

@@ -87,6 +87,8 @@ DAMAGES: dict[str, Damage] = {
     "embedding-size": Damage("UPDATE embedding SET vector = x'00ff' WHERE id = 1"),
     "rendition-file": Damage(files=lambda library: next(library.renditions.glob("*/*")).unlink()),
     "file-rendition": Damage(files=lambda library: (library.renditions / "ab" / "stray.jpg").touch()),
+    "remark-asset": Damage("INSERT INTO remark VALUES (4711, 6, '')"),
+    "attribute-asset": Damage("INSERT INTO attribute VALUES (4711, x'757365722e61', x'31')"),
     "tagging-asset": Damage("INSERT INTO tagging VALUES (4711, 1, 'person', 1.0, 0)"),
     "tagging-term": Damage("INSERT INTO tagging VALUES (1, 4711, 'person', 1.0, 0)"),
     "proposal-asset": Damage("INSERT INTO proposal VALUES (4711, 1, 'auto_tag/1', 0.5, 0)"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from damfs.catalog import assets, derived, job_table, stores, vocabulary
+from damfs.catalog import assets, derived, job_table, remarks, stores, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
@@ -34,6 +34,9 @@ def fill(tx: Connection) -> None:
     sunset = vocabulary.define(tx, "sunset", beach, 7)
     vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)
     vocabulary.propose(tx, clip, beach, "auto_tag/1", 0.5, 9)
+    remarks.set_rating(tx, clip, 8)
+    remarks.set_comment(tx, clip, "the good one")
+    remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")
     derived.set_facts(tx, blob, "probe", {"width": 1920})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))

@@ -65,4 +65,4 @@ class Appearance:
 
     def drifts(self, node: Thing | Place) -> bool:
         """Whether the names in it move by news of other things."""
-        return isinstance(node, Place) and node.id is not None and self._tree.view(node).drifts
+        return self._tree.drifts(node)

@@ -14,6 +14,7 @@ from damfs.errors import NotFound
 from damfs.model import AssetId, Facet, RenditionId
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.facet import file_entry, row_entry
+from damfs.presentation.views.thumbnails import REPOSITORY, Thumbnails
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
     READ_FILE,
@@ -33,11 +34,26 @@ class Tree:
         self.library = library
         self.views = views
         self.control = control
+        self.thumbnails = Thumbnails(library, views)
 
     def view(self, place: Place) -> View:
         if place == ROOT_PLACE:
             raise NotFound("the root is no view")
+        if place.view == REPOSITORY:
+            return self.thumbnails
         return self.views[place.view]
+
+    def parent(self, place: Place) -> Place:
+        """What ``..`` means in a directory of a view."""
+        if place.view == REPOSITORY:
+            return self.thumbnails.parent(place)
+        return Place(place.view, place.path[:-1]) if place.path else place
+
+    def drifts(self, node: Thing | Place) -> bool:
+        """Whether the names in a directory move by news of other things."""
+        if not isinstance(node, Place):
+            return False
+        return node.view == REPOSITORY or (node.id is not None and self.view(node).drifts)
 
     def facets(self, place: Place) -> frozenset[Facet]:
         if place == ROOT_PLACE:
@@ -46,6 +62,10 @@ class Tree:
 
     async def lookup(self, place: Place, name: str) -> Entry | None:
         """One entry; inline unless the view says that its lookup may scan."""
+        if name == REPOSITORY:
+            return self.dated(self.thumbnails.repository(place))
+        if place.view == REPOSITORY and (size := self.thumbnails.directory(place, name)) is not None:
+            return self.dated(size)
         if place == ROOT_PLACE:
             return self._root_entry(name)
         view = self.view(place)
@@ -97,7 +117,9 @@ class Tree:
         return Entry(name, place, 0, mtime_ns or self.library.made_ns, mode)
 
     async def text(self, thing: Thing) -> bytes:
-        """What a text of the mount says now."""
+        """What a text or a thumbnail of the mount holds now."""
+        if thing.kind is ThingKind.THUMBNAIL:
+            return await self.library.db.read(lambda connection: self.thumbnails.picture(connection, thing))
         return await self.library.db.read(lambda connection: self.control.render(connection, thing))
 
     def entry(self, node: Thing | Place) -> Entry:
@@ -107,6 +129,8 @@ class Tree:
         if node.kind is ThingKind.TEXT:
             return self.control.entry(node)
         connection = self.library.db.writer
+        if node.kind is ThingKind.THUMBNAIL:
+            return self.thumbnails.entry(connection, node)
         if node.kind is ThingKind.RENDITION:
             rendition = derived.rendition(connection, RenditionId(node.id))
             if rendition is not None:

@@ -30,6 +30,7 @@ class ThingKind(IntEnum):
     RENDITION = 2
     VERSION = 3
     TEXT = 4
+    THUMBNAIL = 5
 
 
 class Thing(NamedTuple):
@@ -88,6 +89,8 @@ class View(ABC):
     """Inode kind of places that carry an id; each view that has such places has its own."""
     raw_names: ClassVar[bool] = False
     """Whether names in places that carry an id are the bytes of a file system; all others damfs has cleaned."""
+    thumbnails: ClassVar[bool] = True
+    """Whether its places have thumbnails of their files, reached by name."""
     drifts: ClassVar[bool] = False
     """Whether places that carry an id change by news of other things, so that nobody may remember them for long."""
 

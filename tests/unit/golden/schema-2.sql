@@ -158,6 +158,22 @@ CREATE TABLE proposal (
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
 
+-- What people say of an asset beside its terms. No row: nothing.
+CREATE TABLE remark (
+  asset   INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  rating  INTEGER NOT NULL CHECK (rating BETWEEN 0 AND 10), -- two for each star; 0: not rated
+  comment TEXT NOT NULL                 -- '': none
+) STRICT;
+CREATE INDEX remark_by_rating ON remark (rating) WHERE rating > 0;
+
+-- An extended attribute of the name space user.* that means nothing to damfs and is kept for the program that set it.
+CREATE TABLE attribute (
+  asset INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  name  BLOB NOT NULL,                  -- with its 'user.'; any bytes but NUL
+  value BLOB NOT NULL,                  -- at most 64 KiB, as the kernel has it
+  PRIMARY KEY (asset, name)
+) STRICT;
+
 -- The change feed: one row for each change, written in the transaction that made it.
 CREATE TABLE change (
   seq    INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -215,4 +231,6 @@ INSERT INTO change (seq, at_ns, actor, kind, asset, names, facets, detail) VALUE
 INSERT INTO facet (name, at_ns) VALUES ('tag:2', 12);
 INSERT INTO job (id, blob, processor, processor_version, priority, state, attempts, due_ns, error, updated_ns) VALUES (1, 1, 'probe', 1, 10, 'waiting', 0, 11, NULL, 11);
 INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
+INSERT INTO remark (asset, rating, comment) VALUES (1, 8, 'the good one');
+INSERT INTO attribute (asset, name, value) VALUES (1, X'757365722E6D696D655F74797065', X'766964656F2F717569636B74696D65');
 PRAGMA user_version = 2;
