@@ -30,7 +30,10 @@ class Appearance:
             draft = self._drafts.get(AssetId(node.id))
             if draft is not None:
                 entry = entry._replace(size=draft.size, mtime_ns=draft.mtime_ns or entry.mtime_ns)
-        made = attributes(self._inodes.number(node), entry, self.owner)
+        owner = self._tree.owner(node)
+        made = attributes(
+            self._inodes.number(node), entry, self.owner if owner is None else Owner(owner, self.owner.gid)
+        )
         if self.drifts(node):
             made.attr_timeout = BRIEFLY_S
         return made
@@ -38,7 +41,7 @@ class Appearance:
     def listed(self, entry: Entry, listing: Listing | KeptListing) -> EntryAttributes:
         """In a listing; good until the next call. The kernel was told of what changed since the listing was made, and
         is not to believe the opposite now."""
-        if isinstance(entry.node, Thing) and not self._drafts:
+        if isinstance(entry.node, Thing) and entry.node.kind is not ThingKind.NOTE and not self._drafts:
             made = self._stamp.filled(self._inodes.number(entry.node), entry)
         else:
             made = self.of(entry)
