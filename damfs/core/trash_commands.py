@@ -261,7 +261,7 @@ class DropNote:
 
 
 def _hide(x: Execution, asset: AssetId, *, with_note: bool) -> None:
-    """``with_note``: also what the file manager wrote about it, which it removes itself where it takes the asset out."""
+    """``with_note``: also what the file manager wrote about it; it removes that itself where it takes the asset out."""
     found = desktop_trash.name_of(x.tx, asset)
     if found is not None:
         uid, name = found

@@ -1,4 +1,4 @@
-"""Small texts that file managers keep in their trash (info/*.trashinfo): rows of the catalog, read and written as files.
+"""Small texts that file managers keep in their trash (info/x.trashinfo): rows of the catalog, shown as files.
 
 Loop's thread: a row of at most 64 KiB. Crash rule: every write is committed.
 """
