@@ -9,7 +9,7 @@ Concurrency: looking runs in a reader thread, the undo is one command. Crash rul
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -81,15 +81,15 @@ class Group:
         return f" ({names.pop()})" if len(names) == 1 else ""
 
 
-def list_groups(connection: Connection, limit: int) -> list[Group]:
+def list_groups(connection: Connection, limit: int, actors: Sequence[str] = PEOPLE) -> list[Group]:
     """What can be taken back, latest first. Reads the feed backwards: for a reader thread."""
-    return list(islice(_groups(_transactions(_left(connection))), limit))
+    return list(islice(_groups(_transactions(_left(connection, actors))), limit))
 
 
-def _left(connection: Connection) -> Iterator[Told]:
+def _left(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
     """Changes by people that were not taken back, latest first."""
     undone: list[tuple[object, object, object]] = []
-    for change in _backwards(connection):
+    for change in _backwards(connection, actors):
         if change.kind == UNDONE:
             undone.append((change.detail.get("actor"), change.detail.get("first"), change.detail.get("last")))
         elif not _is_among(change, undone) and not (change.kind == "renamed" and is_temporary(change.names[0])):
@@ -103,10 +103,10 @@ def _is_among(change: Told, undone: list[tuple[object, object, object]]) -> bool
     )
 
 
-def _backwards(connection: Connection) -> Iterator[Told]:
+def _backwards(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
     before = Seq(change_feed.last_seq(connection) + 1)
-    while page := change_feed.list_told(connection, before, (*PEOPLE, ACTOR), (*SORTS, UNDONE), PAGE):
-        yield from (change for change in page if change.actor != ACTOR or change.kind == UNDONE)
+    while page := change_feed.list_told(connection, before, (*actors, ACTOR), (*SORTS, UNDONE), PAGE):
+        yield from (change for change in page if change.actor in actors or change.kind == UNDONE)
         before = page[-1].seq
 
 

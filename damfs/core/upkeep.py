@@ -143,7 +143,8 @@ async def _do_chores(library: Library, reception: Reception) -> None:
     except DamfsError as error:
         log.info("the daily copy of the catalog was not made: %s", error)
     await settle_all(library)
-    await expire(library)
+    while await expire(library):
+        await trio.lowlevel.checkpoint()
     await trio.sleep(CHORES_EVERY_S)
     await plan_changed(library)
     for id_ in list(reception.held_back):
