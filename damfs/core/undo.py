@@ -9,7 +9,7 @@ Concurrency: looking runs in a reader thread, the undo is one command. Crash rul
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -32,13 +32,14 @@ from damfs.core.commands import (
 )
 from damfs.core.trash_commands import Restore, Untriage
 from damfs.errors import DamfsError, NotFound, Refused
-from damfs.model import AssetId, Seq, TermId
+from damfs.model import AssetId, Facts, Seq, TermId
 from damfs.storage.droppings import is_temporary
 
 ACTOR = "undo"
 PEOPLE = ("fuse", "cli")
 """Actors that do what a person does."""
-UNDONE = "undone"
+RECEPTION = "reception"
+UNDONE, MERGED = "undone", "merged"
 GAP_NS = 2_000_000_000
 PAGE = 1000
 SORTS = {
@@ -46,6 +47,7 @@ SORTS = {
     "restored": "restore", "renamed": "rename", "triaged": "triage", "untriaged": "untriage", "term-renamed": "term",
 }  # fmt: skip
 """What can be taken back, and of which sort it is: `rm -r` untags and then removes the term."""
+KINDS = (*SORTS, UNDONE, MERGED)
 WORDS = {
     "tagged": ("tag given", "tags given"), "term-defined": ("term made", "terms made"),
     "untagged": ("tag taken away", "tags taken away"), "term-removed": ("term removed", "terms removed"),
@@ -89,11 +91,25 @@ def list_groups(connection: Connection, limit: int, actors: Sequence[str] = PEOP
 def _left(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
     """Changes by people that were not taken back, latest first."""
     undone: list[tuple[object, object, object]] = []
+    merged: dict[AssetId, Facts] = {}
     for change in _backwards(connection, actors):
         if change.kind == UNDONE:
             undone.append((change.detail.get("actor"), change.detail.get("first"), change.detail.get("last")))
+        elif change.kind == MERGED:
+            merged[_asset(change)] = change.detail
         elif not _is_among(change, undone) and not (change.kind == "renamed" and is_temporary(change.names[0])):
-            yield change
+            yield from _followed(change, merged)
+
+
+def _followed(change: Told, merged: Mapping[AssetId, Facts]) -> Iterator[Told]:
+    """A file that was received and became a known asset: what was done to it holds for that one."""
+    into = None if change.asset is None else merged.get(change.asset)
+    if into is None:
+        yield change
+        return
+    id_, given = into.get("into"), into.get("given", [])
+    if isinstance(id_, int) and isinstance(given, list) and change.detail.get("term") in given:
+        yield change._replace(asset=AssetId(id_))
 
 
 def _is_among(change: Told, undone: list[tuple[object, object, object]]) -> bool:
@@ -105,8 +121,8 @@ def _is_among(change: Told, undone: list[tuple[object, object, object]]) -> bool
 
 def _backwards(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
     before = Seq(change_feed.last_seq(connection) + 1)
-    while page := change_feed.list_told(connection, before, (*actors, ACTOR), (*SORTS, UNDONE), PAGE):
-        yield from (change for change in page if change.actor in actors or change.kind == UNDONE)
+    while page := change_feed.list_told(connection, before, (*actors, ACTOR, RECEPTION), KINDS, PAGE):
+        yield from (change for change in page if change.actor in actors or change.kind in {UNDONE, MERGED})
         before = page[-1].seq
 
 

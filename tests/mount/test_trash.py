@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -297,6 +298,29 @@ def test_gio_trash(shared: Daemon, clip: Path, tmp_path: Path) -> None:
     assert f"Path=by-tag/beach/{clip.name}\n" in text
     assert "DeletionDate=" in text
     assert not (tmp_path / "data/Trash").exists() or not os.listdir(tmp_path / "data/Trash/files")
+
+
+def test_another_user_has_a_trash_of_his_own(serve: Callable[..., Daemon], tmp_path: Path) -> None:
+    if UID:
+        pytest.fail("needs root, as the machine of the tests has it")
+    dam = serve(options=("allow_other",)).start()
+    (tmp_path / "x.txt").write_text("x")
+    run("cp", tmp_path / "x.txt", dam / "inbox")
+    dam.settled()
+
+    def other(*words: str) -> subprocess.CompletedProcess[str]:
+        """As user 1000, in the mount itself: what lies above it may not be his to pass."""
+        return subprocess.run(words, cwd=dam.mountpoint, user=1000, capture_output=True, text=True, check=False)
+
+    assert not (dam / ".Trash-1000").exists(), "and the kernel does not remember that"
+    assert other("stat", "-c", "%u %a", ".Trash-1000", ".Trash-1000/files").stdout == "1000 700\n1000 700\n"
+    written = other("sh", "-c", "echo text > .Trash-1000/info/x.trashinfo && cat .Trash-1000/info/x.trashinfo")
+    assert written.stdout == "text\n", written.stderr
+    assert other("stat", "-c", "%u", ".Trash-1000/info/x.trashinfo").stdout == "1000\n"
+    assert other("ls", f".Trash-{UID}").returncode != 0
+    refused = other("mv", "inbox/x.txt", ".Trash-1000/files/x.txt")
+    assert "Permission denied" in refused.stderr, "the inbox is not his"
+    assert state_of(dam, "x.txt") == ["present"]
 
 
 # --- a restart, retention -------------------------------------------------------------------------------------

@@ -193,7 +193,8 @@ def test_names_that_only_desktops_probe_for_cost_no_query(dam: Daemon) -> None:
     for place in places:
         for name in PROBED:
             assert not os.path.lexists(dam / place / name)
-    assert operations(after, dam.stats()).get("lookup", 0) <= 2, "the kernel remembers that they are not there"
+    asked_again = operations(after, dam.stats()).get("lookup", 0)
+    assert asked_again <= 3, "the kernel remembers that they are not there, but for another user's trash"
 
 
 def test_looking_changes_nothing(dam: Daemon) -> None:

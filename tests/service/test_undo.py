@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from damfs.catalog import vocabulary
-from damfs.core.commands import AddTag, Command, DefineTerm, RemoveTag, RemoveTerm, Rename, RenameTerm, Triage
+from damfs.core.commands import (
+    AddTag,
+    Command,
+    DefineTerm,
+    Receive,
+    ReceiveInto,
+    RemoveTag,
+    RemoveTerm,
+    Rename,
+    RenameTerm,
+    SetClosed,
+    Triage,
+)  # fmt: skip
 from damfs.core.library import Library
+from damfs.core.reception import Reception
 from damfs.core.trash_commands import Expire
 from damfs.core.trashing import trash_assets
 from damfs.core.undo import ACTOR, GAP_NS, Group, Undo, Undone, list_groups
@@ -188,3 +202,25 @@ async def test_changes_of_a_first_release_tell_too_little(library: Library, cloc
     do(library, clock, RemoveTag(id_, beach))
     library.db.writer.run("UPDATE change SET detail = '{\"term\": \"beach\"}' WHERE kind = 'untagged'")
     assert undo(library).left_out == ["it was not kept which tags there were"]
+
+
+@pytest.mark.parametrize("had", [False, True])
+async def test_a_copy_that_became_the_known_asset(library: Library, clock: Clock, had: bool) -> None:
+    """`cp inbox/clip.mov by-tag/beach/` tags: the undo takes that tag away, not one it had before."""
+    known = await received(library, "clip.mov", b"clip", *(["beach"] if had else []))
+    clock.pass_(10 * GAP_NS)
+    beach = term(library, "beach")
+    receive = ReceiveInto(Receive("clip.mov", 0o644, triaged=True), lambda id_: [AddTag(id_, beach)])
+    provisional = library.perform(receive, "fuse")
+    os.close(library.staging.create(provisional))
+    library.staging.path(provisional).write_bytes(b"clip")
+    library.execute([SetClosed(provisional, closed=True, size=4)], "fuse")
+    clock.pass_(1)
+    assert await Reception(library).seal(provisional) == known.id
+    assert tags(library, known.id) == ["beach"]
+    if had:
+        assert groups(library) == []
+    else:
+        assert groups(library)[0].words() == "1 tag given (beach)"
+        assert undo(library).left_out == []
+    assert tags(library, known.id) == (["beach"] if had else [])

@@ -61,15 +61,21 @@ class Operations(pyfuse3.Operations):
         if name in {b".", b".."}:
             return await self._dot(parent_inode, os.fsdecode(name))
         place = self._place(parent_inode)
-        if is_dropping(os.fsdecode(name)) and not (place == ROOT_PLACE and self._is_own_trash(name, ctx)):
+        if is_dropping(os.fsdecode(name)) and not (place == ROOT_PLACE and self._is_trash_of(name, ctx)):
             return absent()
         entry = await self.tree.lookup(place, self._spelled(place, name))
         if entry is None:
             raise FUSEError(errno.ENOENT)
         return self._told(entry, place, name)
 
-    def _is_own_trash(self, name: bytes, ctx: RequestContext) -> bool:
-        return name in {b".Trash-%d" % uid for uid in (self.appearance.owner.uid, ctx.uid)}
+    def _is_trash_of(self, name: bytes, ctx: RequestContext) -> bool:
+        """Whether it is the trash of who asks, or of who runs damfs. Somebody else's is not there now, which the kernel
+        must not remember: its owner may ask next."""
+        if self.tree.at_root(os.fsdecode(name)) is None:
+            return False
+        if name not in {b".Trash-%d" % uid for uid in (self.appearance.owner.uid, ctx.uid)}:
+            raise FUSEError(errno.ENOENT)
+        return True
 
     async def _dot(self, inode: int, name: str) -> EntryAttributes:
         place = self._place(inode)

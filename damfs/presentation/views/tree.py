@@ -80,10 +80,12 @@ class Tree:
     def _root_entry(self, name: str) -> Entry | None:
         if name in self.views:
             return self.directory(self.views[name].root(), name)
-        for view in self.views.values():
-            if (place := view.at_root(name)) is not None:
-                return self.directory(place, name)
-        return self.control.root_text(name)
+        place = self.at_root(name)
+        return self.control.root_text(name) if place is None else self.directory(place, name)
+
+    def at_root(self, name: str) -> Place | None:
+        """A place of some view that the root of the mount answers with by name."""
+        return next((place for view in self.views.values() if (place := view.at_root(name)) is not None), None)
 
     def _root_entries(self) -> Entries:
         directories = [self.directory(view.root(), name) for name, view in self.views.items() if view.listed]
