@@ -224,6 +224,24 @@ def test_delete_in_any_view_trashes_the_asset(shared: Daemon, clip: Path, view: 
     assert from_where == (str(path.relative_to(shared.mountpoint)),)
 
 
+@pytest.mark.parametrize("view", ["by-date", "by-type/other", "trash"])
+def test_who_has_no_special_rights_may_move_what_is_his(shared: Daemon, clip: Path, view: str) -> None:
+    """The kernel checks the modes of directories for everybody who is not above them, as root mostly is."""
+    if view == "trash":
+        clip.rename(shared / "trash" / clip.name)
+    (path,) = (shared / view).rglob(clip.name)
+    plain = ("setpriv", "--bounding-set", "-dac_override", "--inh-caps", "-dac_override")
+    above = run(*plain, "touch", shared / "proxies/new.txt", check=False)
+    assert "Permission denied" in above.stderr, "he really is not above the modes"
+    for words in (("touch", path.parent / "new.txt"), ("mkdir", path.parent / "new")):
+        refused = run(*plain, *words, check=False)
+        assert "Operation not permitted" in refused.stderr, refused.stderr
+    (shared / "by-tag/plain").mkdir(exist_ok=True)
+    run(*plain, "mv", path, shared / "by-tag/plain")
+    run(*plain, "mv", shared / "by-tag/plain" / clip.name, shared / f".Trash-{UID}/files" / clip.name)
+    assert state_of(shared, clip.name) == ["trashed"]
+
+
 def test_restoring_in_a_file_manager(shared: Daemon, clip: Path) -> None:
     gone = trash_it(shared, clip, "clip.2.txt")
     assert gone.name in os.listdir(gone.parent)

@@ -11,15 +11,12 @@ from damfs.core.commands import Abandon, Trash, Triage
 from damfs.core.trash_commands import Untriage
 from damfs.model import AssetId, AssetState
 from damfs.presentation.views.facet import FlatView
-from damfs.presentation.views.view import WRITE_DIRECTORY, Commands, Place
+from damfs.presentation.views.view import Commands, Place
 
 
 class Inbox(FlatView):
     name = "inbox"
     predicate: ClassVar[Predicate] = InInbox()
-
-    def mode(self, place: Place) -> int:
-        return WRITE_DIRECTORY
 
     def receive(self, place: Place) -> bool:
         return False

@@ -11,16 +11,13 @@ from damfs.core.trash_commands import Restore
 from damfs.errors import Refused
 from damfs.model import AssetId
 from damfs.presentation.views.facet import FlatView
-from damfs.presentation.views.view import WRITE_DIRECTORY, Arrival, Commands, Place
+from damfs.presentation.views.view import Arrival, Commands, Place
 
 
 class TrashView(FlatView):
     name = "trash"
     predicate: ClassVar[Predicate] = InTrash()
     takes_whole = True
-
-    def mode(self, place: Place) -> int:
-        return WRITE_DIRECTORY
 
     def arrive(self, connection: Connection, place: Place, arrival: Arrival) -> Commands:
         return [Trash(arrival.asset, arrival.origin)]
