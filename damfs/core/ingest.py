@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from damfs.catalog import assets, derived, stores, vocabulary
 from damfs.core.commands import Execution, known
 from damfs.core.description import describe
-from damfs.core.news import Seen, seen, seen_folders, tell
+from damfs.core.news import Seen, moved, seen, seen_folders, tell
 from damfs.errors import NotFound, Refused
 from damfs.model import AssetId, AssetState, BlobId, Copy, CopyId, CopyState, Digest, Media, StoreId
 from damfs.storage.blob_store import FileFact
@@ -43,7 +43,7 @@ class Seal:
         grown = place_copy(x, blob, self.asset, self.store, self.placed)
         revive(x, blob)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        tell(x.changes, "ingested", self.asset, before, seen(x.tx, self.asset), grown)
+        tell(x.changes, "ingested", self.asset, moved(before, seen(x.tx, self.asset)), grown)
 
 
 @dataclass(frozen=True, slots=True)

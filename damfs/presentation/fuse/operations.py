@@ -51,6 +51,8 @@ class Operations(pyfuse3.Operations):
     directories: Directories
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
+    made_by_kernel: Callable[[AssetId, int, bytes], None]
+    """It knows the name of a new asset in a directory: it asked for that itself."""
 
     supports_dot_lookup = True
     enable_writeback_cache = False
@@ -65,7 +67,7 @@ class Operations(pyfuse3.Operations):
             return absent()
         entry = await self.tree.lookup(place, self._spelled(place, name))
         if entry is None:
-            raise FUSEError(errno.ENOENT)
+            return self._missing(place, name)
         return self._told(entry, place, name)
 
     def _is_trash_of(self, name: bytes, ctx: RequestContext) -> bool:
@@ -76,6 +78,13 @@ class Operations(pyfuse3.Operations):
         if name not in {b".Trash-%d" % uid for uid in (self.appearance.owner.uid, ctx.uid)}:
             raise FUSEError(errno.ENOENT)
         return True
+
+    def _missing(self, place: Place, name: bytes) -> EntryAttributes:
+        """`cp` looks three times for a name before it makes it: the kernel keeps the first answer for a moment."""
+        told = place != ROOT_PLACE and self.tree.view(place).tells_absence
+        if not told or os.fsdecode(name) != self._spelled(place, name):
+            raise FUSEError(errno.ENOENT)
+        return absent(BRIEFLY_S)
 
     async def _dot(self, inode: int, name: str) -> EntryAttributes:
         place = self._place(inode)
@@ -174,6 +183,7 @@ class Operations(pyfuse3.Operations):
             handle = self.files.keep(OpenNote(self.library, note.id))
             return FileInfo(fh=handle, direct_io=True), self._told(self.tree.entry(note), place, name)
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o777)
+        self.made_by_kernel(asset, parent_inode, name)
         handle = self.files.create(asset)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
 

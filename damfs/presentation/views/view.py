@@ -105,6 +105,8 @@ class View(ABC):
     """Whether what is moved here is out of every other place by that: the place it comes from is not asked."""
     own_names: ClassVar[bool] = False
     """Whether names here are not those of the assets: moving in, out or about renames no asset."""
+    tells_absence: ClassVar[bool] = False
+    """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
