@@ -29,6 +29,7 @@ ZONE = '[library]\ntimezone = "Europe/Berlin"\n'
 TABLES = (
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
     "proposal", "change", "facet", "job", "property", "remark", "attribute",
+    "trashed", "aside", "doomed", "trash_name", "trash_note",
 )  # fmt: skip
 
 

@@ -88,12 +88,14 @@ class Merge:
             raise Refused("only a file that is being received can become another asset")
         kept = known(x, self.into)
         gone, before = seen(x.tx, self.provisional), seen(x.tx, self.into)
+        had = vocabulary.taggings(x.tx, self.into)
         move_tags(x, self.provisional, self.into)
         remarks.carry_over(x.tx, self.provisional, self.into)
+        given = [each.term for each in vocabulary.taggings(x.tx, self.into) if each not in had]
         if kept.state is AssetState.MISSING:
             assets.set_state(x.tx, self.into, AssetState.PRESENT)
         assets.delete(x.tx, self.provisional)
-        tell(x.changes, "merged", self.provisional, gone, detail={"into": self.into})
+        tell(x.changes, "merged", self.provisional, gone, detail={"into": self.into, "given": given})
         tell(x.changes, "tagged", self.into, before, seen(x.tx, self.into), gone)
 
 

@@ -693,7 +693,10 @@ def test_rm_in_the_inbox_trashes_and_keeps_the_bytes(shared: Daemon, note: Path)
     assert state_of(shared, note.name) == ["trashed"]
     for view in ("inbox", "untagged", "by-type/other", "similar-to"):
         assert not (shared / view / note.name).exists(), view
-    assert original_files(shared, note.name)[0].read_bytes() == note.read_bytes()
+    assert original_files(shared, note.name) == []
+    (aside,) = original_files(shared, f"*-{note.name}")
+    assert aside.parent.name == ".damfs-trash"
+    assert aside.read_bytes() == (shared / "trash" / note.name).read_bytes() == note.read_bytes()
 
 
 def test_a_trashed_file_received_again_is_there_again(shared: Daemon, note: Path) -> None:

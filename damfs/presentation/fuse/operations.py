@@ -29,6 +29,7 @@ from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.events import Events
 from damfs.presentation.fuse.extended_attributes import CAPABILITY, ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.fuse.open_files import OpenFiles, Text
 from damfs.presentation.views.edits import Edits
 from damfs.presentation.views.thumbnails import REPOSITORY
@@ -68,13 +69,26 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
         if name in {b".", b".."}:
             return await self._dot(parent_inode, os.fsdecode(name))
-        if is_dropping(os.fsdecode(name)) and name != THUMBNAILS:
-            return absent()
         place = self._place(parent_inode)
+        if is_dropping(os.fsdecode(name)) and not self._is_answered(place, name, ctx):
+            return absent()
         entry = await self.tree.lookup(place, self._spelled(place, name))
         if entry is None:
             return self._missing(place, name)
         return self._told(entry, place, name)
+
+    def _is_answered(self, place: Place, name: bytes, ctx: RequestContext) -> bool:
+        """Whether there is something by a name that only desktops ask for: thumbnails, and the trash of who asks."""
+        return name == THUMBNAILS or (place == ROOT_PLACE and self._is_trash_of(name, ctx))
+
+    def _is_trash_of(self, name: bytes, ctx: RequestContext) -> bool:
+        """Whether it is the trash of who asks, or of who runs damfs. Somebody else's is not there now, which the kernel
+        must not remember: its owner may ask next."""
+        if self.tree.at_root(os.fsdecode(name)) is None:
+            return False
+        if name not in {b".Trash-%d" % uid for uid in (self.appearance.owner.uid, ctx.uid)}:
+            raise FUSEError(errno.ENOENT)
+        return True
 
     def _missing(self, place: Place, name: bytes) -> EntryAttributes:
         """`cp` looks three times for a name before it makes it: the kernel keeps the first answer for a moment."""
@@ -141,6 +155,10 @@ class Operations(pyfuse3.Operations):
         self, inode: int, attr: EntryAttributes, fields: SetattrFields, fh: int | None, ctx: RequestContext
     ) -> EntryAttributes:
         node = self.inodes.node(inode)
+        if isinstance(node, Thing) and node.kind is ThingKind.NOTE:
+            if fields.update_size:
+                OpenNote(self.library, node.id).truncate(attr.st_size)
+            return self._present(inode)
         if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             raise Refused("only files that are assets can be changed")
         if (fields.update_uid and attr.st_uid != self.appearance.owner.uid) or (
@@ -173,6 +191,10 @@ class Operations(pyfuse3.Operations):
         place = self._place(parent_inode)
         if is_dropping(os.fsdecode(name)):
             raise Refused("files that only desktops leave behind are not kept")
+        if place != ROOT_PLACE and self.tree.view(place).keeps_notes(place):
+            note = self.edits.make_note(place, self._spelled(place, name))
+            handle = self.files.keep(OpenNote(self.library, note.id))
+            return FileInfo(fh=handle, direct_io=True), self._told(self.tree.entry(note), place, name)
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o777)
         self.made_by_kernel(asset, parent_inode, name)
         handle = self.files.create(asset)
@@ -185,6 +207,8 @@ class Operations(pyfuse3.Operations):
             if not isinstance(node, Thing):
                 raise FUSEError(errno.EISDIR)
             self.counters[f'fuse_opened{{kind="{node.kind.name.lower()}"}}'] += 1
+            if node.kind is ThingKind.NOTE:
+                return self._open_note(OpenNote(self.library, node.id), flags)
             if node.kind not in GENERATED:
                 return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
         if flags & os.O_ACCMODE != os.O_RDONLY:
@@ -194,6 +218,11 @@ class Operations(pyfuse3.Operations):
             return FileInfo(fh=self.files.keep(reader), direct_io=True, nonseekable=True)
         self.counters["catalog_statements"] = self.library.db.writer.statements
         return FileInfo(fh=self.files.keep(Text(await self.tree.text(node))), direct_io=True)
+
+    def _open_note(self, note: OpenNote, flags: int) -> FileInfo:
+        if flags & os.O_TRUNC:
+            note.truncate(0)
+        return FileInfo(fh=self.files.keep(note), direct_io=True)
 
     @answers
     async def read(self, fh: int, off: int, size: int) -> bytes:
