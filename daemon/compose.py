@@ -20,9 +20,12 @@ from damfs.presentation.fuse.attributes import Owner
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import Drafts
+from damfs.presentation.fuse.events import Events
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
+from damfs.presentation.fuse.live_folders import LiveFolders
+from damfs.presentation.fuse.live_operations import LiveOperations
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.fuse.operations import Operations
 from damfs.presentation.views.control import Control
@@ -39,6 +42,8 @@ class Parts:
     operations: Operations
     drafts: Drafts
     kernel_cache: KernelCache
+    live: LiveFolders
+    events: Events
     job_runner: JobRunner
 
 
@@ -54,7 +59,9 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     kernel_cache = KernelCache(inodes, listings)
     files = OpenFiles(library, drafts, Backings(hook))
     appearance = Appearance(tree, inodes, drafts, Owner.of_this_process())
-    operations = Operations(
+    events = Events(library)
+    live = LiveFolders(library, tree, inodes, kernel_cache)
+    operations = LiveOperations(
         library=library,
         tree=tree,
         edits=Edits(library, tree, drafts.sealed),
@@ -63,10 +70,12 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         counters=library.counters,
         appearance=appearance,
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
+        events=events,
         forget_name=kernel_cache.forget_name,
+        live=live,
         made_by_kernel=kernel_cache.made_by_kernel,
     )
-    return Parts(reception, operations, drafts, kernel_cache, JobRunner(library, pool))
+    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
 
 
 def load_views(library: Library) -> dict[str, View]:

@@ -75,6 +75,11 @@ class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long the trash keeps an asset and its bytes; 0: for ever."""
 
 
+class MountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    live: bool = True
+    """Tell programs that watch a directory of the mount (inotify) of changes that were not made through it."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -83,6 +88,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
     trash: TrashSettings = TrashSettings()
+    mount: MountSettings = MountSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -176,4 +182,8 @@ DEFAULT_SETTINGS = """\
 [trash]
 # Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.
 # days = 30
+
+[mount]
+# Tell programs that watch a directory of the mount (file managers do) of changes that were not made through it.
+# live = true
 """

@@ -101,6 +101,26 @@ def last_seq(connection: Connection) -> Seq:
     return Seq(connection.integer("SELECT max(seq) FROM change"))
 
 
+def list_since(connection: Connection, seq: Seq, limit: int) -> list[Change]:
+    """The first changes after one, as they were recorded."""
+    rows = connection.rows(
+        "SELECT seq, at_ns, actor, kind, asset, names, facets, detail FROM change WHERE seq > ? ORDER BY seq LIMIT ?",
+        seq,
+        limit,
+    )
+    return [_change(*row) for row in rows]
+
+
+def _change(
+    seq: int, at_ns: int, actor: str, kind: str, asset: int | None, names: str, facets: str, detail: str
+) -> Change:
+    return Change(
+        Seq(seq), at_ns, actor, kind, None if asset is None else AssetId(asset),
+        msgspec.json.decode(names, type=tuple[str, ...]), frozenset(map(Facet, msgspec.json.decode(facets))),
+        msgspec.json.decode(detail),
+    )  # fmt: skip
+
+
 def touched_ns(connection: Connection, facets: Iterable[Facet]) -> int:
     """When any of the facets was last touched; 0: never."""
     return max((connection.integer("SELECT at_ns FROM facet WHERE name = ?", facet) for facet in facets), default=0)

@@ -162,6 +162,38 @@ def list_failures(connection: Connection, limit: int) -> list[Failure]:
     return [Failure._make(row) for row in rows]
 
 
+class JobLook(NamedTuple):
+    """A job as people are shown it, with a name its bytes go by."""
+
+    job: JobId
+    processor: str
+    version: int
+    state: str
+    attempts: int
+    due_ns: int
+    """Running: when its lease ends. Waiting: when it is tried again."""
+    updated_ns: int
+    error: str
+    asset_name: str
+
+
+LOOK = (
+    "SELECT j.id, j.processor, j.processor_version, j.state, j.attempts, j.due_ns, j.updated_ns, coalesce(j.error, ''),"
+    " coalesce((SELECT name FROM asset WHERE blob = j.blob ORDER BY id LIMIT 1), '?') FROM job AS j WHERE"
+    " (j.state IN ('leased', 'failed') OR (j.state = 'waiting' AND j.error IS NOT NULL))"
+)
+
+
+def look(connection: Connection, id_: JobId) -> JobLook | None:
+    """A job that is running, failed, or waits for another try."""
+    row = connection.row(f"{LOOK} AND j.id = ?", id_)
+    return None if row is None else JobLook._make(row)
+
+
+def list_looks(connection: Connection) -> list[JobLook]:
+    return [JobLook._make(row) for row in connection.rows(f"{LOOK} ORDER BY j.id")]
+
+
 def list_outdated(connection: Connection, processor: str, version: int) -> list[BlobId]:
     """Blobs that an older version of the processor has done."""
     rows = connection.rows(

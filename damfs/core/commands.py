@@ -19,7 +19,7 @@ from damfs.core.media_types import media_of_name
 from damfs.core.news import seen, tell
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Facts, StoreId, StoreKind, TagSource, Term, TermId
-from damfs.storage.droppings import is_temporary
+from damfs.storage.droppings import is_dropping, is_temporary
 
 TOLD_SINGLY = 65
 """A change of the vocabulary tells of so many assets one by one. Whoever caches listings drops a place as a whole when
@@ -73,6 +73,14 @@ def known_term(x: Execution, id_: TermId) -> Term:
     if found is None:
         raise NotFound(f"no term {id_}")
     return found
+
+
+def fit_name(raw: str) -> str:
+    """A clean name that a person may give. Raises Refused for those that no place would show."""
+    name = clean_name(raw)
+    if is_dropping(name):
+        raise Refused(f'"{name}" is a name that desktops leave behind; choose another one')
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +200,7 @@ class DefineTerm:
     broader: TermId | None = None
 
     def apply(self, x: Execution) -> TermId:
-        name = clean_name(self.name)
+        name = fit_name(self.name)
         if vocabulary.term_named(x.tx, name) is not None:
             raise Conflict(f'there is a term "{name}" already')
         if self.broader is not None:
@@ -213,7 +221,7 @@ class RenameTerm:
     broader: TermId | None
 
     def apply(self, x: Execution) -> None:
-        term, name = known_term(x, self.term), clean_name(self.name)
+        term, name = known_term(x, self.term), fit_name(self.name)
         other = vocabulary.term_named(x.tx, name)
         if other is not None and other.id != self.term:
             raise Conflict(f'there is a term "{name}" already')
@@ -255,7 +263,7 @@ class Rename:
     name: str
 
     def apply(self, x: Execution) -> None:
-        asset, name = known(x, self.asset), clean_name(self.name)
+        asset, name = known(x, self.asset), fit_name(self.name)
         if asset.name == name:
             return
         assets.set_name(x.tx, self.asset, name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -119,6 +119,21 @@ class Reception:
             self.held_back[id_] = str(error)
             log.warning("a received file is held back and will be tried again: %s", error)
 
+    def is_plain(self, asset: Asset) -> bool:
+        """Whether it is to be sealed, as a new file under its day."""
+        return asset.state is AssetState.RECEIVING and not is_temporary(asset.name)
+
+    def free_keys(self, asset: Asset) -> Iterator[Key]:
+        """Where a plain file may go, best first."""
+        store = self._library.library_store().id
+        for key in keys_for(asset.name, self._library.day(asset.mtime_ns)):
+            if not is_taken(self._library.db.writer, store, key, asset.id):
+                yield key
+
+    def same_bytes(self, digest: Digest) -> AbstractAsyncContextManager[None]:
+        """Nobody else comes to rely on bytes of that digest meanwhile."""
+        return self._by_digest.hold(digest)
+
     async def _settle(self, id_: AssetId, hashed: Hashed) -> AssetId | None:
         library = self._library
         asset = library.asset(id_)
@@ -157,13 +172,16 @@ class Reception:
         self._seal_at(asset, hashed, placed)
 
     def _seal_at(self, asset: Asset, hashed: Hashed, placed: FileFact) -> None:
+        self._library.execute([self.seal_of(asset, hashed, placed)], ACTOR, durable=True)
+
+    def seal_of(self, asset: Asset, hashed: Hashed, placed: FileFact) -> Seal:
+        """What enters the published file into the catalog."""
         library = self._library
         media = guess_media(asset.name, hashed.head)
         asset_now = library.asset(asset.id) or asset
         store = library.library_store().id
         day = library.day(asset_now.mtime_ns)
-        seal = Seal(asset.id, hashed.digest, hashed.size, asset_now.mtime_ns, media, day, store, placed)
-        library.execute([seal], ACTOR, durable=True)
+        return Seal(asset.id, hashed.digest, hashed.size, asset_now.mtime_ns, media, day, store, placed)
 
     async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset, good: Copy | None) -> None:
         """The known asset has lost its bytes; the new ones heal it."""
@@ -191,7 +209,7 @@ class Reception:
             if is_taken(library.db.writer, store, key, owner):
                 continue
             with suppress(Conflict):
-                return await trio.to_thread.run_sync(_publish, files, staged, asset.mtime_ns, key, linked)
+                return await trio.to_thread.run_sync(publish, files, staged, asset.mtime_ns, key, linked)
         raise AssertionError("keys_for raises when it ends")
 
     @staticmethod
@@ -200,8 +218,8 @@ class Reception:
         return asset.blob
 
 
-def _publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: Key | None) -> FileFact:
-    """Blocks."""
+def publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: Key | None) -> FileFact:
+    """The staged file at a key, or a second name of the one that has its bytes. Blocks. Conflict: the key is taken."""
     if linked is not None:
         return link_or_take(files, linked, key)
     with disk_errors(staged):

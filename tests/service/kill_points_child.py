@@ -22,6 +22,7 @@ import trio
 
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
+from damfs.core import batch_sealing
 from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
@@ -30,7 +31,7 @@ from damfs.core.reception import Reception
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FinishJob
 from damfs.core.trashing import DAY_NS, expire, restore_assets, trash_assets
-from damfs.model import Job, RenditionKind
+from damfs.model import AssetId, Job, RenditionKind
 from damfs.storage import placing
 from tests.service.kill_points_processors import PROCESSORS, Poster
 from tests.small_library import JULY_NS, opened, received, scanned, term, the_asset
@@ -112,6 +113,27 @@ async def copy_in(library: Library, name: str) -> None:
     await Reception(library).seal(asset)
 
 
+async def receive_card(library: Library) -> None:
+    """Small files that were closed one after the other, one of them with known bytes: sealed together."""
+    batch_sealing.THREADS = 1  # steps are counted one by one
+    contents = {"a.jpg": b"picture a", "b.jpg": b"picture b", "again.jpg": b"known bytes"}
+    ids = [staged(library, name, content) for name, content in contents.items()]
+    (library.path / "closed").write_bytes(b"")
+    async with trio.open_nursery() as nursery:
+        batches = batch_sealing.BatchSealing(library, Reception(library), nursery)
+        for id_ in ids:
+            nursery.start_soon(batches.seal, id_)
+
+
+def staged(library: Library, name: str, content: bytes) -> AssetId:
+    asset = library.perform(Receive(name, 0o644, triaged=False), "fuse")
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, content)
+    os.close(descriptor)
+    library.execute([SetTimes(asset, JULY_NS), SetClosed(asset, closed=True, size=len(content))], "fuse")
+    return asset
+
+
 async def scan_moved(library: Library) -> None:
     """A folder in which one file was moved, one is new and one is gone."""
     await scanned(library)
@@ -171,7 +193,18 @@ BEFORE: dict[str, Callable[[Library], Awaitable[None]]] = {"restore": trash, "ex
 """What is done before the steps of a scenario are counted."""
 SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
     each.__name__: each
-    for each in (receive, receive_twin, receive_copy, scan_moved, finish_job, file_by_day, trash, restore, expire_old)
+    for each in (
+        receive,
+        receive_twin,
+        receive_copy,
+        receive_card,
+        scan_moved,
+        finish_job,
+        file_by_day,
+        trash,
+        restore,
+        expire_old,
+    )
 }
 
 

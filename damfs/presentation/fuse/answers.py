@@ -43,11 +43,25 @@ ERRNO: dict[type[errors.DamfsError], int] = {
 def answers(
     handler: Callable[Concatenate[S, P], Awaitable[T]],
 ) -> Callable[Concatenate[S, P], Coroutine[object, object, T]]:
+    """A handler that is counted and guarded."""
     name = f'fuse_operations{{operation="{handler.__name__}"}}'
+    guard = guarded(handler)
 
     @functools.wraps(handler)
     async def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         self.counters[name] += 1
+        return await guard(self, *args, **kwargs)
+
+    return answer
+
+
+def guarded(
+    handler: Callable[Concatenate[S, P], Awaitable[T]],
+) -> Callable[Concatenate[S, P], Coroutine[object, object, T]]:
+    """A handler that nothing but FUSEError leaves."""
+
+    @functools.wraps(handler)
+    async def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await handler(self, *args, **kwargs)
         except FUSEError:

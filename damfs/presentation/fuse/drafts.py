@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import trio
 
+from damfs.core.batch_sealing import BatchSealing
 from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
 from damfs.core.library import Library
 from damfs.core.reception import Reception
@@ -48,6 +49,7 @@ class Drafts:
         self._library = library
         self._reception = reception
         self._nursery = nursery
+        self._batches = BatchSealing(library, reception, nursery)
         self._drafts: dict[AssetId, Draft] = {}
         self._sealing: dict[AssetId, trio.Event] = {}
 
@@ -213,7 +215,7 @@ class Drafts:
             if self._library.asset(asset) is None:
                 await trio.to_thread.run_sync(self._library.staging.discard, asset)
             else:
-                await self._reception.seal_or_report(asset)
+                await self._batches.seal(asset)
         finally:
             self._sealing.pop(asset).set()
 

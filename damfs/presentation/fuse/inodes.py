@@ -49,6 +49,8 @@ class Inodes:
         self._facets_of = facets_of
         self._live: dict[Inode, _Live] = {}
         self._numbers: dict[Place, Inode] = {}
+        self._held: dict[Inode, int] = {}
+        """Lookup counts of places that carry an id, of views whose folders are live."""
         self._by_facet: dict[Facet, set[Inode]] = {}
 
     def number(self, node: Thing | Place) -> Inode:
@@ -90,6 +92,8 @@ class Inodes:
         """The kernel was told of the node once more; its number."""
         inode = self.number(node)
         if isinstance(node, Thing) or node.id is not None:
+            if not isinstance(node, Thing) and self._by_kind[inode >> ID_BITS].live:
+                self._held[inode] = self._held.get(inode, 0) + 1
             return inode
         live = self._live.get(inode)
         if live is None:
@@ -103,10 +107,20 @@ class Inodes:
         for inode, lookups in forgotten:
             live = self._live.get(Inode(inode))
             if live is None:
+                self._let_go(Inode(inode), lookups)
                 continue
             live.lookups -= lookups
             if live.lookups <= 0:
                 self._drop(Inode(inode), live)
+
+    def _let_go(self, inode: Inode, lookups: int) -> None:
+        left = self._held.pop(inode, 0) - lookups
+        if left > 0:
+            self._held[inode] = left
+
+    def is_held(self, inode: Inode) -> bool:
+        """Whether the kernel holds a place, so that somebody may watch it."""
+        return inode in self._live or inode in self._held
 
     def moved(self, old: Place, new: Place) -> None:
         """A directory was renamed: the kernel keeps its inode, so the number stays and the path changes."""

@@ -12,8 +12,8 @@ import os
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 import pyfuse3
@@ -52,7 +52,11 @@ class KernelCache:
     def __init__(self, inodes: Inodes, listings: Listings) -> None:
         self._inodes = inodes
         self._listings = listings
-        self._queue: queue.SimpleQueue[list[Notice] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[list[Notice], Callable[[], None] | None] | None] = queue.SimpleQueue()
+        self._turn = threading.Lock()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self.before_notices: Callable[[Batch], Callable[[], None] | None] = lambda _: None
+        """Asked for each batch before the kernel is told of it; what it answers is called, on the loop, after."""
         self._made: dict[AssetId, tuple[Inode, str]] = {}
         self.noticed = 0
         """Notices the kernel was given so far."""
@@ -60,15 +64,22 @@ class KernelCache:
     async def follow(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
             try:
+                after = self.before_notices(batch)
                 notices = self.notices(batch)
             except Exception:  # an error never ends the mount (P8): what is stale is stale until it is forgotten
                 log.exception("the kernel could not be told of a change: %s", batch)
             else:
-                self._queue.put(notices)
+                self._queue.put((notices, after))
 
     def forget_name(self, inode: int, name: bytes) -> None:
         """The kernel is about to believe in a name that its directory may not list: it is to ask for it."""
-        self._queue.put([Notice(Inode(inode), os.fsdecode(name))])
+        self._queue.put(([Notice(Inode(inode), os.fsdecode(name))], None))
+
+    async def forgotten(self, inode: Inode, name: str) -> None:
+        """Returns when the kernel has forgotten the name."""
+        done = trio.Event()
+        self._queue.put(([Notice(inode, name)], done.set))
+        await done.wait()
 
     def made_by_kernel(self, asset: AssetId, inode: int, name: bytes) -> None:
         """A name that the kernel has just made itself, and knows: forgetting it would have it look again."""
@@ -76,7 +87,7 @@ class KernelCache:
 
     def forget_listing(self, inode: Inode) -> None:
         """A reader took a listing to its end that is not what the directory holds now."""
-        self._queue.put([Notice(inode, None, content=True)])
+        self._queue.put(([Notice(inode, None, content=True)], None))
 
     def notices(self, batch: Batch) -> list[Notice]:
         """What the kernel must forget for one transaction's changes. Pure but for the live set it looks at."""
@@ -87,7 +98,7 @@ class KernelCache:
             if change.kind in TERM_CHANGES:
                 notices_of_terms += self._of_terms(change)
             shown = shown_by(change)
-            for inode in self._concerned(change):
+            for inode in self.concerned(change):
                 names[inode] |= shown
                 contents[inode] = self._listings.changed(inode)
             if change.asset is not None and change.kind in NEW_CONTENT | NEW_ATTRIBUTES:
@@ -101,7 +112,8 @@ class KernelCache:
             notices += self._of_place(inode, touched)
         return notices
 
-    def _concerned(self, change: Change) -> set[Inode]:
+    def concerned(self, change: Change) -> set[Inode]:
+        """Places that may list something else now; the kernel may not hold those that carry an id."""
         found = set(self._inodes.concerned(change.facets))
         for facet in change.facets:
             kind, _, id_ = facet.partition(":")
@@ -130,6 +142,7 @@ class KernelCache:
     @asynccontextmanager
     async def notifying(self) -> AsyncIterator[None]:
         """The thread that notifies; ended, with what is queued, when the block is left."""
+        self._token = trio.lowlevel.current_trio_token()
         thread = threading.Thread(target=self._notify_all, name="kernel-cache", daemon=True)
         thread.start()
         try:
@@ -140,11 +153,30 @@ class KernelCache:
                 limit.shield = True
                 await trio.to_thread.run_sync(thread.join, abandon_on_cancel=True)
 
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """No notice is given in the block, which must not wait for one.
+
+        A daemon that is killed while a notice waits for a call of somebody is caught in the kernel: so no notice
+        waits for calls of the daemon's own helper.
+        """
+        if not self._turn.acquire(blocking=False):
+            await trio.to_thread.run_sync(self._turn.acquire)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
     def _notify_all(self) -> None:
-        while (notices := self._queue.get()) is not None:
+        while (item := self._queue.get()) is not None:
+            notices, after = item
             for notice in notices:
-                notify(notice)
+                with self._turn:
+                    notify(notice)
                 self.noticed += 1
+            if after is not None and self._token is not None:
+                with suppress(trio.RunFinishedError):
+                    self._token.run_sync_soon(after)
 
 
 def shown_by(change: Change) -> set[str]:
@@ -153,10 +185,13 @@ def shown_by(change: Change) -> set[str]:
     names = set(change.names[:1] if change.kind == "term-renamed" else change.names)
     if change.asset is not None:
         names |= {qualified(name, AssetId(change.asset)) for name in change.names}
+    return names | keys_of(change)
+
+
+def keys_of(change: Change) -> set[str]:
+    """Names that are shown as they are on a store's file system."""
     keys = change.detail.get("keys")
-    if isinstance(keys, list):
-        names |= {os.fsdecode(bytes.fromhex(key)) for key in keys}
-    return names
+    return {os.fsdecode(bytes.fromhex(key)) for key in keys} if isinstance(keys, list) else set()
 
 
 def notify(notice: Notice) -> None:

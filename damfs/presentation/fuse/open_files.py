@@ -18,6 +18,7 @@ from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState, RenditionId
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.drafts import Draft, Drafts
+from damfs.presentation.fuse.events import EventReader
 from damfs.presentation.fuse.listings import KeptListing, Listing
 from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.views.view import Thing, ThingKind
@@ -44,7 +45,7 @@ class DraftHandle:
     writes: bool
 
 
-Open = Reading | Text | Listing | KeptListing | DraftHandle | OpenNote
+Open = Reading | Text | Listing | KeptListing | DraftHandle | EventReader | OpenNote
 
 
 @dataclass(slots=True)
@@ -146,6 +147,8 @@ class OpenFiles:
             return opened.content[offset : offset + size]
         if isinstance(opened, OpenNote):
             return opened.read(offset, size)
+        if isinstance(opened, EventReader):
+            return await opened.read(size)
         if isinstance(opened, Listing | KeptListing):
             raise Refused("a directory cannot be read as a file")
         fd, what = (opened.fd, opened.what) if isinstance(opened, Reading) else (opened.draft.fd, BEING_RECEIVED)
@@ -170,18 +173,24 @@ class OpenFiles:
         self.backings.released(handle)
         if isinstance(opened, Reading):
             await trio.to_thread.run_sync(os.close, opened.fd)
+        elif isinstance(opened, EventReader):
+            opened.close()
         elif isinstance(opened, DraftHandle):
             await self.drafts.leave(opened.draft, writes=opened.writes)
 
 
+READ_LIMIT = 1 << 20
+"""The kernel asks for no more at once."""
+_buffer = memoryview(bytearray(READ_LIMIT))
+
+
 async def read_at(fd: int, offset: int, size: int) -> bytes:
-    """At once from the page cache where it has the bytes, else in a thread."""
+    """At once from the page cache where it has the bytes, else in a thread. On the loop, which alone has the buffer."""
     try:
-        data = bytearray(size)
-        count = os.preadv(fd, [data], offset, os.RWF_NOWAIT)
+        count = os.preadv(fd, [_buffer[:size]], offset, os.RWF_NOWAIT)
     except OSError:  # EAGAIN: not cached; EOPNOTSUPP: the file system below cannot say
         return await trio.to_thread.run_sync(os.pread, fd, size, offset)
-    if count == size or (count == 0 and size == 0):
-        return bytes(data)
-    rest = await trio.to_thread.run_sync(os.pread, fd, size - count, offset + count)
-    return bytes(memoryview(data)[:count]) + rest
+    data = bytes(_buffer[:count])
+    if count == size or not data:
+        return data
+    return data + await trio.to_thread.run_sync(os.pread, fd, size - count, offset + count)

@@ -26,6 +26,7 @@ from damfs.presentation.fuse.appearance import Appearance
 from damfs.presentation.fuse.attributes import BRIEFLY_S, absent
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import ACTOR
+from damfs.presentation.fuse.events import Events
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.fuse.open_files import OpenFiles, Text
@@ -49,6 +50,7 @@ class Operations(pyfuse3.Operations):
     counters: Counters
     appearance: Appearance
     directories: Directories
+    events: Events
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
     made_by_kernel: Callable[[AssetId, int, bytes], None]
@@ -199,6 +201,9 @@ class Operations(pyfuse3.Operations):
                 return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")
+        if self.tree.control.is_stream(node):
+            reader = self.events.reader(waits=not flags & os.O_NONBLOCK)
+            return FileInfo(fh=self.files.keep(reader), direct_io=True, nonseekable=True)
         self.counters["catalog_statements"] = self.library.db.writer.statements
         return FileInfo(fh=self.files.keep(Text(await self.tree.text(node))), direct_io=True)
 

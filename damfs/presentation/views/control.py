@@ -1,4 +1,4 @@
-""".damfs/: how the library is (status, stats) and help, as files; and the README.md at the root of the mount.
+""".damfs/: how the library is (status, stats, jobs, events) and help, as files; and the README.md at the root.
 
 Reached by name; `ls` of the root does not list it. Texts are rendered in a reader thread when they are opened.
 """
@@ -13,10 +13,14 @@ from damfs.core.library import Library
 from damfs.core.status_report import as_text
 from damfs.errors import NotFound
 from damfs.model import Facet
+from damfs.presentation.views import jobs
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entries, Entry, Place, Thing, ThingKind, View
 
 README = "README.md"
 HELP = "help"
+JOBS = "jobs"
+JOBS_PLACE = 1
+EVENTS = "events"
 MOUNT_README = "mount.md"
 """The document of the package that becomes README.md at the root of the mount."""
 
@@ -24,6 +28,9 @@ MOUNT_README = "mount.md"
 class Control(View):
     name = ".damfs"
     listed = False
+    live = False
+    place_kind = 32
+    drifts = True
 
     def __init__(self, library: Library) -> None:
         super().__init__(library)
@@ -31,19 +38,37 @@ class Control(View):
             ((README,), lambda _: document(MOUNT_README)),
             ((self.name, "status"), self._status),
             ((self.name, "stats"), self._stats),
+            ((self.name, EVENTS), lambda _: b""),
         ]
+        self._events = len(self._texts) - 1
         for name in documents():
             self._texts.append(((self.name, HELP, name), lambda _, name=name: document(name)))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
-        if place.path == () and name == HELP:
-            return Entry(HELP, Place(self.name, (HELP,)), 0, 0, READ_DIRECTORY)
+        if place.id is not None:
+            return jobs.find(connection, name) if place == self._jobs() else None
+        if place.path == () and name in {HELP, JOBS}:
+            return self._directory(name)
         return self._text((self.name, *place.path, name))
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
+        if place.id is not None:
+            return jobs.entries(connection) if place == self._jobs() else []
         below = (self.name, *place.path)
         entries = [self._entry(number) for number, (path, _) in enumerate(self._texts) if path[:-1] == below]
-        return entries + ([Entry(HELP, Place(self.name, (HELP,)), 0, 0, READ_DIRECTORY)] if not place.path else [])
+        return entries + ([self._directory(HELP), self._directory(JOBS)] if not place.path else [])
+
+    def _directory(self, name: str) -> Entry:
+        place = self._jobs() if name == JOBS else Place(self.name, (name,))
+        return Entry(name, place, 0, 0, READ_DIRECTORY)
+
+    def _jobs(self) -> Place:
+        """It carries an id as places do that change by news of other things: nobody remembers it for long."""
+        return self.place_of(JOBS_PLACE)
+
+    def is_stream(self, thing: Thing) -> bool:
+        """Whether reading it waits for what is new."""
+        return thing == Thing(ThingKind.TEXT, self._events)
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         return frozenset()
@@ -55,12 +80,16 @@ class Control(View):
         return self._text((name,))
 
     def entry(self, thing: Thing) -> Entry:
+        if jobs.is_job(thing):
+            return jobs.entry(self.library.db.writer, thing)
         if thing.id >= len(self._texts):
             raise NotFound(f"no text {thing.id}")
         return self._entry(thing.id)
 
     def render(self, connection: Connection, thing: Thing) -> bytes:
         """The content as it is now."""
+        if jobs.is_job(thing):
+            return jobs.text(connection, thing)
         self.entry(thing)
         return self._texts[thing.id][1](connection)
 

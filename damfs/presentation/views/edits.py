@@ -9,6 +9,8 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+import trio
+
 from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename, Trash
 from damfs.core.library import Library
 from damfs.core.trash_commands import DropNote, MakeNote, RenameNote, Restore
@@ -73,6 +75,8 @@ class Edits:
         if asset.state is AssetState.RECEIVING:
             commands = [Abandon(asset.id)]
         await self._execute(commands, self._path(place, name))
+        if asset.state is AssetState.RECEIVING:  # who has it open keeps its bytes; nobody else would free them
+            await trio.to_thread.run_sync(self._library.staging.discard, asset.id)
 
     async def move(self, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset | None:
         """Rename in a place, or from one to another; the asset that moved, None for a directory."""
@@ -117,7 +121,7 @@ class Edits:
 
     def _path(self, place: Place, name: str) -> str:
         """In the mount, for people: text, whatever bytes the name has."""
-        path = f"{self._tree.view(place).path_of(self._connection, place)}/{name}"
+        path = "/".join((place.view, *(self._tree.view(place).path(self._connection, place) or ()), name))
         return os.fsencode(path).decode("utf-8", "replace")
 
     def make_note(self, place: Place, name: str) -> Thing:

@@ -14,7 +14,7 @@ from damfs.catalog.assets import ListedRow
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Predicate
 from damfs.core.asset_names import is_text
-from damfs.model import Asset, Facet
+from damfs.model import Asset, AssetId, Facet
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.view import WRITE_DIRECTORY, Content, Entry, Place, Thing, ThingKind, View
 
@@ -68,6 +68,19 @@ class FacetView(View):
             return Content((), directories)
         reserved = self.reserved(connection, place.path, dirs)
         return Content(shown_rows(assets.list_rows(connection, predicate), reserved), directories)
+
+    def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        entry = self.lookup(connection, place, name)
+        if entry is None or not isinstance(entry.node, Thing):
+            return entry if entry is None or name in self.dirs(connection, place.path) else None
+        asset = assets.asset(connection, AssetId(entry.node.id))
+        if asset is None or asset.name == name:
+            return entry
+        bare = self.lookup(connection, place, asset.name)
+        return None if bare is not None and bare.node == entry.node else entry
+
+    def holds_files(self, connection: Connection, place: Place) -> bool:
+        return self.where(connection, place.path) is not None
 
     def directory(self, connection: Connection, place: Place) -> Entry:
         return Entry(place.path[-1], place, 0, 0, self.mode(place))

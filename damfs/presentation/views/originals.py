@@ -18,6 +18,7 @@ class Originals(View):
     name = "originals"
     place_kind = 9
     raw_names = True
+    keys_only = True
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:
@@ -47,13 +48,15 @@ class Originals(View):
             return frozenset({predicates.STORES_FACET})
         return frozenset({predicates.folder_facet(FolderId(place.id))})
 
-    def path_of(self, connection: Connection, place: Place) -> str:
-        folder = None if place.id is None else stores.folder(connection, FolderId(place.id))
+    def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        if place.id is None:
+            return ()
+        folder = stores.folder(connection, FolderId(place.id))
         if folder is None:
-            return super().path_of(connection, place)
+            return None
         store = next(store.name for store in stores.all_stores(connection) if store.id == folder.store)
-        below = b"" if folder.parent is None else stores.key_of(connection, folder.parent, folder.name)
-        return "/".join(filter(None, (self.name, store, os.fsdecode(below))))
+        below = stores.key_of(connection, folder.id, b"").split(b"/")[:-1]
+        return (store, *map(os.fsdecode, below))
 
     def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         """Out of the trash, into a folder of the writable store."""

@@ -20,6 +20,7 @@ LONGEST_WHOLE = NAME_LIMIT - ENDING_LIMIT - 1
 class Proxies(Originals):
     name = "proxies"
     place_kind = 10
+    keys_only = False
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:
@@ -28,6 +29,17 @@ class Proxies(Originals):
         if folder is not None and folder.live:
             return self._folder_entry(folder)
         return self._proxy(connection, FolderId(place.id), name)
+
+    def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        entry = self.lookup(connection, place, name)
+        if entry is None or place.id is None or isinstance(entry.node, Place):
+            return entry
+        for id_ in qualifiers(name):
+            for row in derived.proxies_of_asset(connection, FolderId(place.id), id_):
+                bare = self.lookup(connection, place, named(row)) if qualified(named(row), id_) == name else None
+                if bare is not None and bare.node == entry.node:
+                    return None
+        return entry
 
     def _proxy(self, connection: Connection, folder: FolderId, name: str) -> Entry | None:
         """By its qualified name, else the lowest asset of that stem: what `list` shows."""

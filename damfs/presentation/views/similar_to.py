@@ -20,6 +20,7 @@ class SimilarTo(View):
     place_kind = 11
     slow_lookup = True
     drifts = True
+    live = False
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:

@@ -105,6 +105,10 @@ class View(ABC):
     """Whether what is moved here is out of every other place by that: the place it comes from is not asked."""
     own_names: ClassVar[bool] = False
     """Whether names here are not those of the assets: moving in, out or about renames no asset."""
+    live: ClassVar[bool] = True
+    """Whether those who watch a place are told what comes and goes there."""
+    keys_only: ClassVar[bool] = False
+    """Whether places that carry an id list nothing but the names of a store's file system."""
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 
@@ -126,10 +130,6 @@ class View(ABC):
         """Whether files made here are small texts of a program, and no assets."""
         return False
 
-    def path_of(self, connection: Connection, place: Place) -> str:
-        """Where a place is in the mount, for people."""
-        return "/".join((self.name, *place.path))
-
     def place_of(self, id_: int) -> Place:
         """The place that stands for a row. Only for views with a ``place_kind``."""
         return Place(self.name, (), id_)
@@ -145,6 +145,18 @@ class View(ABC):
     def content(self, connection: Connection, place: Place) -> Content:
         """What `list` says, for whoever can take rows: a hundred thousand entries are half the time of a listing."""
         return Content((), self.list(connection, place))
+
+    def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        """The entry that a listing shows under a name; `lookup` finds others as well."""
+        return self.lookup(connection, place, name)
+
+    def holds_files(self, connection: Connection, place: Place) -> bool:
+        """Whether there may be anything but directories in the place."""
+        return True
+
+    def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        """The names that lead from the view's root to the place; None where nobody needs to know."""
+        return place.path if place.id is None else None
 
     @abstractmethod
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:

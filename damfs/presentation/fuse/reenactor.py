@@ -1,0 +1,52 @@
+"""A program of its own: does to the mount what it is told, so that the kernel tells whoever watches a directory.
+
+Run by path, with the standard library alone: `python -I -S reenactor.py PARENT`. One request a line on standard input
+(an operation and a path in hexadecimal), one errno a line on standard output. Concurrency: one operation at a time. It
+is a process and no thread of the daemon because it waits for the daemon inside the kernel: a killed daemon would wait
+there for itself. Crash rule: it dies with the daemon, by PR_SET_PDEATHSIG and at the end of its input.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import stat
+import sys
+
+PR_SET_PDEATHSIG = 1
+DONE = 0
+
+
+def _create(path: bytes) -> None:
+    os.mknod(path, stat.S_IFREG | 0o444)
+
+
+def _look(path: bytes) -> None:
+    os.lstat(path)
+
+
+OPERATIONS = {"create": _create, "mkdir": os.mkdir, "unlink": os.unlink, "rmdir": os.rmdir, "look": _look}
+
+
+def answer(line: str) -> int:
+    """The errno."""
+    operation, _, path = line.strip().partition(" ")
+    try:
+        OPERATIONS[operation](bytes.fromhex(path))
+    except OSError as error:
+        return error.errno or -1
+    return DONE
+
+
+def main() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(sys.argv[1]):
+        return  # the daemon died before it could be said
+    for line in sys.stdin:
+        sys.stdout.write(f"{answer(line)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
