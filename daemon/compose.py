@@ -21,6 +21,7 @@ from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.events import Events
+from damfs.presentation.fuse.extended_attributes import ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
@@ -71,6 +72,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         appearance=appearance,
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         events=events,
+        extended=ExtendedAttributes(library),
         forget_name=kernel_cache.forget_name,
         live=live,
         made_by_kernel=kernel_cache.made_by_kernel,

@@ -75,6 +75,11 @@ class MountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Tell programs that watch a directory of the mount (inotify) of changes that were not made through it."""
 
 
+class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    days: Annotated[int, Meta(ge=0)] = 30
+    """How long the trash keeps an asset and its bytes; 0: for ever."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -83,6 +88,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
     mount: MountSettings = MountSettings()
+    trash: TrashSettings = TrashSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -176,4 +182,7 @@ DEFAULT_SETTINGS = """\
 [mount]
 # Tell programs that watch a directory of the mount (file managers do) of changes that were not made through it.
 # live = true
+[trash]
+# Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.
+# days = 30
 """

@@ -50,6 +50,16 @@ def renditions_of(connection: Connection, blob: BlobId) -> list[Rendition]:
     return [_rendition(row) for row in rows]
 
 
+def thumbnail(connection: Connection, blob: BlobId, profile: str) -> Rendition | None:
+    """A point read."""
+    row = connection.row(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? AND kind = 'thumbnail' AND profile = ?",  # noqa: S608  # as above
+        blob,
+        profile,
+    )
+    return None if row is None else _rendition(row)
+
+
 def set_rendition(
     tx: Connection, blob: BlobId, kind: RenditionKind, profile: str, key: str, size: int, detail: Facts, at_ns: int
 ) -> RenditionId:

@@ -84,6 +84,18 @@ class OldTagging(NamedTuple):
     confidence: float
 
 
+class OldRemark(NamedTuple):
+    asset: int
+    rating: int
+    comment: str
+
+
+class OldAttribute(NamedTuple):
+    asset: int
+    name: bytes
+    value: bytes
+
+
 class OldFact(NamedTuple):
     blob: int
     processor: str
@@ -132,6 +144,8 @@ QUERIES: dict[type, tuple[str, str]] = {
     OldCopy: ("copy", "SELECT id, asset, folder, name FROM copy WHERE id > ? AND id <= ?"),
     OldTerm: ("term", "SELECT id, name, broader FROM term WHERE id > ? AND id <= ?"),
     OldTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
+    OldRemark: ("remark", "SELECT asset, rating, comment FROM remark WHERE asset > ? AND asset <= ?"),
+    OldAttribute: ("attribute", "SELECT asset, name, value FROM attribute WHERE asset > ? AND asset <= ?"),
     OldFact: ("fact", "SELECT blob, processor, facts FROM fact WHERE blob > ? AND blob <= ?"),
     OldRendition: (
         "rendition",
@@ -144,7 +158,10 @@ QUERIES: dict[type, tuple[str, str]] = {
     ),
 }
 """Record to its table, and the rows of a range of ids: of what the rows are about, where they have no id."""
-RANGED_BY = {"tagging": "asset", **dict.fromkeys(("fact", "rendition", "embedding", "job"), "blob")}
+RANGED_BY = {
+    **dict.fromkeys(("tagging", "remark", "attribute"), "asset"),
+    **dict.fromkeys(("fact", "rendition", "embedding", "job"), "blob"),
+}
 HIGHEST = {
     "store": "SELECT max(id) FROM store",
     "folder": "SELECT max(id) FROM folder",
@@ -228,6 +245,10 @@ class Salvage:
     def _page(self, kind: type[T], low: int) -> list[T]:
         table, sql = QUERIES[kind]
         return self._range(kind, table, sql, low, low + PAGE)
+
+    def has(self, table: str) -> bool:
+        """Whether the schema of that catalog has the table: an older one may not."""
+        return bool(self._number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", table))
 
     def keys(self) -> dict[int, list[tuple[str, bytes]]]:
         """Asset to the places of its files: name of the store and key."""

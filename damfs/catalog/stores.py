@@ -105,20 +105,31 @@ class Child(NamedTuple):
 
 
 def ensure_folder(tx: Connection, store: StoreId, parts: list[bytes]) -> tuple[FolderId, list[Child]]:
-    """The folder at a path below the store's root, made where missing; and the folders that are listed from now on."""
-    current, grown = root_folder(tx, store), []
+    """The folder at a path below the store's root, made where missing; and the folders that are listed from now on.
+
+    damfs's own folders at the top of a store, whose names begin with a dot, are never listed.
+    """
+    current, grown, listed = root_folder(tx, store), [], not is_hidden(parts)
     for part in parts:
         found = folder_named(tx, current, part)
-        if found is None or not found.live:
+        if listed and (found is None or not found.live):
             grown.append(Child(current, part))
         if found is None:
             current = FolderId(
-                tx.insert("INSERT INTO folder (store, parent, name) VALUES (?, ?, ?)", store, current, part)
-            )
+                tx.insert(
+                    "INSERT INTO folder (store, parent, name, live) VALUES (?, ?, ?, ?)",
+                    store, current, part, int(listed),
+                )
+            )  # fmt: skip
         else:
             current = found.id
-            tx.run("UPDATE folder SET live = 1 WHERE id = ? AND NOT live", current)
+            tx.run("UPDATE folder SET live = 1 WHERE id = ? AND NOT live AND ?", current, int(listed))
     return current, grown
+
+
+def is_hidden(parts: list[bytes]) -> bool:
+    """Whether a path leads into a folder of damfs's own."""
+    return bool(parts) and parts[0].startswith(b".")
 
 
 def list_empty_folders(connection: Connection, store: StoreId) -> list[Folder]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import assets, derived, stores, vocabulary
+from damfs.catalog import assets, derived, remarks, stores, vocabulary
 from damfs.core.commands import Execution, known
 from damfs.core.description import describe
 from damfs.core.news import Seen, moved, seen, seen_folders, tell
@@ -78,7 +78,7 @@ class Heal:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A received file has the bytes and the name of an asset: it becomes that asset, with its tags."""
+    """A received file has the bytes and the name of an asset: it becomes that asset, with its tags and remarks."""
 
     provisional: AssetId
     into: AssetId
@@ -88,11 +88,14 @@ class Merge:
             raise Refused("only a file that is being received can become another asset")
         kept = known(x, self.into)
         gone, before = seen(x.tx, self.provisional), seen(x.tx, self.into)
+        had = vocabulary.taggings(x.tx, self.into)
         move_tags(x, self.provisional, self.into)
+        remarks.carry_over(x.tx, self.provisional, self.into)
+        given = [each.term for each in vocabulary.taggings(x.tx, self.into) if each not in had]
         if kept.state is AssetState.MISSING:
             assets.set_state(x.tx, self.into, AssetState.PRESENT)
         assets.delete(x.tx, self.provisional)
-        tell(x.changes, "merged", self.provisional, gone, detail={"into": self.into})
+        tell(x.changes, "merged", self.provisional, gone, detail={"into": self.into, "given": given})
         tell(x.changes, "tagged", self.into, before, seen(x.tx, self.into), gone)
 
 

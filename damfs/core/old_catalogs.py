@@ -9,22 +9,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from damfs.catalog.salvage import OldAsset, OldBlob, OldStore, OldTagging, OldTerm, OldVersion, Salvage
+from damfs.catalog.remarks import SILENT, Remark
+from damfs.catalog.salvage import (
+    OldAsset,
+    OldAttribute,
+    OldBlob,
+    OldRemark,
+    OldStore,
+    OldTagging,
+    OldTerm,
+    OldVersion,
+    Salvage,
+)
 from damfs.core.backups import newest_first
 from damfs.core.restoring import KnownAsset, Place
 from damfs.model import AssetState, Digest, TagSource
 
 DIGEST_SIZE = 32
-TOLD = ("store", "folder", "blob", "asset", "copy", "version", "term", "tagging")
+TOLD = ("store", "folder", "blob", "asset", "copy", "version", "term", "tagging", "remark", "attribute")
 """Tables whose gaps are worth a look into a backup; what was derived can be made again."""
 DERIVED = ("blob", "fact", "rendition", "embedding", "job")
 NUMBERED = ("asset", "version", "folder", "rendition", "change")
 """Tables whose ids others know: inode numbers."""
 
 Tags = dict[int, list[tuple[str, TagSource, float]]]
+Attributes = dict[int, list[tuple[bytes, bytes]]]
 
 
 @dataclass(slots=True)
@@ -110,6 +122,7 @@ def _tags(learnt: Learnt, old: Salvage) -> Tags:
 def _assets(learnt: Learnt, old: Salvage, tags: Tags) -> None:
     digests = {blob.id: blob.digest for blob in old.each(OldBlob) if len(blob.digest) == DIGEST_SIZE}
     places = old.keys()
+    remarks, attributes = _remarks(old)
     versions = sum(1 for _ in old.each(OldVersion))
     for row in old.each(OldAsset):
         if row.state is AssetState.RECEIVING and row.id not in learnt.arrived:
@@ -117,9 +130,22 @@ def _assets(learnt: Learnt, old: Salvage, tags: Tags) -> None:
         elif row.state is not AssetState.RECEIVING and row.blob in digests:
             learnt.arrived.add(row.id)
             lie = [Place(store, key) for store, key in places.get(row.id, [])]
-            new = KnownAsset(row, Digest(digests[row.blob]), lie, tags.get(row.id, []))
+            new = KnownAsset(
+                row, Digest(digests[row.blob]), lie, tags.get(row.id, []),
+                remarks.get(row.id, SILENT), attributes.get(row.id, []),
+            )  # fmt: skip
             learnt.assets[row.id] = _together(learnt.assets.get(row.id), new)
     learnt.old_versions = learnt.old_versions or max(0, versions - len(learnt.arrived))
+
+
+def _remarks(old: Salvage) -> tuple[dict[int, Remark], Attributes]:
+    """A catalog of schema 1 has none: nothing is lost there."""
+    remarks, attributes = dict[int, Remark](), Attributes()
+    for row in old.each(OldRemark) if old.has("remark") else ():
+        remarks[row.asset] = Remark(row.rating, row.comment)
+    for one in old.each(OldAttribute) if old.has("attribute") else ():
+        attributes.setdefault(one.asset, []).append((one.name, one.value))
+    return remarks, attributes
 
 
 def _together(known: KnownAsset | None, new: KnownAsset) -> KnownAsset:
@@ -128,7 +154,10 @@ def _together(known: KnownAsset | None, new: KnownAsset) -> KnownAsset:
         return new
     names = {name for name, _, _ in known.tags}
     tags = [*known.tags, *(tag for tag in new.tags if tag[0] not in names)]
-    return KnownAsset(known.row, known.digest, known.places or new.places, tags)
+    return replace(
+        known, places=known.places or new.places, tags=tags,
+        remark=new.remark if known.remark == SILENT else known.remark, attributes=known.attributes or new.attributes,
+    )  # fmt: skip
 
 
 def _broader_first(terms: dict[str, str | None]) -> dict[str, str | None]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from damfs.catalog import assets, derived, salvage, stores, vocabulary
+from damfs.catalog import assets, derived, remarks, salvage, stores, trash, vocabulary
+from damfs.catalog.remarks import SILENT, Remark
 from damfs.catalog.salvage import OldAsset, OldEmbedding, OldFact, OldJob, OldRendition
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution
+from damfs.core.describing import HIGHEST_RATING
 from damfs.core.news import seen, tell
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyState, Digest, Facts, TagSource
 
@@ -35,6 +37,8 @@ class KnownAsset:
     digest: Digest
     places: Sequence[Place] = ()
     tags: Sequence[tuple[str, TagSource, float]] = ()
+    remark: Remark = SILENT
+    attributes: Sequence[tuple[bytes, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,17 @@ class RestoreAsset:
         if same is not None:
             self._describe(x, same.id)
         given = sum(_tag(x, id_, *tag) for tag in self.known.tags)
+        self._remark(x, id_)
         tell(x.changes, "restored", id_, seen(x.tx, id_))
         return Restored(found is not None, given)
+
+    def _remark(self, x: Execution, id_: AssetId) -> None:
+        if self.known.remark.rating in range(1, HIGHEST_RATING + 1):
+            remarks.set_rating(x.tx, id_, self.known.remark.rating)
+        if self.known.remark.comment:
+            remarks.set_comment(x.tx, id_, self.known.remark.comment)
+        for name, value in self.known.attributes:
+            remarks.set_attribute(x.tx, id_, name, value)
 
     def _by_bytes(self, x: Execution) -> Asset | None:
         """Of several with the same bytes the one at the same place, else of the same name, that is no other's."""
@@ -140,6 +153,7 @@ class RestoreAsset:
         salvage.restore_standing(x.tx, id_, row.created_ns, row.triaged)
         if row.state is AssetState.TRASHED:
             assets.set_state(x.tx, id_, AssetState.TRASHED)
+            trash.put(x.tx, id_, x.at_ns, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import re
 
 _EXACT = frozenset(
     {
+        # version control, which desktops, shells and editors look for in every directory
+        ".git", ".hg", ".svn", ".bzr",
         # Linux desktops
         ".directory", ".hidden", ".nomedia", ".trackerignore", ".xdg-volume-info", ".sh_thumbnails", ".thumbnails",
         # macOS

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 
 from damfs.errors import NotFound, ReadOnly, Unavailable
-from damfs.model import Key, StoreKind
+from damfs.model import TRASH_FOLDER, Key, StoreKind
 from damfs.storage.blob_store import FileFact, Hashed, WalkProblem
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown, translated
@@ -23,6 +23,8 @@ from damfs.storage.placing import copied_to, link, rename
 from damfs.storage.spots import Identity, Spot, fsync_folder, identity, made_spot, parts, spot
 from damfs.storage.tree_walk import walk_tree
 
+OWN_FOLDERS = frozenset({Key(TRASH_FOLDER)})
+"""Hidden folders of a writable store that hold files of its own."""
 Way = Callable[[Spot, Spot], bool]
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe would wait for ever
 
@@ -74,7 +76,8 @@ class LocalStore:
         replaced before the walk ended (a volume that went away): what was not met is then not gone."""
         before = self._root_identity()
         try:
-            yield from walk_tree(self._root, self._skip)
+            own = frozenset[Key]() if self._kind is StoreKind.READ_ONLY else OWN_FOLDERS
+            yield from walk_tree(self._root, self._skip, own)
         except OSError as error:
             raise Unavailable(str(translated(error, self._root))) from error
         if self._root_identity() != before:

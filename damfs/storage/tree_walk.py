@@ -20,11 +20,15 @@ Met = FileFact | WalkProblem | Key
 """A Key is a folder still to be walked."""
 
 
-def walk_tree(root: bytes, skip: frozenset[bytes]) -> Iterator[FileFact | WalkProblem]:
+def walk_tree(
+    root: bytes, skip: frozenset[bytes], own: frozenset[Key] = frozenset()
+) -> Iterator[FileFact | WalkProblem]:
     """``skip``: absolute paths of folders that are left out, compared as text (a stat of damfs's own mount could
-    wait for damfs itself). Raises OSError when the root itself cannot be listed."""
+    wait for damfs itself). ``own``: hidden folders that are walked all the same, where they are there. Raises OSError
+    when the root itself cannot be listed."""
     waiting: list[Key] = []
     yield from _listed(root, Key(b""), skip, waiting)
+    waiting += [folder for folder in sorted(own) if os.path.isdir(os.path.join(root, folder))]
     while waiting:
         folder = waiting.pop()
         try:

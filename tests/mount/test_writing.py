@@ -693,7 +693,10 @@ def test_rm_in_the_inbox_trashes_and_keeps_the_bytes(shared: Daemon, note: Path)
     assert state_of(shared, note.name) == ["trashed"]
     for view in ("inbox", "untagged", "by-type/other", "similar-to"):
         assert not (shared / view / note.name).exists(), view
-    assert original_files(shared, note.name)[0].read_bytes() == note.read_bytes()
+    assert original_files(shared, note.name) == []
+    (aside,) = original_files(shared, f"*-{note.name}")
+    assert aside.parent.name == ".damfs-trash"
+    assert aside.read_bytes() == (shared / "trash" / note.name).read_bytes() == note.read_bytes()
 
 
 def test_a_trashed_file_received_again_is_there_again(shared: Daemon, note: Path) -> None:
@@ -788,13 +791,8 @@ def test_by_tag_itself_takes_terms_only(shared: Daemon, dated: str) -> None:
         (shared / "inbox/folder").mkdir()
 
 
-def test_exchange_and_foreign_attributes(shared: Daemon, dated: str) -> None:
+def test_files_belong_to_the_user_of_the_daemon(shared: Daemon, dated: str) -> None:
     path = shared / "inbox" / dated
-    with refused(errno.ENOTSUP):
-        os.setxattr(path, "user.foo", b"bar")
-    with refused(errno.ENODATA):
-        os.getxattr(path, "user.foo")
-    assert os.listxattr(path) == []
     with refused(errno.EPERM):
         os.chown(path, 12345, -1)
     os.chown(path, os.getuid(), os.getgid())

@@ -30,10 +30,11 @@ from damfs.core.processors.processor import MadeRendition
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FinishJob
+from damfs.core.trashing import DAY_NS, expire, restore_assets, trash_assets
 from damfs.model import AssetId, Job, RenditionKind
 from damfs.storage import placing
 from tests.service.kill_points_processors import PROCESSORS, Poster
-from tests.small_library import JULY_NS, opened, scanned, term, the_asset
+from tests.small_library import JULY_NS, opened, received, scanned, term, the_asset
 
 OS_STEPS = ("fsync", "fdatasync", "link", "rename", "replace", "unlink", "remove", "mkdir", "rmdir")
 DIED = 9
@@ -166,9 +167,44 @@ async def file_by_day(library: Library) -> None:
     await file_by_capture(library, blob)
 
 
+async def trash(library: Library) -> None:
+    """What `rm inbox/known.mov` does: its file moves out of the way."""
+    await trash_assets(library, [the_asset(library, "known.mov").id], "fuse")
+
+
+async def restore(library: Library) -> None:
+    """What `mv trash/known.mov inbox/` does: its file goes back where it lay."""
+    await restore_assets(library, [the_asset(library, "known.mov").id], "fuse")
+
+
+async def expire_old(library: Library) -> None:
+    """The retention of an asset ends."""
+    later = library.clock() + 31 * DAY_NS
+    library.clock = lambda: later
+    assert await expire(library) == 1
+
+
+async def with_old_in_trash(library: Library) -> None:
+    old = await received(library, "old.mov", b"the old bytes")
+    await trash_assets(library, [old.id], "fuse")
+
+
+BEFORE: dict[str, Callable[[Library], Awaitable[None]]] = {"restore": trash, "expire_old": with_old_in_trash}
+"""What is done before the steps of a scenario are counted."""
 SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
     each.__name__: each
-    for each in (receive, receive_twin, receive_copy, receive_card, scan_moved, finish_job, file_by_day)
+    for each in (
+        receive,
+        receive_twin,
+        receive_copy,
+        receive_card,
+        scan_moved,
+        finish_job,
+        file_by_day,
+        trash,
+        restore,
+        expire_old,
+    )
 }
 
 
@@ -181,6 +217,8 @@ def run(path: Path, scenario: str, fatal: int) -> None:
     steps.watch_commits()
     with opened(path / "library", PROCESSORS) as library:
         library.db.writer.run("UPDATE store SET root = ? WHERE name = 'footage'", str(path / "footage"))
+        if scenario in BEFORE:
+            trio.run(BEFORE[scenario], library)
         steps.counting = True
         trio.run(SCENARIOS[scenario], library)
         steps.counting = False

@@ -7,6 +7,7 @@ its second, and so on until it is through. Page cache survives a kill: this is n
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from damfs.catalog import derived, job_table, vocabulary
+from damfs.catalog import derived, job_table, stores, vocabulary
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.upkeep import repair, tidy
@@ -159,6 +160,32 @@ def check_file_by_day(library: Library, closed: bool) -> None:
     assert len({os.stat(library.originals / os.fsdecode(key)).st_ino for key in names}) == 1
 
 
+PLAIN, ASIDE = b"2024/07/15/known.mov", re.compile(rb"\.damfs-trash/\d+-known\.mov")
+
+
+def check_trash(library: Library, closed: bool) -> None:
+    """Its file lies where its state says, under one name."""
+    known = the_asset(library, "known.mov")
+    (key,) = files_below(library.originals)
+    assert (known.state is AssetState.TRASHED) == bool(ASIDE.fullmatch(key))
+    assert known.state is AssetState.TRASHED or key == PLAIN
+    root = stores.root_folder(library.db.writer, library.library_store().id)
+    assert {folder.name for folder in stores.list_folders(library.db.writer, root)} <= {b"2024"}
+
+
+def check_expire_old(library: Library, closed: bool) -> None:
+    """Either it is whole in the trash, or nothing is left of it."""
+    found = assets_named(library, "old.mov")
+    files = {key for key in files_below(library.originals) if key.endswith(b"old.mov")}
+    assert len(found) == len(files) <= 1
+    for old in found:
+        assert old.state is AssetState.TRASHED
+        assert old.blob is not None
+        assert library.source_paths(old.blob)[0].read_bytes() == b"the old bytes"
+    assert library.db.writer.integer("SELECT count(*) FROM blob WHERE size = 13") == len(found)
+    assert library.db.writer.rows("SELECT * FROM doomed") == []
+
+
 CHECKS: dict[str, Check] = {
     "receive": check_receive,
     "receive_twin": check_receive_twin,
@@ -167,6 +194,9 @@ CHECKS: dict[str, Check] = {
     "scan_moved": check_scan_moved,
     "finish_job": check_finish_job,
     "file_by_day": check_file_by_day,
+    "trash": check_trash,
+    "restore": check_trash,
+    "expire_old": check_expire_old,
 }
 
 
@@ -204,6 +234,9 @@ LEAST = {
     "scan_moved": {"COMMIT": 2},
     "finish_job": {"COMMIT": 1, "fsync": 2, "rename": 1},
     "file_by_day": {"COMMIT": 2, "link": 1, "unlink": 1},
+    "trash": {"COMMIT": 3, "mkdir": 1, "link": 1, "fsync": 2, "unlink": 1},
+    "restore": {"COMMIT": 2, "link": 1, "fsync": 2, "unlink": 1},
+    "expire_old": {"COMMIT": 2, "unlink": 1},
 }
 """Steps that each scenario is known to take: a step that is no longer seen would not be tested any more."""
 
@@ -221,6 +254,9 @@ INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
         "scan_moved",
         "finish_job",
         "file_by_day",
+        "trash",
+        "restore",
+        "expire_old",
     ],
 )
 def test_killed_at_every_step(tmp_path: Path, scenario: str) -> None:

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 import trio
 
-from damfs.catalog import derived, stores
+from damfs.catalog import derived, remarks, stores
 from damfs.core.backups import DAILY, back_up, back_up_daily, newest_first, numbered
 from damfs.core.check import check
 from damfs.core.commands import Rename, SetMode, Trash
+from damfs.core.describing import SetAttribute, SetComment, SetRating
 from damfs.core.library import Library, open_library
 from damfs.core.rebuild import CATALOG, MAKING, rebuild
 from damfs.core.rebuild_report import as_text
 from damfs.errors import BadLibrary
-from damfs.model import AssetState, RenditionKind, TermId
+from damfs.model import AssetId, AssetState, RenditionKind, TermId
 from tests.small_library import (
     added,
     drafted,
@@ -46,8 +47,14 @@ def sight(library: Library) -> Sight:
             for key, copy in stores.list_copies(connection, store.id)
             if copy.asset == id_
         )
-        seen[name, digest] = (*rest, tags(library, id_), places)
+        said = (remarks.remark(connection, id_), attributes_of(library, id_))
+        seen[name, digest] = (*rest, tags(library, id_), said, places)
     return seen
+
+
+def attributes_of(library: Library, id_: AssetId) -> dict[bytes, bytes | None]:
+    connection = library.db.writer
+    return {name: remarks.attribute(connection, id_, name) for name in remarks.attribute_names(connection, id_)}
 
 
 def vocabulary_of(library: Library) -> list[tuple[object, ...]]:
@@ -67,6 +74,8 @@ async def path(tmp_path: Path) -> Path:
         await received(library, "gone.mov", b"unwanted", "sea")
         renamed = await received(library, "IMG_1.jpg", b"picture", "best")
         library.execute([Rename(renamed.id, "portrait.jpg"), SetMode(renamed.id, 0o600)], "test")
+        library.execute([SetRating(renamed.id, 9), SetAttribute(renamed.id, b"user.\xff", bytes(range(256)))], "test")
+        library.perform(SetComment(the_asset(library, "beach.mov").id, "the long one"), "test")
         library.perform(Trash(the_asset(library, "gone.mov").id), "test")
         (tmp_path / "card" / "day 1").mkdir(parents=True)
         (tmp_path / "card" / "day 1" / "one.mov").write_bytes(b"one")

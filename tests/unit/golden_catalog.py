@@ -13,12 +13,12 @@ from pathlib import Path
 
 import apsw
 
-from damfs.catalog import assets, derived, job_table, stores, vocabulary
+from damfs.catalog import assets, derived, desktop_trash, job_table, remarks, stores, trash, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
 from damfs.catalog.predicates import tag_facet
-from damfs.model import Digest, Media, RenditionKind, StoreKind, TagSource
+from damfs.model import TRASH_FOLDER, AssetState, Digest, Key, Media, RenditionKind, StoreKind, TagSource
 from tests.small_library import TABLES
 
 
@@ -34,10 +34,23 @@ def fill(tx: Connection) -> None:
     sunset = vocabulary.define(tx, "sunset", beach, 7)
     vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)
     vocabulary.propose(tx, clip, beach, "auto_tag/1", 0.5, 9)
+    remarks.set_rating(tx, clip, 8)
+    remarks.set_comment(tx, clip, "the good one")
+    remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")
     derived.set_facts(tx, blob, "probe", {"width": 1920})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
     job_table.enqueue(tx, blob, "probe", 1, 10, 11)
+    gone = assets.insert_present(tx, "gone.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
+    aside, _ = stores.ensure_folder(tx, store, [TRASH_FOLDER])
+    stores.add_copy(tx, blob, gone, store, aside, b"2-gone.mov", 1000, 2, 4, 5)
+    copy = stores.copies_of_asset(tx, gone)[0].id
+    assets.set_state(tx, gone, AssetState.TRASHED)
+    trash.put(tx, gone, 12, "inbox/gone.mov")
+    trash.set_aside(tx, copy, Key(b"2024/07/15/gone.mov"), unfinished=False)
+    trash.doom(tx, store, Key(TRASH_FOLDER + b"/1-old.mov"))
+    desktop_trash.set_name(tx, 1000, "gone.mov", gone)
+    desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()

@@ -14,6 +14,7 @@ from damfs.storage.droppings import is_dropping, is_temporary
         ".directory", ".hidden", ".Trash", ".Trash-1000", ".Trashes", ".Spotlight-V100", ".fseventsd", "Icon\r",
         ".nomedia", ".trackerignore", ".metadata_never_index", "autorun.inf", ".xdg-volume-info", "mach_kernel",
         "$RECYCLE.BIN", "System Volume Information", ".sh_thumbnails", ".AppleDouble",
+        ".git", ".hg", ".svn", ".bzr",
     ],
 )  # fmt: skip
 def test_droppings(name: str) -> None:

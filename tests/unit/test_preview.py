@@ -72,7 +72,8 @@ def test_all_renditions_of_a_clip(tmp_path: Path) -> None:
         ("thumbnail", "256"): (256, 144),
         ("thumbnail", "128"): (128, 72),
     }
-    assert all(picture_at(r.path).format == "JPEG" for r in made.renditions)
+    formats = {r.profile: picture_at(r.path).format for r in made.renditions}
+    assert formats == {"jpeg": "JPEG", "1024": "JPEG", "512": "PNG", "256": "PNG", "128": "PNG"}
     (embedding,) = made.embeddings
     assert embedding.model == "look-1"
     assert len(embedding.vector) == LENGTH * 4

@@ -12,7 +12,7 @@ from contextlib import closing
 import apsw
 import pytest
 
-from damfs.catalog import assets, change_feed, derived, job_table, stores, vocabulary
+from damfs.catalog import assets, change_feed, derived, job_table, remarks, stores, vocabulary
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.catalog.predicates import (
@@ -71,6 +71,11 @@ QUESTIONS: dict[str, Question] = {
     "receiving": assets.list_receiving,
     "facets": lambda connection: assets.facets(connection, AssetId(1)),
     "terms of an asset": lambda connection: vocabulary.terms_of(connection, AssetId(1)),
+    "remark": lambda connection: remarks.remark(connection, AssetId(1)),
+    "attribute": lambda connection: remarks.attribute(connection, AssetId(1), b"user.x"),
+    "attributes": lambda connection: remarks.attribute_names(connection, AssetId(1)),
+    "size of attributes": lambda connection: remarks.attributes_size(connection, AssetId(1), b"user.x"),
+    "thumbnail": lambda connection: derived.thumbnail(connection, BlobId(1), "256"),
     "term in use": lambda connection: vocabulary.in_use(connection, TermId(1)),
     "carriers": lambda connection: vocabulary.carriers(connection, (TermId(1), TermId(2)), 65),
     "file of a folder": lambda connection: stores.shown(connection, FolderId(1), b"clip.mov"),
@@ -98,7 +103,21 @@ QUESTIONS: dict[str, Question] = {
     "touched": lambda connection: change_feed.touched_ns(connection, [INBOX_FACET]),
     "copy moved": lambda connection: stores.move_copy(connection, CopyId(1), FolderId(1), b"x", 1, 1, 1),
 }
-LARGE = ("asset", "copy", "job", "tagging", "blob", "version", "embedding", "rendition", "fact", "change", "folder")
+LARGE = (
+    "asset",
+    "copy",
+    "job",
+    "remark",
+    "attribute",
+    "tagging",
+    "blob",
+    "version",
+    "embedding",
+    "rendition",
+    "fact",
+    "change",
+    "folder",
+)
 WALK = re.compile(r"^SCAN (?:a|c|g|f|j|r|e|t|" + "|".join(LARGE) + r")\b(?! USING (?:COVERING )?INDEX)")
 COMPARES_AN_INDEX = re.compile(r"^SCAN \w+ USING (?:COVERING )?INDEX (\w+)")
 PARTIAL = {"asset_in_inbox", "asset_receiving", "job_waiting", "job_leased", "job_due"}

@@ -19,11 +19,13 @@ if TYPE_CHECKING:  # the daemon imports this module and must not load what decod
 
 POSTER_SIZE = 1920
 THUMBNAIL_SIZES = (1024, 512, 256, 128)
+DESKTOP_SIZES = frozenset({512, 256, 128})
+"""As PNG, which is what desktops take (see views/thumbnails.py); a larger one would cost more than it shows."""
 
 
 class Preview(Processor):
     name: ClassVar[str] = "preview"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})
     priority: ClassVar[int] = 20
     timeout_s: ClassVar[float] = 300.0
@@ -74,12 +76,16 @@ def save_all(picture: Image, out: Path) -> list[MadeRendition]:
     for size in THUMBNAIL_SIZES:
         picture = picture.copy()
         picture.thumbnail((size, size), Resampling.LANCZOS, reducing_gap=3)
-        made.append(save(picture, out / f"thumbnail-{size}.jpg", RenditionKind.THUMBNAIL, str(size), 84))
+        ending = "png" if size in DESKTOP_SIZES else "jpg"
+        made.append(save(picture, out / f"thumbnail-{size}.{ending}", RenditionKind.THUMBNAIL, str(size), 84))
     return made
 
 
 def save(picture: Image, path: Path, kind: RenditionKind, profile: str, quality: int) -> MadeRendition:
-    picture.save(path, "JPEG", quality=quality, progressive=kind is RenditionKind.POSTER)
+    if path.suffix == ".png":
+        picture.save(path, "PNG")
+    else:
+        picture.save(path, "JPEG", quality=quality, progressive=kind is RenditionKind.POSTER)
     return MadeRendition(kind, profile, path, {"width": picture.width, "height": picture.height})
 
 

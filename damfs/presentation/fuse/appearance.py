@@ -34,7 +34,10 @@ class Appearance:
             draft = self._drafts.get(AssetId(node.id))
             if draft is not None:
                 entry = entry._replace(size=draft.size, mtime_ns=draft.mtime_ns or entry.mtime_ns)
-        made = attributes(self._inodes.number(node), entry, self.owner)
+        owner = self._tree.owner(node)
+        made = attributes(
+            self._inodes.number(node), entry, self.owner if owner is None else Owner(owner, self.owner.gid)
+        )
         if self.drifts(node):
             made.attr_timeout = BRIEFLY_S
         return made
@@ -65,4 +68,4 @@ class Appearance:
 
     def drifts(self, node: Thing | Place) -> bool:
         """Whether the names in it move by news of other things."""
-        return isinstance(node, Place) and node.id is not None and self._tree.view(node).drifts
+        return self._tree.drifts(node)

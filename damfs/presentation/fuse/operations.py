@@ -27,16 +27,21 @@ from damfs.presentation.fuse.attributes import BRIEFLY_S, absent
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.events import Events
+from damfs.presentation.fuse.extended_attributes import CAPABILITY, ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.fuse.open_files import OpenFiles, Text
 from damfs.presentation.views.edits import Edits
+from damfs.presentation.views.thumbnails import REPOSITORY
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
-CAPABILITY = b"security.capability"
-"""The kernel asks for it on every write."""
 NAMELESS_MODE = 0o600
+THUMBNAILS = REPOSITORY.encode()
+"""The one name that only desktops ask for and get."""
+GENERATED = frozenset({ThingKind.TEXT, ThingKind.THUMBNAIL})
+"""Made when they are opened."""
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class Operations(pyfuse3.Operations):
     appearance: Appearance
     directories: Directories
     events: Events
+    extended: ExtendedAttributes
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
     made_by_kernel: Callable[[AssetId, int, bytes], None]
@@ -63,13 +69,26 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
         if name in {b".", b".."}:
             return await self._dot(parent_inode, os.fsdecode(name))
-        if is_dropping(os.fsdecode(name)):
-            return absent()
         place = self._place(parent_inode)
+        if is_dropping(os.fsdecode(name)) and not self._is_answered(place, name, ctx):
+            return absent()
         entry = await self.tree.lookup(place, self._spelled(place, name))
         if entry is None:
             return self._missing(place, name)
         return self._told(entry, place, name)
+
+    def _is_answered(self, place: Place, name: bytes, ctx: RequestContext) -> bool:
+        """Whether there is something by a name that only desktops ask for: thumbnails, and the trash of who asks."""
+        return name == THUMBNAILS or (place == ROOT_PLACE and self._is_trash_of(name, ctx))
+
+    def _is_trash_of(self, name: bytes, ctx: RequestContext) -> bool:
+        """Whether it is the trash of who asks, or of who runs damfs. Somebody else's is not there now, which the kernel
+        must not remember: its owner may ask next."""
+        if self.tree.at_root(os.fsdecode(name)) is None:
+            return False
+        if name not in {b".Trash-%d" % uid for uid in (self.appearance.owner.uid, ctx.uid)}:
+            raise FUSEError(errno.ENOENT)
+        return True
 
     def _missing(self, place: Place, name: bytes) -> EntryAttributes:
         """`cp` looks three times for a name before it makes it: the kernel keeps the first answer for a moment."""
@@ -80,8 +99,8 @@ class Operations(pyfuse3.Operations):
 
     async def _dot(self, inode: int, name: str) -> EntryAttributes:
         place = self._place(inode)
-        if name == ".." and place.path:
-            place = Place(place.view, place.path[:-1])
+        if name == "..":
+            place = self.tree.parent(place)
         return self._told(self.tree.entry(place), place)
 
     def _spelled(self, place: Place, name: bytes) -> str:
@@ -98,6 +117,8 @@ class Operations(pyfuse3.Operations):
         made = self.appearance.of(entry)
         if self.appearance.drifts(place) or (place != ROOT_PLACE and self.tree.view(place).slow_lookup):
             made.entry_timeout = BRIEFLY_S  # it may have changed while it was looked for
+        if isinstance(entry.node, Place) and entry.node.view == REPOSITORY:
+            made.entry_timeout = 0  # it tells by its path whose it is, and a directory above may be renamed
         if name is not None and os.fsdecode(name) != self._spelled(place, name):
             made.entry_timeout = 0  # notices tell of names as the place spells them
         return made
@@ -134,6 +155,10 @@ class Operations(pyfuse3.Operations):
         self, inode: int, attr: EntryAttributes, fields: SetattrFields, fh: int | None, ctx: RequestContext
     ) -> EntryAttributes:
         node = self.inodes.node(inode)
+        if isinstance(node, Thing) and node.kind is ThingKind.NOTE:
+            if fields.update_size:
+                OpenNote(self.library, node.id).truncate(attr.st_size)
+            return self._present(inode)
         if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             raise Refused("only files that are assets can be changed")
         if (fields.update_uid and attr.st_uid != self.appearance.owner.uid) or (
@@ -166,6 +191,10 @@ class Operations(pyfuse3.Operations):
         place = self._place(parent_inode)
         if is_dropping(os.fsdecode(name)):
             raise Refused("files that only desktops leave behind are not kept")
+        if place != ROOT_PLACE and self.tree.view(place).keeps_notes(place):
+            note = self.edits.make_note(place, self._spelled(place, name))
+            handle = self.files.keep(OpenNote(self.library, note.id))
+            return FileInfo(fh=handle, direct_io=True), self._told(self.tree.entry(note), place, name)
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o777)
         self.made_by_kernel(asset, parent_inode, name)
         handle = self.files.create(asset)
@@ -177,7 +206,10 @@ class Operations(pyfuse3.Operations):
             node = self.inodes.node(inode)
             if not isinstance(node, Thing):
                 raise FUSEError(errno.EISDIR)
-            if node.kind is not ThingKind.TEXT:
+            self.counters[f'fuse_opened{{kind="{node.kind.name.lower()}"}}'] += 1
+            if node.kind is ThingKind.NOTE:
+                return self._open_note(OpenNote(self.library, node.id), flags)
+            if node.kind not in GENERATED:
                 return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")
@@ -186,6 +218,11 @@ class Operations(pyfuse3.Operations):
             return FileInfo(fh=self.files.keep(reader), direct_io=True, nonseekable=True)
         self.counters["catalog_statements"] = self.library.db.writer.statements
         return FileInfo(fh=self.files.keep(Text(await self.tree.text(node))), direct_io=True)
+
+    def _open_note(self, note: OpenNote, flags: int) -> FileInfo:
+        if flags & os.O_TRUNC:
+            note.truncate(0)
+        return FileInfo(fh=self.files.keep(note), direct_io=True)
 
     @answers
     async def read(self, fh: int, off: int, size: int) -> bytes:
@@ -295,21 +332,26 @@ class Operations(pyfuse3.Operations):
 
     @answers
     async def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
-        # never ENOSYS: the kernel would stop asking for the life of the mount; "not supported" lets `ls` stop asking
-        known = name.startswith(b"user.") or name == CAPABILITY
-        raise FUSEError(pyfuse3.ENOATTR if known else errno.EOPNOTSUPP)
+        if name == CAPABILITY:
+            raise FUSEError(pyfuse3.ENOATTR)
+        return self.extended.get(self._node(inode), name)
 
     @answers
     async def listxattr(self, inode: int, ctx: RequestContext) -> Sequence[bytes]:
-        return ()
+        return self.extended.names(self._node(inode))
 
     @answers
     async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        raise FUSEError(errno.EOPNOTSUPP)
+        self.extended.set(self._node(inode), name, value)
 
     @answers
     async def removexattr(self, inode: int, name: bytes, ctx: RequestContext) -> None:
-        raise FUSEError(pyfuse3.ENOATTR)
+        self.extended.remove(self._node(inode), name)
+
+    def _node(self, inode: int) -> Thing | Place:
+        """Raises ESTALE when it is gone."""
+        with stale_if_gone():
+            return self.inodes.node(inode)
 
     def _asset(self, inode: int) -> Asset:
         node = self.inodes.node(inode)

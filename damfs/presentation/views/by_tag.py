@@ -14,7 +14,7 @@ from damfs.core.commands import AddTag, DefineTerm, RemoveTag, RemoveTerm, Renam
 from damfs.errors import NotFound, Refused
 from damfs.model import AssetId, Facet, Term, TermId
 from damfs.presentation.views.facet import FacetView
-from damfs.presentation.views.view import WRITE_DIRECTORY, Commands, Place
+from damfs.presentation.views.view import Commands, Place
 
 
 class ByTag(FacetView):
@@ -40,9 +40,6 @@ class ByTag(FacetView):
     def dir_facets(self, connection: Connection, path: tuple[str, ...]) -> frozenset[Facet]:
         broader = terms(connection, path)[-1].id if path else None
         return frozenset({predicates.narrower_facet(broader)})
-
-    def mode(self, place: Place) -> int:
-        return WRITE_DIRECTORY
 
     def receive(self, place: Place) -> bool:
         if not place.path:

@@ -31,6 +31,7 @@ class Control(View):
     live = False
     place_kind = 32
     drifts = True
+    thumbnails = False
 
     def __init__(self, library: Library) -> None:
         super().__init__(library)

@@ -16,7 +16,7 @@ from damfs.catalog.predicates import Predicate
 from damfs.core.asset_names import is_text
 from damfs.model import Asset, AssetId, Facet
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
-from damfs.presentation.views.view import Content, Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import WRITE_DIRECTORY, Content, Entry, Place, Thing, ThingKind, View
 
 
 class FacetView(View):
@@ -29,6 +29,11 @@ class FacetView(View):
     @abstractmethod
     def has_dir(self, connection: Connection, path: tuple[str, ...], name: str) -> bool:
         """Whether a name leads to a directory; also names that are not listed."""
+
+    def mode(self, place: Place) -> int:
+        """Writable for who runs damfs: else the kernel would not even let him move files from here into the trash, or
+        to where that tags. What has no meaning is refused when it is tried."""
+        return WRITE_DIRECTORY
 
     def reserved(self, connection: Connection, path: tuple[str, ...], dirs: list[str]) -> Set[str]:
         """Every name that `has_dir`; ``dirs`` are the listed ones. May scan."""

@@ -8,8 +8,9 @@ from damfs.catalog import predicates, stores
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Folder, Shown
 from damfs.core.asset_names import is_text
+from damfs.core.trash_commands import ReturnTo
 from damfs.errors import ReadOnly
-from damfs.model import AssetId, Facet, FolderId
+from damfs.model import AssetId, AssetState, Facet, FolderId, StoreKind
 from damfs.presentation.views.view import READ_DIRECTORY, Commands, Entry, Place, Thing, ThingKind, View
 
 
@@ -56,6 +57,23 @@ class Originals(View):
         store = next(store.name for store in stores.all_stores(connection) if store.id == folder.store)
         below = stores.key_of(connection, folder.id, b"").split(b"/")[:-1]
         return (store, *map(os.fsdecode, below))
+
+    def path_of(self, connection: Connection, place: Place) -> str:
+        folder = None if place.id is None else stores.folder(connection, FolderId(place.id))
+        if folder is None:
+            return super().path_of(connection, place)
+        store = next(store.name for store in stores.all_stores(connection) if store.id == folder.store)
+        below = b"" if folder.parent is None else stores.key_of(connection, folder.parent, folder.name)
+        return "/".join(filter(None, (self.name, store, os.fsdecode(below))))
+
+    def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        """Out of the trash, into a folder of the writable store."""
+        known, folder = self.library.asset(asset), stores.folder(connection, FolderId(place.id or 0))
+        if known is None or folder is None or known.state is not AssetState.TRASHED:
+            raise self.refusal(place)
+        if self.library.blob_store(folder.store).kind is StoreKind.READ_ONLY:
+            raise ReadOnly("nothing can be put into a read-only store")
+        return [ReturnTo(asset, folder.id)]
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         raise ReadOnly("files of a store are not removed through the mount")

@@ -12,7 +12,7 @@ from damfs.core.asset_names import ENDING_LIMIT, NAME_LIMIT, proxy_name, size_of
 from damfs.model import AssetId, Facet, FolderId
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.originals import Originals
-from damfs.presentation.views.view import READ_FILE, Entry, Place, Thing, ThingKind
+from damfs.presentation.views.view import READ_FILE, Commands, Entry, Place, Thing, ThingKind
 
 LONGEST_WHOLE = NAME_LIMIT - ENDING_LIMIT - 1
 
@@ -63,6 +63,9 @@ class Proxies(Originals):
         rows = {(row.asset, named(row)): row for row in derived.list_proxies(connection, FolderId(place.id))}
         names = shown_names(*_columns(list(rows)), {entry.name for entry in directories})
         return directories + [proxy_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
+
+    def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        raise self.refusal(place)
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         if place.id is None:

@@ -12,7 +12,7 @@ from damfs.core.similar import Neighbour
 from damfs.model import AssetId, Facet
 from damfs.presentation.views.facet import find
 from damfs.presentation.views.names import qualified, ranked, shown_names
-from damfs.presentation.views.view import READ_DIRECTORY, Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import READ_DIRECTORY, WRITE_DIRECTORY, Entry, Place, Thing, ThingKind, View
 
 
 class SimilarTo(View):
@@ -45,8 +45,11 @@ class SimilarTo(View):
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         return frozenset({predicates.ALL_FACET if place.id is None else predicates.NEIGHBOURS_FACET})
 
+    def mode(self, place: Place) -> int:
+        return READ_DIRECTORY if place.id is None else WRITE_DIRECTORY  # files can be moved into the trash
+
     def _directory(self, name: str, asset: AssetId) -> Entry:
-        return Entry(name, self.place_of(asset), 0, 0, READ_DIRECTORY)
+        return Entry(name, self.place_of(asset), 0, 0, WRITE_DIRECTORY)
 
 
 def resolvable(neighbours: Sequence[Neighbour]) -> dict[str, Neighbour]:

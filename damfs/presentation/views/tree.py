@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from damfs.catalog import assets, change_feed, derived
+from damfs.catalog import assets, change_feed, derived, desktop_trash
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
 from damfs.errors import NotFound
 from damfs.model import AssetId, Facet, RenditionId
 from damfs.presentation.views.control import Control
+from damfs.presentation.views.desktop_trash import note_entry
 from damfs.presentation.views.facet import file_entry, row_entry
+from damfs.presentation.views.thumbnails import REPOSITORY, Thumbnails
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
     READ_FILE,
@@ -33,11 +35,26 @@ class Tree:
         self.library = library
         self.views = views
         self.control = control
+        self.thumbnails = Thumbnails(library, views)
 
     def view(self, place: Place) -> View:
         if place == ROOT_PLACE:
             raise NotFound("the root is no view")
+        if place.view == REPOSITORY:
+            return self.thumbnails
         return self.views[place.view]
+
+    def parent(self, place: Place) -> Place:
+        """What ``..`` means in a directory of a view."""
+        if place.view == REPOSITORY:
+            return self.thumbnails.parent(place)
+        return Place(place.view, place.path[:-1]) if place.path else place
+
+    def drifts(self, node: Thing | Place) -> bool:
+        """Whether the names in a directory move by news of other things."""
+        if not isinstance(node, Place):
+            return False
+        return node.view == REPOSITORY or (node.id is not None and self.view(node).drifts)
 
     def facets(self, place: Place) -> frozenset[Facet]:
         if place == ROOT_PLACE:
@@ -46,6 +63,10 @@ class Tree:
 
     async def lookup(self, place: Place, name: str) -> Entry | None:
         """One entry; inline unless the view says that its lookup may scan."""
+        if name == REPOSITORY:
+            return self.dated(self.thumbnails.repository(place))
+        if place.view == REPOSITORY and (size := self.thumbnails.directory(place, name)) is not None:
+            return self.dated(size)
         if place == ROOT_PLACE:
             return self._root_entry(name)
         view = self.view(place)
@@ -79,7 +100,12 @@ class Tree:
     def _root_entry(self, name: str) -> Entry | None:
         if name in self.views:
             return self.directory(self.views[name].root(), name)
-        return self.control.root_text(name)
+        place = self.at_root(name)
+        return self.control.root_text(name) if place is None else self.directory(place, name)
+
+    def at_root(self, name: str) -> Place | None:
+        """A place of some view that the root of the mount answers with by name."""
+        return next((place for view in self.views.values() if (place := view.at_root(name)) is not None), None)
 
     def _root_entries(self) -> Entries:
         directories = [self.directory(view.root(), name) for name, view in self.views.items() if view.listed]
@@ -97,8 +123,17 @@ class Tree:
         return Entry(name, place, 0, mtime_ns or self.library.made_ns, mode)
 
     async def text(self, thing: Thing) -> bytes:
-        """What a text of the mount says now."""
+        """What a text or a thumbnail of the mount holds now."""
+        if thing.kind is ThingKind.THUMBNAIL:
+            return await self.library.db.read(lambda connection: self.thumbnails.picture(connection, thing))
         return await self.library.db.read(lambda connection: self.control.render(connection, thing))
+
+    def owner(self, node: Thing | Place) -> int | None:
+        """The user a node belongs to; None: who runs damfs."""
+        if isinstance(node, Place):
+            return None if node == ROOT_PLACE else self.view(node).owner(node)
+        note = desktop_trash.note(self.library.db.writer, node.id) if node.kind is ThingKind.NOTE else None
+        return None if note is None else note.uid
 
     def entry(self, node: Thing | Place) -> Entry:
         """What a node looks like without a name. Raises NotFound when it is gone."""
@@ -106,13 +141,20 @@ class Tree:
             return self.directory(node, "")
         if node.kind is ThingKind.TEXT:
             return self.control.entry(node)
+        found = self._thing(node)
+        if found is None:
+            raise NotFound(f"{node.kind.name.lower()} {node.id} is gone")
+        return found
+
+    def _thing(self, node: Thing) -> Entry | None:
         connection = self.library.db.writer
+        if node.kind is ThingKind.THUMBNAIL:
+            return self.thumbnails.entry(connection, node)
         if node.kind is ThingKind.RENDITION:
             rendition = derived.rendition(connection, RenditionId(node.id))
-            if rendition is not None:
-                return Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
-        elif node.kind is ThingKind.ASSET:
-            asset = assets.asset(connection, AssetId(node.id))
-            if asset is not None:
-                return file_entry("", asset)
-        raise NotFound(f"{node.kind.name.lower()} {node.id} is gone")
+            return None if rendition is None else Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
+        if node.kind is ThingKind.NOTE:
+            note = desktop_trash.note(connection, node.id)
+            return None if note is None else note_entry(note)
+        asset = assets.asset(connection, AssetId(node.id)) if node.kind is ThingKind.ASSET else None
+        return None if asset is None else file_entry("", asset)

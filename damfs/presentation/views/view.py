@@ -30,6 +30,9 @@ class ThingKind(IntEnum):
     RENDITION = 2
     VERSION = 3
     TEXT = 4
+    THUMBNAIL = 5
+    NOTE = 6
+    """A small text that a file manager keeps in its trash."""
 
 
 class Thing(NamedTuple):
@@ -60,6 +63,14 @@ class Entry(NamedTuple):
     mode: int
 
 
+class Arrival(NamedTuple):
+    """An asset that is moved into a place: under which name, and the path in the mount that it comes from."""
+
+    asset: AssetId
+    name: str
+    origin: str
+
+
 Entries = list[Entry]
 """For classes whose method `list` hides the type."""
 
@@ -88,6 +99,8 @@ class View(ABC):
     """Inode kind of places that carry an id; each view that has such places has its own."""
     raw_names: ClassVar[bool] = False
     """Whether names in places that carry an id are the bytes of a file system; all others damfs has cleaned."""
+    thumbnails: ClassVar[bool] = True
+    """Whether its places have thumbnails of their files, reached by name."""
     drifts: ClassVar[bool] = False
     """Whether places that carry an id change by news of other things, so that nobody may remember them for long."""
 
@@ -95,6 +108,10 @@ class View(ABC):
     """Whether those who watch a place are told what comes and goes there."""
     keys_only: ClassVar[bool] = False
     """Whether places that carry an id list nothing but the names of a store's file system."""
+    takes_whole: ClassVar[bool] = False
+    """Whether what is moved here is out of every other place by that: the place it comes from is not asked."""
+    own_names: ClassVar[bool] = False
+    """Whether names here are not those of the assets: moving in, out or about renames no asset."""
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 
@@ -103,6 +120,22 @@ class View(ABC):
 
     def root(self) -> Place:
         return Place(self.name, ())
+
+    def at_root(self, name: str) -> Place | None:
+        """A place that the root of the mount answers with by name, beside the views themselves; it is not listed."""
+        return None
+
+    def owner(self, place: Place) -> int | None:
+        """The user that a directory belongs to; None: who runs damfs."""
+        return None
+
+    def keeps_notes(self, place: Place) -> bool:
+        """Whether files made here are small texts of a program, and no assets."""
+        return False
+
+    def path_of(self, connection: Connection, place: Place) -> str:
+        """Where a place is in the mount, for people."""
+        return "/".join((self.name, *place.path))
 
     def place_of(self, id_: int) -> Place:
         """The place that stands for a row. Only for views with a ``place_kind``."""
@@ -146,6 +179,14 @@ class View(ABC):
 
     def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         """Make the place's predicate true for the asset."""
+        raise self.refusal(place)
+
+    def arrive(self, connection: Connection, place: Place, arrival: Arrival) -> Commands:
+        """What moving into the place means; where it is not more than that, entering."""
+        return self.enter(connection, place, arrival.asset)
+
+    def rename(self, place: Place, asset: AssetId, name: str) -> Commands:
+        """Another name here, where names are not those of the assets."""
         raise self.refusal(place)
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:

@@ -1,0 +1,166 @@
+"""Commands by which people and their programs describe an asset: its tags as a whole, a rating, a comment, and
+extended attributes that mean nothing to damfs.
+
+Applied like every command: one transaction, no await, no file. Each records what it changed, with what was before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from damfs.catalog import predicates, remarks, vocabulary
+from damfs.catalog.database import Connection
+from damfs.core.asset_names import clean_name
+from damfs.core.commands import AddTag, DefineTerm, Execution, known, known_term
+from damfs.errors import NoSpace, NotFound, Refused
+from damfs.model import AssetId, Facet, TermId
+from damfs.storage.droppings import is_dropping
+
+HIGHEST_RATING = 10
+ATTRIBUTES_LIMIT = 1 << 20
+"""Bytes of names and values of one asset's extended attributes: sixteen of the largest."""
+RATING_FACET = Facet("rating")
+COMMENT_FACET = Facet("comment")
+SEPARATOR = ","
+"""Between tags in one text. A term whose name holds it cannot be said there: it is neither shown nor taken away."""
+
+TagPath = tuple[str, ...]
+"""A term with the broader ones above it, broadest first."""
+
+
+def parsed_tags(text: str) -> tuple[TagPath, ...]:
+    """``a,b/c`` as the paths ('a',), ('b', 'c'). Pure."""
+    parts = ([clean_name(step.strip()) for step in tag.split("/") if step.strip()] for tag in text.split(SEPARATOR))
+    return tuple(dict.fromkeys(tuple(path) for path in parts if path))
+
+
+def tags_text(connection: Connection, asset: AssetId) -> str:
+    """The tags of an asset, each with what is above it: what `parsed_tags` understands."""
+    paths = ("/".join(term_path(connection, term)) for term in sayable(connection, asset))
+    return SEPARATOR.join(sorted(paths))
+
+
+def sayable(connection: Connection, asset: AssetId) -> list[TermId]:
+    """The terms an asset was given that can be said in a text of tags."""
+    terms = (term.id for term in vocabulary.tagged_terms(connection, asset))
+    return [id_ for id_ in terms if not any(SEPARATOR in name for name in term_path(connection, id_))]
+
+
+def term_path(connection: Connection, id_: TermId) -> TagPath:
+    found: list[str] = []
+    for above in vocabulary.with_broader(connection, id_):
+        term = vocabulary.term(connection, above)
+        found += [] if term is None else [term.name]
+    return tuple(reversed(found))
+
+
+@dataclass(frozen=True, slots=True)
+class SetTags:
+    """The tags become exactly these. Terms that are not known are defined below those named before them; known ones
+    stay where the vocabulary has them. A tag that was there keeps its source; a new one is a person's."""
+
+    asset: AssetId
+    paths: tuple[TagPath, ...]
+
+    def apply(self, x: Execution) -> None:
+        known(x, self.asset)
+        wanted = {term for path in self.paths for term in _terms_of_path(x, path)}
+        before = set(sayable(x.tx, self.asset))
+        for term in sorted(wanted - before):
+            AddTag(self.asset, term).apply(x)
+        for term in sorted(before - wanted):
+            _untag(x, self.asset, term)
+
+
+def _terms_of_path(x: Execution, path: TagPath) -> set[TermId]:
+    """The last term, and those named before it that it does not imply."""
+    terms: list[TermId] = []
+    for name in path:
+        if is_dropping(name):
+            raise Refused(f"{name} belongs to a desktop and is no tag")
+        there = vocabulary.term_named(x.tx, name)
+        terms.append(DefineTerm(name, terms[-1] if terms else None).apply(x) if there is None else there.id)
+    implied = set(vocabulary.with_broader(x.tx, terms[-1]))
+    return {terms[-1], *(term for term in terms if term not in implied)}
+
+
+def _untag(x: Execution, id_: AssetId, term_id: TermId) -> None:
+    """From this very term: narrower ones are tags of their own."""
+    asset, term = known(x, id_), known_term(x, term_id)
+    before = vocabulary.terms_of(x.tx, id_)
+    vocabulary.detach(x.tx, id_, (term_id,))
+    after = vocabulary.terms_of(x.tx, id_)
+    touched = {predicates.tag_facet(gone) for gone in before - after}
+    if not after:
+        touched.add(predicates.UNTAGGED_FACET)
+    x.changes.record("untagged", touched, asset=id_, names=(asset.name,), detail={"term": term.name})
+
+
+@dataclass(frozen=True, slots=True)
+class SetRating:
+    """0..10, two for each star; 0 takes it away."""
+
+    asset: AssetId
+    rating: int
+
+    def apply(self, x: Execution) -> None:
+        asset, before = known(x, self.asset), remarks.remark(x.tx, self.asset).rating
+        if not 0 <= self.rating <= HIGHEST_RATING:
+            raise Refused(f"a rating is a number from 0 to {HIGHEST_RATING}")
+        if self.rating == before:
+            return
+        remarks.set_rating(x.tx, self.asset, self.rating)
+        detail = {"rating": self.rating, "before": before}
+        x.changes.record("rated", {RATING_FACET}, asset=self.asset, names=(asset.name,), detail=detail)
+
+
+@dataclass(frozen=True, slots=True)
+class SetComment:
+    """'' takes it away."""
+
+    asset: AssetId
+    comment: str
+
+    def apply(self, x: Execution) -> None:
+        asset, before = known(x, self.asset), remarks.remark(x.tx, self.asset).comment
+        if self.comment == before:
+            return
+        remarks.set_comment(x.tx, self.asset, self.comment)
+        detail = {"before": before}
+        x.changes.record("commented", {COMMENT_FACET}, asset=self.asset, names=(asset.name,), detail=detail)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttribute:
+    """Keep an extended attribute for the program that set it. Raises NoSpace when the asset has too many."""
+
+    asset: AssetId
+    name: bytes
+    value: bytes
+
+    def apply(self, x: Execution) -> None:
+        asset = known(x, self.asset)
+        size = remarks.attributes_size(x.tx, self.asset, self.name) + len(self.name) + len(self.value)
+        if size > ATTRIBUTES_LIMIT:
+            raise NoSpace(f"{asset.name}: more than {ATTRIBUTES_LIMIT >> 10} KiB of extended attributes")
+        remarks.set_attribute(x.tx, self.asset, self.name, self.value)
+        _attribute_changed(x, self.asset, asset.name, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAttribute:
+    """Raises NotFound when it is not there."""
+
+    asset: AssetId
+    name: bytes
+
+    def apply(self, x: Execution) -> None:
+        asset = known(x, self.asset)
+        if not remarks.remove_attribute(x.tx, self.asset, self.name):
+            raise NotFound(f"{asset.name} has no attribute {self.name!r}")
+        _attribute_changed(x, self.asset, asset.name, self.name)
+
+
+def _attribute_changed(x: Execution, id_: AssetId, asset_name: str, name: bytes) -> None:
+    detail = {"attribute": name.decode("utf-8", "backslashreplace")}
+    x.changes.record("attribute-changed", frozenset(), asset=id_, names=(asset_name,), detail=detail)

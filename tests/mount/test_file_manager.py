@@ -1,0 +1,91 @@
+"""Thunar, with its thumbnailer, over a mounted library: posters of clips are there, and no clip was read for them.
+
+What was on the screen is kept in test-output/.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.mount.conftest import serving
+from tests.mount.daemon_process import Daemon, run, until
+from tests.mount.desktop_session import Desktop, desktop
+from tests.sample_media import dnxhr, h264, jpeg, prores
+
+pytestmark = [pytest.mark.needs_programs("Xvfb", "dbus-daemon", "thunar", "tumblerd"), pytest.mark.timeout(300)]
+
+SHOWN_LIMIT_S = 90.0
+POSTER = (128, 72)
+"""At the size of icons that the session is set to."""
+SKY_AND_SEA = 0.7
+"""Of a poster, at least."""
+BLUE = (130, 170)
+"""Of 256 hues."""
+SIDE_PANE = 172
+TOOL_BARS = 102
+
+
+@pytest.fixture(scope="module")
+def dam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Clips and a photo in by-tag/beach, every job done. The daemon reads by itself, so that reads are counted."""
+    with serving(tmp_path_factory.mktemp("desktop")) as serve:
+        daemon = serve(environment={"DAMFS_NATIVE": "off"}).start()
+        media = daemon.library.parent / "media"
+        media.mkdir()
+        h264(media / "surf.mp4", size=(1280, 720), seconds=0.4, source="beach")
+        prores(media / "two words.mov", source="beach", seed=3)
+        dnxhr(media / "caf\u00e9 #1.mov", source="beach", seed=5)
+        jpeg(media / "photo.jpg", size=(1280, 720))
+        (daemon / "by-tag/beach").mkdir()
+        for path in media.iterdir():
+            run("cp", "-p", path, daemon / "by-tag/beach")
+        daemon.settled()
+        assert daemon.idle().failures == []
+        yield daemon
+
+
+@pytest.fixture
+def session(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desktop]:
+    """What it shows in the end is kept, also when the test fails."""
+    with desktop(tmp_path / "home") as made:
+        yield made
+        made.keep(request.node.name.removeprefix("test_"))
+
+
+def opened(daemon: Daemon, kind: str) -> int:
+    return daemon.stats().get(f'damfs_fuse_opened_total{{kind="{kind}"}}', 0)
+
+
+def posters(screen: Image.Image) -> float:
+    """How many posters the window shows: every picture is mostly of sky and sea, and no icon of files is blue."""
+    files = np.asarray(screen.convert("HSV").crop((SIDE_PANE, TOOL_BARS, *screen.size)))
+    hue, saturation = files[..., 0], files[..., 1]
+    blue = (saturation > 60) & (hue > BLUE[0]) & (hue < BLUE[1])
+    return float(blue.sum() / (POSTER[0] * POSTER[1] * SKY_AND_SEA))
+
+
+def test_a_folder_of_clips_is_shown_without_reading_one(dam: Daemon, session: Desktop) -> None:
+    before = dam.stats()
+    session.thunar(dam / "by-tag/beach")
+    until(lambda: posters(session.screen()) >= 4, "four posters on the screen", SHOWN_LIMIT_S)
+    until(lambda: opened(dam, "thumbnail") >= 4, "thumbnails taken from the mount", SHOWN_LIMIT_S)
+    assert opened(dam, "asset") == before.get('damfs_fuse_opened_total{kind="asset"}', 0), "a clip was opened"
+
+
+def test_a_clip_without_a_preview_is_read(dam: Daemon, session: Desktop) -> None:
+    """The other way round, so that the count means something: Tumbler can make posters, and then reads clips."""
+    with closing(sqlite3.connect(dam.library / "state/catalog.sqlite3", timeout=10)) as catalog, catalog:
+        catalog.execute(
+            "DELETE FROM rendition WHERE kind = 'thumbnail' AND blob = (SELECT blob FROM asset WHERE name = 'surf.mp4')"
+        )
+    before = opened(dam, "asset")
+    session.thunar(dam / "by-type/video")
+    until(lambda: opened(dam, "asset") > before, "the clip was opened", SHOWN_LIMIT_S)
+    until(lambda: posters(session.screen()) >= 3, "three posters on the screen", SHOWN_LIMIT_S)
