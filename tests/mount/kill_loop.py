@@ -34,6 +34,7 @@ PROGRAMS = 3
 DEEP_EVERY = 10
 """Rounds after which the library is also checked at rest."""
 DEAD_WITHIN_S = 5.0
+NOTICES_WITHIN_S = 5.0
 PART = ".part"
 
 
@@ -125,17 +126,22 @@ class Loop:
         scene.open.clear()
         self.finish_parts(scene, program.doubt)
         self.dam.settled()
-        found = self.look(scene)
         outcomes = [scene.picture] if program.doubt is None else [scene.picture, program.doubt]
-        for picture in outcomes:
-            if found == picture.as_found():
-                scene.picture = picture
-                break
-        else:
-            raise Broken(f"{scene.program}: {difference(found, outcomes)}")
+        scene.picture = self.matching(scene, outcomes)
         self.check_reading(scene)
         scene.writing.clear()
         self.counts["doubts"] += program.doubt is not None
+
+    def matching(self, scene: Scene, outcomes: list[Picture]) -> Picture:
+        """The outcome that the directories show, as soon as the last notices have reached the kernel."""
+        deadline = time.monotonic() + NOTICES_WITHIN_S
+        while True:
+            found = self.look(scene)
+            for picture in outcomes:
+                if found == picture.as_found():
+                    return picture
+            must(time.monotonic() < deadline, f"{scene.program}: {difference(found, outcomes)}")
+            time.sleep(0.05)
 
     def finish_parts(self, scene: Scene, doubt: Picture | None) -> None:
         """What was interrupted is there as ``name.part``; whole, it gets its name again, else it is removed."""
@@ -194,8 +200,8 @@ class Loop:
         found = {}
         for name, places in shown.items():
             tagged = frozenset(place.removeprefix("by-tag/") for place in places if place.startswith("by-tag/"))
-            must(("untagged" in places) is not bool(tagged), f"{name} is shown in {places}")
-            found[name] = ("inbox" in places, tagged)
+            contrary = {"untagged"} if ("untagged" in places) is bool(tagged) else frozenset()
+            found[name] = ("inbox" in places, tagged | contrary)
         return found, frozenset(terms)
 
     def check_reading(self, scene: Scene) -> None:
