@@ -35,6 +35,7 @@ DEEP_EVERY = 10
 """Rounds after which the library is also checked at rest."""
 DEAD_WITHIN_S = 5.0
 NOTICES_WITHIN_S = 5.0
+RECEIVED_WITHIN_S = 30.0
 PART = ".part"
 
 
@@ -94,6 +95,10 @@ class Loop:
         self.dam.settled()
         for program in programs:
             self.check_program(program)
+        receiving = "SELECT name FROM asset WHERE state = 'receiving'"
+        until(
+            lambda: not rows(self.dam.library, receiving), "everything that was closed is received", RECEIVED_WITHIN_S
+        )
         self.check_bytes()
         report = msgspec.convert(call(self.dam.library, Check()), CheckReport)
         must(report.clean, f"damfs check: {report.findings}")
@@ -219,7 +224,8 @@ class Loop:
         there = {digest_of(path.read_bytes()) for path in files}
         for scene in self.scenes:
             lost = scene.picture.digests() - there
-            must(not lost, f"{scene.program}: the bytes of {len(lost)} files are lost")
+            names = [name for name, file in scene.picture.files.items() if file.digest in lost]
+            must(not lost, f"{scene.program}: the bytes of {len(lost)} files are lost; with a name: {names}")
         keys = library_keys(self.dam.library)
         on_disk = {os.fsencode(path.relative_to(originals)) for path in files}
         must(on_disk == keys, f"files without a row: {on_disk - keys}; rows without a file: {keys - on_disk}")
