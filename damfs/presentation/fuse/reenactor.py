@@ -13,6 +13,7 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 DONE = 0
@@ -43,9 +44,9 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(sys.argv[1]):
         return  # the daemon died before it could be said
-    for line in sys.stdin:
-        sys.stdout.write(f"{answer(line)}\n")
-        sys.stdout.flush()
+    with suppress(BrokenPipeError):  # the daemon was killed while this waited for it
+        for line in sys.stdin:
+            os.write(sys.stdout.fileno(), f"{answer(line)}\n".encode())
 
 
 if __name__ == "__main__":
