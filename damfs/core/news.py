@@ -75,7 +75,10 @@ def moved(before: Seen, after: Seen) -> Seen:
     under its name there is nothing new, beside its attributes."""
     if before.names != after.names:
         return together([before, after])
-    return Seen(before.facets ^ after.facets, before.names, before.keys | after.keys)
+    facets = before.facets ^ after.facets
+    if any(facet.startswith(predicates.DATE_PREFIX) for facet in facets):  # years and months have come or gone as well
+        facets |= {each for each in before.facets | after.facets if each.startswith(predicates.DATE_PREFIX)}
+    return Seen(facets, before.names, before.keys | after.keys)
 
 
 def tell(changes: Recorder, kind: str, asset: AssetId | None, *what: Seen, detail: Facts | None = None) -> None:
