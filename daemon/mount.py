@@ -16,6 +16,8 @@ from pathlib import Path
 import pyfuse3
 
 from damfs.errors import BadMountpoint
+from damfs.integration.machine_checks import FUSE_CONF, may_share
+from damfs.integration.mount_options import SHARING, sort_options
 from damfs.integration.mounts import FILE_SYSTEM, answers, mount_at
 from damfs.integration.stale import release_stale
 from damfs.presentation.fuse.operations import Operations
@@ -56,8 +58,8 @@ def _check_directory(mountpoint: Path, library: Path) -> None:
 
 
 def fuse_options(library: Path, given: Sequence[str]) -> set[str]:
-    """Options for pyfuse3: our own, and those a person gave (comma-separated parts)."""
-    parts = {part for text in given for part in text.split(",") if part}
+    """Options for pyfuse3: our own, and those a person gave (comma-separated parts). Raises BadMountpoint."""
+    parts = set(sort_options(given).kernel)
     clash = sorted(part for part in parts if part.partition("=")[0] in REFUSED_OPTIONS)
     if clash:
         raise BadMountpoint(f"the option {clash[0]} is set by damfs itself; leave it out")
@@ -81,12 +83,17 @@ def mounted(operations: Operations, mountpoint: Path, options: set[str]) -> Iter
     try:
         pyfuse3.init(operations, str(mountpoint), options)
     except (RuntimeError, UnicodeEncodeError) as error:
-        raise BadMountpoint(
-            f"{mountpoint} cannot be mounted ({error}); are the options right, /dev/fuse there and fuse3 installed?"
-        ) from None
+        raise BadMountpoint(f"{mountpoint} cannot be mounted: {_reason(options, error)}") from None
     try:
         yield
     except BaseException:
         pyfuse3.close(unmount=False)
         raise
     pyfuse3.close(unmount=True)
+
+
+def _reason(options: set[str], error: Exception) -> str:
+    if SHARING & options and not may_share():
+        return f"only root may use {min(SHARING & options)}, unless {FUSE_CONF} has the line user_allow_other"
+    given = sorted(option for option in options if option.partition("=")[0] not in REFUSED_OPTIONS)
+    return f"{error}; are the options right ({','.join(given) or 'none'}), /dev/fuse there and fuse3 installed?"

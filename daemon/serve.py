@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import trio
 from daemon import sd_notify
 from daemon.compose import Parts, compose
 from daemon.control import serve_control
+from daemon.guard import Guard, guarding
 from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
@@ -49,13 +50,13 @@ async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
     """Until a signal, a Stop request, or an unmount from outside. Raises damfs errors when it cannot start."""
     options = fuse_options(wanted.library, wanted.options)
     free(wanted.library)
-    with open_library(wanted.library) as library:
+    with guarding(wanted.library, wanted.mountpoint) as guard, open_library(wanted.library) as library:
         prepare_mountpoint(wanted.mountpoint, library.path)
         library.skip = frozenset({library.path, wanted.mountpoint})
         async with open_worker_pool(library.settings) as pool, trio.open_nursery() as sealing:
             parts = compose(library, pool, sealing)
             await repair(library, parts.reception)
-            await _serve_mounted(library, parts, wanted, options, on_ready)
+            await _serve_mounted(library, parts, wanted, options, on_ready, guard)
             with trio.move_on_after(SEAL_LIMIT_S):
                 await parts.drafts.settled()
             sealing.cancel_scope.cancel()
@@ -63,12 +64,14 @@ async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
 
 
 async def _serve_mounted(
-    library: Library, parts: Parts, wanted: Wanted, options: Sequence[str] | set[str], on_ready: Callable[[], None]
+    library: Library, parts: Parts, wanted: Wanted, options: set[str], on_ready: Callable[[], None], guard: Guard
 ) -> None:
     stop = trio.Event()
     service = Service(library, stop.set)
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
-    with mounted(parts.operations, wanted.mountpoint, set(options)):
+    guard.await_ready()
+    with mounted(parts.operations, wanted.mountpoint, options):
+        guard.arm()
         async with _session(stop), parts.kernel_cache.notifying(), trio.open_nursery() as nursery:
             await nursery.start(functools.partial(watch_signals, stop.set, functools.partial(_reload, library)))
             await nursery.start(serve_control, library.state, service)

@@ -1,7 +1,9 @@
 """Guards of every test: a warning that was logged, a mount or a process left behind, and a skipped mount test all fail.
 
 A test that means to make damfs warn says so: ``@pytest.mark.expect_warnings("part of the message", ...)`` (regular
-expressions; each must be logged, nothing else may be). Mounts have to be made below ``tmp_path``.
+expressions; each must be logged, nothing else may be). Mounts have to be made below ``tmp_path``. A test that needs
+a server which nobody would install for it says ``@pytest.mark.needs_programs("smbd")``: where it is missing the test is
+skipped, except in CI, which has it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import logging
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -29,6 +32,7 @@ PYTHONS_OWN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "expect_warnings(*patterns): this test makes damfs log these warnings")
+    config.addinivalue_line("markers", "needs_programs(*names): skipped where one is not installed, except in CI")
 
 
 # --- warnings -------------------------------------------------------------------------------------------------
@@ -75,10 +79,26 @@ def is_mount_test(node: pytest.Item | pytest.Collector) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if is_mount_test(item) and (problem := fuse_problem()):
         pytest.fail(problem, pytrace=False)
+    if missing := missing_programs(item):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def missing_programs(node: pytest.Item | pytest.Collector) -> list[str]:
+    marker = node.get_closest_marker("needs_programs")
+    return [] if marker is None else [name for name in marker.args if program(name) is None]
+
+
+def program(name: str) -> str | None:
+    """Its path; servers lie where the path of people does not lead."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
+def may_skip(node: pytest.Item | pytest.Collector) -> bool:
+    return bool(missing_programs(node)) and not os.environ.get("CI")
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport, node: pytest.Item | pytest.Collector) -> None:
-    if report.skipped and is_mount_test(node) and not hasattr(report, "wasxfail"):
+    if report.skipped and is_mount_test(node) and not hasattr(report, "wasxfail") and not may_skip(node):
         report.outcome = "failed"
         report.longrepr = f"a mount test may not be skipped: {report.longrepr}"
 

@@ -18,7 +18,7 @@ import msgspec
 from damfs.core.scan_report import ScanReport
 from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
-from damfs.integration import cli_care, launching, mounts, progress
+from damfs.integration import cli_care, launching, mount_command, mounts, progress
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
 from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Request, Retry, Scan, Tag
@@ -73,13 +73,23 @@ def scan(library: Path, store: str, as_json: bool) -> None:
     _show_scans(answer, as_json=as_json)
 
 
-@cli.command(epilog=examples("damfs mount ~/library ~/dam", "damfs mount -f -o allow_other ~/library /mnt/dam"))
+@cli.command(
+    epilog=examples(
+        "damfs mount ~/library ~/dam",
+        "damfs mount ~/library ~/dam -o ro",
+        "damfs mount -f -o allow_other ~/library /mnt/dam",
+    )
+)
 @LIBRARY
 @click.argument("mountpoint", type=click.Path(path_type=Path))
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground and log to the terminal.")
-@click.option("-o", "--options", multiple=True, help="FUSE options, e.g. allow_other,ro; may be given again.")
+@click.option("-o", "--options", multiple=True, help="Mount options, e.g. allow_other,ro; may be given again.")
 def mount(library: Path, mountpoint: Path, foreground: bool, options: tuple[str, ...]) -> None:
-    """Mount a library; returns when the mount answers."""
+    """Mount a library; returns when the mount answers.
+
+    Options are those of mount(8) and FUSE: ro (nobody can write through the mount; indexing goes on), allow_other,
+    noexec, max_read=N …; setuid=USER runs the daemon as that user.
+    """
     launching.launch(library.absolute(), mountpoint.absolute(), options, foreground=foreground)
     click.echo(f"{library} is mounted on {mountpoint}; unmount it with: damfs umount {mountpoint}")
 
@@ -222,7 +232,15 @@ def split_words(words: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:
 
 
 def main() -> None:
-    """Entry point: errors become one line."""
+    """Entry point, also of mount.fuse3."""
+    if mount_command.is_call(sys.argv[1:]):
+        mount_command.main()
+    else:
+        _main()
+
+
+def _main() -> None:
+    """Errors become one line."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as end:

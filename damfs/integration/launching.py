@@ -6,6 +6,7 @@ Blocks. The daemon is another program (`python -m daemon`): this layer does not 
 from __future__ import annotations
 
 import os
+import pwd
 import select
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from damfs.errors import BadLibrary, Unavailable
+from damfs.errors import BadLibrary, BadMountpoint, Unavailable
 from damfs.integration import client
+from damfs.integration.mount_options import sort_options
 from damfs.integration.mounts import answers, damfs_mount
 from damfs.integration.stale import LOCK, holder_died, release_stale
 from damfs.integration.wire import Stop
@@ -27,10 +29,13 @@ END_LIMIT_S = 60.0
 
 def launch(library: Path, mountpoint: Path, options: tuple[str, ...], *, foreground: bool) -> None:
     """Start the daemon; returns when the mount answers. In the foreground: becomes the daemon."""
+    sorted_ = sort_options(options)
+    if sorted_.user is not None:
+        become(sorted_.user)
     read_settings(library)
     command = [sys.executable, "-m", "daemon", str(library), str(mountpoint)]
-    for option in options:
-        command += ["-o", option]
+    if sorted_.kernel:
+        command += ["-o", ",".join(sorted_.kernel)]
     if foreground:
         os.execv(command[0], command)
     read_end, write_end = os.pipe()
@@ -46,6 +51,23 @@ def launch(library: Path, mountpoint: Path, options: tuple[str, ...], *, foregro
         child.wait()
         raise BadLibrary(said.decode("utf-8", "replace") or f"the daemon ended at once; see {library}/state/{LOG}")
     child.returncode = 0  # it lives on by itself: no warning that it was not waited for
+
+
+def become(name: str) -> None:
+    """Be another user from now on, for good. Raises BadMountpoint."""
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise BadMountpoint(f"there is no user {name}; name one after setuid=") from None
+    if os.geteuid() == user.pw_uid:
+        return
+    try:
+        os.initgroups(name, user.pw_gid)
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+    except PermissionError:
+        raise BadMountpoint(f"only root may mount as another user; leave setuid={name} out") from None
+    os.environ.update(HOME=user.pw_dir, USER=name, LOGNAME=name)
 
 
 def end(mountpoint: Path) -> None:

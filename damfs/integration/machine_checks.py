@@ -25,13 +25,17 @@ MODULE = "presentation/fuse/_passthrough*.so"
 WORKER_LIMIT_S = 60.0
 WORKER = "import av, PIL, blake3; from damfs.core import worker_process; print('av', av.__version__)"
 ROOT_USER = 0
+FUSE_CONF = Path("/etc/fuse.conf")
+HELPER = Path("/sbin/mount.fuse.damfs")
+"""What mount(8) looks for."""
 
 
 def machine_checks() -> Iterator[Diagnosis]:
     """Every check that needs no library."""
     yield fuse_device(Path("/dev/fuse"))
     yield unmounting()
-    yield other_users(Path("/etc/fuse.conf"))
+    yield other_users(FUSE_CONF)
+    yield mount_program(HELPER)
     yield kernel(os.uname().release)
     yield worker()
     yield time_zone(Path("/etc/localtime"))
@@ -61,15 +65,30 @@ def other_users(config: Path, user: int | None = None) -> Diagnosis:
     name = "allow_other"
     if (os.geteuid() if user is None else user) == ROOT_USER:
         return ok(name, "root may always mount with -o allow_other")
-    try:
-        allowed = any(line.strip() == "user_allow_other" for line in config.read_text(encoding="utf-8").splitlines())
-    except OSError:
-        allowed = False
-    if allowed:
+    if may_share(config, user):
         return ok(name, "users may mount with -o allow_other")
     return warn(
         name, f"only you will see your mounts; to share them (Samba, other users) add user_allow_other to {config}"
     )
+
+
+def may_share(config: Path = FUSE_CONF, user: int | None = None) -> bool:
+    """Whether fusermount3 lets the user mount with allow_other."""
+    if (os.geteuid() if user is None else user) == ROOT_USER:
+        return True
+    try:
+        return any(line.strip() == "user_allow_other" for line in config.read_text(encoding="utf-8").splitlines())
+    except OSError:
+        return False
+
+
+def mount_program(helper: Path) -> Diagnosis:
+    """Whether mount(8) and /etc/fstab know damfs. Nothing else needs it."""
+    name = "mount(8)"
+    if os.access(helper, os.X_OK):
+        return ok(name, f"{helper} is there: mount -t fuse.damfs LIBRARY MOUNTPOINT, and lines of /etc/fstab, work")
+    program = Path(sys.executable).with_name(helper.name)
+    return ok(name, f"not set up; for mount -t fuse.damfs and /etc/fstab, once, as root: ln -s {program} {helper}")
 
 
 def release_of(text: str) -> tuple[int, int]:

@@ -24,6 +24,8 @@ class Mount:
     kind: str
     source: str
     """For damfs: the path of the library."""
+    device: int = 0
+    """Minor number; of a FUSE mount that of its connection."""
 
 
 def mounts() -> list[Mount]:
@@ -33,7 +35,8 @@ def mounts() -> list[Mount]:
     for line in text.removesuffix("\n").split("\n"):  # paths may hold what else counts as the end of a line
         before, _, after = line.partition(" - ")
         kind, source = after.split(" ")[:2]
-        found.append(Mount(Path(_unescaped(before.split(" ")[4])), kind, _unescaped(source)))
+        device, mountpoint = before.split(" ")[2], before.split(" ")[4]
+        found.append(Mount(Path(_unescaped(mountpoint)), kind, _unescaped(source), int(device.partition(":")[2])))
     return found
 
 

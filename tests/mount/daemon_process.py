@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -67,6 +68,19 @@ def run(*words: str | Path, check: bool = True, cwd: Path | None = None) -> subp
     if check and done.returncode:
         raise AssertionError(f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done
+
+
+def complaint(*words: str | Path, limit_s: float) -> str:
+    """What a program says on standard error; AssertionError when it waits. It is not waited for: perhaps nobody can."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"{words} waits") from None
+    with process.stderr:
+        return process.stderr.read()
 
 
 def until(condition: Callable[[], bool], what: str, limit_s: float = 10.0) -> float:
@@ -129,6 +143,16 @@ class Daemon:
 
     def try_start(self) -> bytes:
         """What the daemon told whoever waits for it."""
+        with self.begin() as pipe:
+            assert select.select([pipe], [], [], START_LIMIT_S)[0], "the daemon said nothing"
+            said = pipe.read()
+        if said != READY:
+            assert self.process is not None
+            self.process.wait(END_LIMIT_S)
+        return said
+
+    def begin(self) -> BinaryIO:
+        """Start it and do not wait; where it will say that it is ready, or why not."""
         read_end, write_end = os.pipe()
         command = [sys.executable, "-m", "daemon", str(self.library), str(self.mountpoint)]
         for option in self.options:
@@ -140,12 +164,7 @@ class Daemon:
                 pass_fds=(write_end,), env={**environment(), **self.environment},
             )  # fmt: skip
         os.close(write_end)
-        with os.fdopen(read_end, "rb") as pipe:
-            assert select.select([pipe], [], [], START_LIMIT_S)[0], "the daemon said nothing"
-            said = pipe.read()
-        if said != READY:
-            self.process.wait(END_LIMIT_S)
-        return said
+        return os.fdopen(read_end, "rb")
 
     def log(self) -> str:
         """What it wrote since its last start."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mount.daemon_process import QUICK, Daemon, damfs, new_library, rows, run, until
+from tests.mount.consistency import check_consistent
+from tests.mount.daemon_process import QUICK, damfs, run, until
+from tests.mount.kill_loop import Loop
 from tests.sample_media import (
     cut_short,
     empty,
@@ -42,38 +42,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     jpeg(folder / "still.jpg", size=(320, 240))
     wav(folder / "room.wav", seconds=0.3)
     return folder
-
-
-def check_consistent(dam: Daemon) -> None:
-    """No original without a row, no row without its file; nothing left over of what was under way."""
-    originals, renditions = dam.library / "originals", dam.library / "state/renditions"
-    files = {os.fsencode(path.relative_to(originals)) for path in originals.rglob("*") if path.is_file()}
-    assert files == library_keys(dam.library)
-    made = {str(path.relative_to(renditions)) for path in renditions.rglob("*") if path.is_file()}
-    assert made == {str(key) for (key,) in rows(dam.library, "SELECT key FROM rendition")}
-    receiving = {str(id_) for (id_,) in rows(dam.library, "SELECT id FROM asset WHERE state = 'receiving'")}
-    assert set(os.listdir(dam.library / "state/staging")) == receiving
-    work = dam.library / "state/work"
-    assert not work.exists() or os.listdir(work) == []
-    lost = rows(dam.library, "SELECT name FROM asset a WHERE state = 'present'"
-                " AND NOT EXISTS (SELECT 1 FROM copy WHERE asset = a.id AND state = 'present')")  # fmt: skip
-    assert lost == []
-
-
-def library_keys(library: Path) -> set[bytes]:
-    """Keys of every present copy of the writable store."""
-    folders = {id_: (parent, name) for id_, parent, name in rows(library, "SELECT id, parent, name FROM folder")}
-    found = set()
-    for folder, name in rows(
-        library, "SELECT folder, c.name FROM copy c JOIN store s ON s.id = c.store"
-        " WHERE s.name = 'library' AND c.state = 'present'"
-    ):  # fmt: skip
-        parts = [name]
-        while folders[folder][0] is not None:
-            folder, part = folders[folder]
-            parts.append(part)
-        found.add(b"/".join(part for part in reversed(parts) if isinstance(part, bytes)))
-    return found
 
 
 def probed(path: Path) -> dict[str, str]:
@@ -176,64 +144,15 @@ def test_renditions_that_were_deleted_come_back(serve: Serve, clips: Path) -> No
     check_consistent(dam)
 
 
-class Copying(threading.Thread):
-    """Copies small pictures into the inbox until it is told to stop; ``whole``: those whose cp reported success."""
-
-    def __init__(self, dam: Daemon, pictures: Path) -> None:
-        super().__init__(daemon=True)
-        self.dam, self.pictures = dam, pictures
-        self.whole: dict[str, bytes] = {}
-        self.stopped = threading.Event()
-        self.number = 0
-
-    def run(self) -> None:
-        while not self.stopped.is_set():
-            self.number += 1
-            source = self.pictures / f"picture-{self.number}.png"
-            paint("city", (160, 112), self.number).save(source)
-            done = subprocess.run(["cp", source, f"{self.dam.mountpoint}/inbox/"], capture_output=True, check=False)
-            if done.returncode == 0:
-                self.whole[source.name] = source.read_bytes()
-            else:  # nobody serves the mount now
-                self.stopped.wait(0.02)
-
-
-def test_killed_at_random_moments_under_load(serve: Serve, tmp_path: Path) -> None:
-    """Eight times: no asset whose copy succeeded is lost, no orphan is left, jobs go on."""
+@pytest.mark.timeout(300)
+def test_killed_at_random_moments_under_load(tmp_path: Path) -> None:
+    """A few rounds of `python -m tests.mount.kill_loop`."""
     seed = int(os.environ.get("DAMFS_TEST_SEED", time.time_ns() % 10_000))
     print(f"seed {seed}")
-    dice = random.Random(seed)
-    dam = serve(new_library(tmp_path / "library", FAST))
-    dam.announced += ["stale mount", "was interrupted"]
-    (tmp_path / "pictures").mkdir()
-    copying = Copying(dam, tmp_path / "pictures")
-    dam.start()
-    copying.start()
-    try:
-        for _ in range(8):
-            time.sleep(dice.uniform(0.05, 1.2))  # the moment is the random thing here
-            dam.kill()
-            assert dam.complaints() == [], f"seed {seed}: {dam.log()}"
-            dam.start()
-    finally:
-        copying.stopped.set()
-        copying.join(30)
-    dam.settled()
-    for interrupted in [name for name in os.listdir(dam / "inbox") if name.endswith(".part")]:
-        (dam / "inbox" / interrupted).rename(dam / "inbox" / ("again-" + interrupted.removesuffix(".part")))
-    status = dam.idle()
-    contents = {path.read_bytes() for path in (dam / "inbox").iterdir()}
-    missing = [name for name, content in copying.whole.items() if content not in contents]
-    assert missing == [], f"seed {seed}: of {len(copying.whole)}"
-    assert len(copying.whole) > 20
-    cut = {failure.name for failure in status.failures}
-    assert all(name.startswith("again-") for name in cut), f"seed {seed}: {status.failures}"
-    names = [name for (name,) in rows(dam.library, "SELECT name FROM asset WHERE state = 'present'")]
-    assert len(names) == len(set(names)), "no asset twice"
-    check_consistent(dam)
-    dam.end()
-    dam.start()
-    check_consistent(dam)
+    loop = Loop(tmp_path, seed)
+    loop.run(6)
+    print(dict(loop.counts))
+    assert loop.counts["steps"] > 20
 
 
 @pytest.mark.timeout(300)

@@ -279,6 +279,23 @@ def test_unlinked_while_open_it_never_was(shared: Daemon, word: str) -> None:
     until(lambda: not any((shared.library / "state/staging").iterdir()), "the staged bytes are discarded")
 
 
+def test_a_temporary_file_that_is_removed_gives_its_space_back(shared: Daemon, word: str) -> None:
+    """A download that was given up: closed, never renamed, then removed; also while somebody reads it."""
+    path, before = shared / "inbox" / f"{word}.mov.part", os.listdir(shared.library / "state/staging")
+    for _ in range(2):
+        path.write_bytes(b"x" * 100_000)
+        shared.settled()
+        with path.open("rb") as reader:
+            path.unlink()
+            assert os.listdir(shared.library / "state/staging") == before
+            assert reader.read() == b"x" * 100_000
+    path.write_bytes(b"x" * 100_000)
+    path.unlink()
+    shared.settled()
+    assert os.listdir(shared.library / "state/staging") == before
+    assert state_of(shared, path.name) == []
+
+
 def test_a_copy_that_is_killed_is_an_asset_of_what_arrived_or_none(shared: Daemon, word: str, tmp_path: Path) -> None:
     """The kernel closes the file of a killed program: damfs cannot know, but it stays whole in itself."""
     source = tmp_path / "source"

@@ -19,7 +19,7 @@ from damfs.integration.mounts import FILE_SYSTEM, Mount
 from damfs.settings import Settings, parse_settings
 from tests.small_library import added, opened, received, scanned
 
-NAMES = {"fuse", "fusermount3", "allow_other", "kernel", "workers", "time zone", "mounts"}
+NAMES = {"fuse", "fusermount3", "allow_other", "mount(8)", "kernel", "workers", "time zone", "mounts"}
 LIBRARY_NAMES = {
     "settings", "models", "native", "state", "originals", "staging", "catalog", "stores", "watches", "clock", "backups",
 }  # fmt: skip
@@ -68,6 +68,15 @@ def test_mounts_for_other_users(tmp_path: Path, text: str | None, health: Health
         (tmp_path / "fuse.conf").write_text(text)
     assert machine_checks.other_users(tmp_path / "fuse.conf", user=1000).health is health
     assert machine_checks.other_users(tmp_path / "fuse.conf", user=0).health is Health.OK
+
+
+def test_mount_8(tmp_path: Path) -> None:
+    helper = tmp_path / "mount.fuse.damfs"
+    found = machine_checks.mount_program(helper)
+    assert found.health is Health.OK, "nobody needs it"
+    assert f"/{helper.name} {helper}" in found.text
+    helper.touch(mode=0o755)
+    assert machine_checks.mount_program(helper).text.startswith(f"{helper} is there")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,17 @@ def test_a_mount_test_may_not_skip(tmp_path: Path, code: str) -> None:
     assert "a mount test may not be skipped" in printed
 
 
+@pytest.mark.parametrize(
+    ("program", "ci", "expected"),
+    [("no-such-server", "", {"skipped": 1}), ("no-such-server", "yes", {"error": 1}), ("sh", "", {"passed": 1})],
+)
+def test_a_mount_test_may_skip_for_want_of_a_server_except_in_ci(
+    tmp_path: Path, program: str, ci: str, expected: Outcome
+) -> None:
+    code = f"import pytest\n@pytest.mark.needs_programs({program!r})\ndef test_it(): pass\n"
+    assert outcome_of(tmp_path, "mount/test_x.py", code, DAMFS_TEST_FUSE_DEVICE="/dev/null", CI=ci)[0] == expected
+
+
 def test_a_skipped_module_of_mount_tests_fails(tmp_path: Path) -> None:
     code = "import pytest\npytest.skip('no', allow_module_level=True)\n"
     counts, printed = outcome_of(tmp_path, "mount/test_x.py", code, DAMFS_TEST_FUSE_DEVICE="/dev/null")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import trio
+
 from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename
 from damfs.core.library import Library
 from damfs.errors import Conflict, NotFound, Refused
@@ -64,6 +66,8 @@ class Edits:
         if asset.state is AssetState.RECEIVING:
             commands = [Abandon(asset.id)]
         self._library.execute(commands, ACTOR)
+        if asset.state is AssetState.RECEIVING:  # who has it open keeps its bytes; nobody else would free them
+            await trio.to_thread.run_sync(self._library.staging.discard, asset.id)
 
     async def move(self, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset | None:
         """Rename in a place, or from one to another; the asset that moved, None for a directory."""

@@ -1,0 +1,118 @@
+"""Programs save over a file that is an asset already: it stays that asset, and the old bytes are kept as a version."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.mount.daemon_process import Daemon, rows
+from tests.mount.save_patterns import AWAY, OVER, Pattern, firefox
+from tests.mount.test_save_patterns import PLACES, content_of, name, work
+
+__all__ = ["name"]
+OLD = b"what it said before\n" * 300
+
+
+def described(dam: Daemon, path: Path) -> tuple[int, object, list[tuple[object, ...]]]:
+    """Inode, state and terms of an asset."""
+    inode = path.stat().st_ino
+    ((id_, state),) = rows(dam.library, "SELECT id, state FROM asset WHERE name = ? AND state = 'present'", path.name)
+    assert inode & ((1 << 56) - 1) == id_
+    return inode, state, rows(dam.library, "SELECT term FROM tagging WHERE asset = ? ORDER BY term", id_)
+
+
+def prepared(dam: Daemon, place: str, name: str) -> Path:
+    """An asset in the place that carries a term of another place, too."""
+    (dam / "by-tag/kept").mkdir(exist_ok=True)
+    path = PLACES[place](dam) / name
+    path.write_bytes(OLD)
+    dam.settled()
+    (dam / "by-tag/kept" / name).hardlink_to(path)
+    dam.idle()
+    return path
+
+
+def old_versions(dam: Daemon, name: str) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((dam / "versions" / name).iterdir())]
+
+
+def versions_of(dam: Daemon, name: str) -> object:
+    found = rows(dam.library, "SELECT count(*) FROM version v JOIN asset a ON a.id = v.asset WHERE a.name = ?", name)
+    return found[0][0]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("pattern", OVER, ids=lambda pattern: pattern.__name__)
+def test_an_asset_that_is_saved_over_stays_itself(shared: Daemon, name: str, place: str, pattern: Pattern) -> None:
+    path = prepared(shared, place, name)
+    before, known = described(shared, path), rows(shared.library, "SELECT count(*) FROM asset")
+    worked = work(shared)
+    for _ in pattern(path.parent, name, content_of(name)):
+        shared.settled()
+        assert work(shared) == worked, "a temporary file is not worked on"
+        assert path.read_bytes() == OLD
+    shared.idle()
+    assert path.read_bytes() == content_of(name)
+    assert described(shared, path) == before
+    assert (shared / "by-tag/kept" / name).read_bytes() == content_of(name)
+    assert rows(shared.library, "SELECT count(*) FROM asset") == known, "no other asset came of it"
+    assert old_versions(shared, name)[0] == OLD
+    assert work(shared) > worked, "the new bytes are worked on"
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("pattern", AWAY, ids=lambda pattern: pattern.__name__)
+def test_an_asset_that_is_renamed_away_and_made_anew_keeps_its_terms(
+    shared: Daemon, name: str, place: str, pattern: Pattern
+) -> None:
+    path = prepared(shared, place, name)
+    terms = described(shared, path)[2]
+    for _ in pattern(path.parent, name, content_of(name)):
+        shared.settled()
+    shared.idle()
+    assert path.read_bytes() == content_of(name)
+    assert described(shared, path)[2] == terms
+    assert OLD in old_versions(shared, name)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_download_over_the_empty_file_that_held_its_name(shared: Daemon, name: str, place: str) -> None:
+    """As Firefox begins: the name is an asset of no bytes before the download is."""
+    directory = PLACES[place](shared)
+    known = {id_ for (id_,) in rows(shared.library, "SELECT id FROM asset")}
+    for temporary in firefox(directory, name, content_of(name)):
+        shared.settled()
+        assert {name, temporary.name} <= set(os.listdir(directory))
+    shared.idle()
+    assert (directory / name).read_bytes() == content_of(name)
+    new = [row for row in rows(shared.library, "SELECT id, name, state FROM asset") if row[0] not in known]
+    assert [row[1:] for row in new] == [(name, "present")]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_same_bytes_again_make_no_version(shared: Daemon, name: str, place: str) -> None:
+    path = prepared(shared, place, name)
+    before = described(shared, path)
+    path.write_bytes(OLD)
+    shared.idle()
+    assert described(shared, path) == before
+    assert path.read_bytes() == OLD
+    assert rows(
+        shared.library, "SELECT count(*) FROM version v JOIN asset a ON a.id = v.asset WHERE a.name = ?", name
+    ) == [(1,)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_opened_for_writing_and_closed_it_is_as_it_was(shared: Daemon, name: str, place: str) -> None:
+    """GLib opens the target this way to see whether it may."""
+    path = prepared(shared, place, name)
+    before = path.stat()
+    path.open("r+b").close()
+    shared.idle()
+    assert path.read_bytes() == OLD
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert rows(
+        shared.library, "SELECT count(*) FROM version v JOIN asset a ON a.id = v.asset WHERE a.name = ?", name
+    ) == [(1,)]
