@@ -186,17 +186,21 @@ class LiveFolders:
             await trio.sleep(RESTART_S)
 
     async def _tell_with(self, reenactor: Reenactor) -> None:
-        self.pid = reenactor.pid
-        if not await self._is_recognised(reenactor):
-            log.info("folders are not live: the kernel does not say who asks (another process id namespace)")
-            self._useless = True
-            return
+        self.pid, tried = reenactor.pid, False
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
             await trio.sleep(GATHER_S)
             pending, self._pending = self._pending, {}
             began = trio.current_time()
+            if await reenactor.ask("watched", self._mountpoint):
+                self._told.clear()  # who begins to watch now has not heard of it
+                continue
+            if not tried and not await self._is_recognised(reenactor):
+                log.info("folders are not live: the kernel does not say who asks (another process id namespace)")
+                self._useless = True
+                return
+            tried = True
             for wishes, all_ in chosen(pending):
                 if not all_:
                     self._forget_told(wishes[0].inode)
