@@ -139,7 +139,8 @@ def hide_folder(tx: Connection, id_: FolderId) -> bool:
         tx.run(
             "UPDATE folder SET live = 0 WHERE id = ?1 AND live"
             " AND NOT EXISTS (SELECT 1 FROM copy WHERE folder = ?1 AND state = 'present')"
-            " AND NOT EXISTS (SELECT 1 FROM folder WHERE parent = ?1 AND live)",
+            " AND NOT EXISTS (SELECT 1 FROM folder WHERE parent = ?1 AND live)"
+            " AND NOT EXISTS (SELECT 1 FROM destination WHERE folder = ?1)",
             id_,
         )
     )

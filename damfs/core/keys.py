@@ -26,12 +26,18 @@ def keys_for(name: str, day: str) -> Iterator[Key]:
     folder = day.replace("-", "/")
     if name.startswith(".") or is_dropping(name):
         name = clean_name("_" + name)  # walks of a store pass hidden names by
+    return keys_beside(Key(os.fsencode(f"{folder}/{name}")))
+
+
+def keys_beside(key: Key) -> Iterator[Key]:
+    """The key itself, then others in its folder whose name says that they came later."""
+    yield key
+    folder, _, name = os.fsdecode(key).rpartition("/")
     stem, ending = split_ending(name)
-    yield Key(os.fsencode(f"{folder}/{name}"))
     for number in range(2, TRIES):
         mark = f"~{number}{ending}"
-        yield Key(os.fsencode(f"{folder}/{fit(stem, NAME_LIMIT - size_of(mark))}{mark}"))
-    raise Unavailable(f"{name}: no name is free under {folder} of the writable store; rename the file and try again")
+        yield Key(os.fsencode(f"{folder}/{fit(stem, NAME_LIMIT - size_of(mark))}{mark}".lstrip("/")))
+    raise Unavailable(f"{name}: no name is free in {folder} of the writable store; rename the file and try again")
 
 
 def is_taken(connection: Connection, store: StoreId, key: Key, owner: AssetId) -> bool:

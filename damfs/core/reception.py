@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
 
-from damfs.catalog import assets, stores
+from damfs.catalog import assets, folders, stores
 from damfs.core.commands import Abandon
 from damfs.core.filing import file_by_capture
+from damfs.core.folders import free_name
 from damfs.core.ingest import Heal, MarkDamaged, Merge, PlanAgain, Seal
-from damfs.core.keys import is_taken, keys_for, link_or_take
+from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
@@ -76,8 +77,10 @@ class Reception:
             hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
         except NotFound:
             return await self._adopt(asset)
-        async with self._by_digest.hold(hashed.digest), library.publishing.together():
-            sealed = await self._settle(id_, hashed)
+        async with self._by_digest.hold(hashed.digest):
+            good = await self._good_copy(hashed)
+            async with library.publishing.together():
+                sealed = await self._settle(id_, hashed, good)
         known = None if sealed is None else library.asset(sealed)
         if known is not None and known.blob is not None:  # bytes probed before: their day of capture is known
             await file_by_capture(library, known.blob)
@@ -98,7 +101,7 @@ class Reception:
         library = self._library
         store = library.library_store().id
         files = library.blob_store(store)
-        for key in keys_for(asset.name, library.day(asset.mtime_ns)):
+        for key in self._keys(asset):
             if is_taken(library.db.writer, store, key, asset.id):
                 continue
             try:
@@ -119,15 +122,29 @@ class Reception:
             self.held_back[id_] = str(error)
             log.warning("a received file is held back and will be tried again: %s", error)
 
-    async def _settle(self, id_: AssetId, hashed: Hashed) -> AssetId | None:
+    def _keys(self, asset: Asset) -> Iterator[Key]:
+        """Where its file may go, best first: exactly where a person put it, else under its day."""
+        there = folders.destination(self._library.db.writer, asset.id)
+        if there is None:
+            return keys_for(asset.name, self._library.day(asset.mtime_ns))
+        return keys_beside(stores.key_of(self._library.db.writer, there.folder, there.name))
+
+    async def _good_copy(self, hashed: Hashed) -> Copy | None:
+        """A file that has the bytes already, read just now: nobody waits for that who publishes something else."""
+        blob = stores.blob_of(self._library.db.writer, hashed.digest)
+        return None if blob is None else await self._verified(self._library.sources(blob), hashed.digest)
+
+    async def _settle(self, id_: AssetId, hashed: Hashed, good: Copy | None) -> AssetId | None:
         library = self._library
         asset = library.asset(id_)
         if asset is None or asset.state is not AssetState.RECEIVING:
             return None
         blob = stores.blob_of(library.db.writer, hashed.digest)
-        good = None if blob is None else await self._verified(library.sources(blob), hashed.digest)
-        asset = library.asset(id_) or asset  # its name may have changed meanwhile
-        twin = None if blob is None else assets.find_twin(library.db.writer, blob, asset.name, id_)
+        good = None if good is None else stores.copy(library.db.writer, good.id)  # it may lie elsewhere by now
+        twin = None if blob is None else self._twin(asset, blob)
+        there = folders.destination(library.db.writer, id_)
+        if there is not None and twin is None:
+            await free_name(library, there.folder, there.name)
         if twin is None:
             await self._publish_new(asset, hashed, good)
         elif good is None or twin.state is AssetState.MISSING:
@@ -136,6 +153,17 @@ class Reception:
             library.execute([Merge(id_, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
         await trio.to_thread.run_sync(library.staging.discard, id_)
         return id_ if twin is None else twin.id
+
+    def _twin(self, asset: Asset, blob: BlobId) -> Asset | None:
+        """The asset that it becomes. What is written into a folder is found there, even if the same bytes lie in
+        another under the same name; so there it is only the one that is missing at that very place."""
+        connection = self._library.db.writer
+        there = folders.destination(connection, asset.id)
+        if there is None:
+            return assets.find_twin(connection, blob, asset.name, asset.id)
+        copy = stores.copy_at(connection, there.folder, there.name)
+        lost = None if copy is None or copy.blob != blob else self._library.asset(copy.asset)
+        return lost if lost is not None and lost.state is AssetState.MISSING else None
 
     async def _verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
         """The first copy whose bytes were read just now and are good. Those found bad on the way are marked."""
@@ -183,16 +211,16 @@ class Reception:
         return stores.key_of(self._library.db.writer, copy.folder, copy.name)
 
     async def _place(self, asset: Asset, linked: Key | None, owner: AssetId) -> FileFact:
-        """Publish at the first free key of the asset's day."""
+        """Publish at the first key that is free."""
         library = self._library
         store = library.library_store().id
         files, staged = library.blob_store(store), library.staging.path(asset.id)
-        for key in keys_for(asset.name, library.day(asset.mtime_ns)):
+        for key in self._keys(asset):
             if is_taken(library.db.writer, store, key, owner):
                 continue
             with suppress(Conflict):
                 return await trio.to_thread.run_sync(_publish, files, staged, asset.mtime_ns, key, linked)
-        raise AssertionError("keys_for raises when it ends")
+        raise AssertionError("the keys never end without an error")
 
     @staticmethod
     def _blob(asset: Asset) -> BlobId:

@@ -16,6 +16,7 @@ import trio
 
 from damfs.catalog import stores
 from damfs.core.commands import Command, SetOnline
+from damfs.core.folders import reconcile_folders
 from damfs.core.indexing import Found, HideFolders, IndexFile, MarkMissing
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
@@ -49,7 +50,9 @@ async def scan(library: Library, store: Store, report: Report = lambda _: None) 
     summary.count("unchanged", len(facts) - len(difference.to_read))
     await _read_all(library, store, difference, summary, report)
     await _mark_missing(library, difference.gone, summary)
-    if not summary.problems:
+    if store.kind is StoreKind.WRITABLE:
+        await reconcile_folders(library, store)
+    elif not summary.problems:
         await _hide_empty_folders(library, store)
     return summary
 

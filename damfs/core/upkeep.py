@@ -15,6 +15,7 @@ from damfs.catalog import assets, derived, job_table
 from damfs.core.backups import back_up_daily
 from damfs.core.commands import Abandon, Command, Rename, SetSize
 from damfs.core.feed import Batch
+from damfs.core.folders import settle_moves
 from damfs.core.ingest import PlanAgain
 from damfs.core.library import Library
 from damfs.core.processors.processor import Worker
@@ -45,6 +46,7 @@ async def repair(library: Library, reception: Reception) -> None:
     if released:
         log.info("%d interrupted jobs go on", released)
     await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # ignore_errors
+    await settle_moves(library)
     await settle_interrupted(library, reception)
     for processor in library.registry.processors:
         if processor.worker is Worker.MODEL:

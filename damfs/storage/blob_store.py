@@ -80,3 +80,18 @@ class BlobStore(Protocol):
 
     def remove(self, key: Key) -> None:
         """Only trash expiry and the removal of a superfluous second name of the same file may call this."""
+
+    def folders(self) -> Iterator[Key]:
+        """Every folder of the store, also empty ones; one that holds others comes before them."""
+
+    def has_folder(self, key: Key) -> bool: ...
+
+    def make_folder(self, key: Key) -> None:
+        """An empty folder, durably. NotFound when the folder it is to lie in is not there; Conflict when it is."""
+
+    def remove_folder(self, key: Key) -> None:
+        """Durably. NotEmpty when anything is in it."""
+
+    def move_folder(self, key: Key, new_key: Key) -> None:
+        """Rename it with all that is below it, durably. It may take the place of an empty folder, and of nothing else:
+        NotEmpty, or Conflict for a file."""

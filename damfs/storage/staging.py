@@ -16,16 +16,16 @@ from damfs.storage.blob_store import Hashed
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown
 from damfs.storage.spots import fsync_folder
+from damfs.storage.tree_walk import STAGING_INSIDE_STORE
 
 STAGING_INSIDE_STATE = "staging"
-STAGING_INSIDE_STORE = ".damfs-staging"
 _ALWAYS = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def staging_directory(state: Path, originals: Path) -> Path:
     """Where to stage, made if missing (0700): on the device of the originals, because links need one device."""
     same = _device(state) == _device(originals)
-    directory = state / STAGING_INSIDE_STATE if same else originals / STAGING_INSIDE_STORE
+    directory = state / STAGING_INSIDE_STATE if same else originals / os.fsdecode(STAGING_INSIDE_STORE)
     with disk_errors(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(directory.parent)

@@ -122,13 +122,19 @@ class Operations(pyfuse3.Operations):
     async def setattr(
         self, inode: int, attr: EntryAttributes, fields: SetattrFields, fh: int | None, ctx: RequestContext
     ) -> EntryAttributes:
-        node = self.inodes.node(inode)
-        if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
-            raise Refused("only files that are assets can be changed")
+        with stale_if_gone():
+            node = self.inodes.node(inode)
+        if isinstance(node, Thing) and node.kind is not ThingKind.ASSET:
+            raise Refused("files that damfs makes cannot be changed")
         if (fields.update_uid and attr.st_uid != self.appearance.owner.uid) or (
             fields.update_gid and attr.st_gid != self.appearance.owner.gid
         ):
             raise Refused("every file of the mount belongs to the user that runs damfs")
+        if isinstance(node, Place):
+            if fields.update_mode or fields.update_mtime:
+                mode = attr.st_mode if fields.update_mode else None
+                self.edits.set_directory(node, mode, attr.st_mtime_ns if fields.update_mtime else None)
+            return self._present(inode)
         asset = AssetId(node.id)
         if fields.update_size:
             await self.files.drafts.truncate(asset, attr.st_size)
@@ -141,7 +147,7 @@ class Operations(pyfuse3.Operations):
         if fields.update_mtime:
             commands.append(SetTimes(asset, attr.st_mtime_ns))
         if fields.update_mode:
-            commands.append(SetMode(asset, attr.st_mode & 0o777))
+            commands.append(SetMode(asset, attr.st_mode & 0o7777))
         if commands:
             with stale_if_gone():
                 self.library.execute(commands, ACTOR)
@@ -155,7 +161,7 @@ class Operations(pyfuse3.Operations):
         place = self._place(parent_inode)
         if is_dropping(os.fsdecode(name)):
             raise Refused("files that only desktops leave behind are not kept")
-        asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o777)
+        asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o7777)
         handle = self.files.create(asset)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
 
@@ -248,7 +254,7 @@ class Operations(pyfuse3.Operations):
         if is_dropping(os.fsdecode(name)):
             raise Refused("directories that only desktops leave behind are not kept")
         text = self._spelled(place, name)
-        self.edits.make_directory(place, text)
+        await self.edits.make_directory(place, text, mode)
         entry = await self.tree.lookup(place, text)
         if entry is None:
             raise FUSEError(errno.ENOENT)
@@ -258,7 +264,7 @@ class Operations(pyfuse3.Operations):
     async def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
         place = self._place(parent_inode)
         text = self._spelled(place, name)
-        self.edits.remove_directory(place, text)
+        await self.edits.remove_directory(place, text)
         self.inodes.removed(Place(place.view, (*place.path, text)))
 
     @answers

@@ -11,6 +11,7 @@ from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename
 from damfs.core.library import Library
 from damfs.errors import Conflict, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
+from damfs.presentation.views.folder_edits import FolderEdits
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
@@ -27,10 +28,13 @@ class Edits:
         self._library = library
         self._tree = tree
         self._connection = library.db.writer
+        self._folders = FolderEdits(library, tree, settled)
 
     async def receive(self, place: Place, name: str, mode: int) -> AssetId:
         """A new file in a place: an asset from now on."""
         self._refuse_root(place)
+        if self._folders.concern(place):
+            return await self._folders.receive(place, name, mode)
         view = self._tree.view(place)
         triaged = view.receive(place)
         if is_dropping(name):
@@ -44,6 +48,9 @@ class Edits:
         """`ln by-tag/beach/x by-tag/sea/`: the asset enters the place, under its own name."""
         self._refuse_root(place)
         asset = self._known(asset_id)
+        if self._folders.concern(place):
+            await self._folders.link(asset, place, name)
+            return
         commands = self._tree.view(place).enter(self._connection, place, asset_id)
         if name not in {asset.name, qualified(asset.name, asset_id)}:
             raise Refused(f"an asset has one name: link it as {asset.name}")
@@ -56,6 +63,9 @@ class Edits:
         self._refuse_root(place)
         entry = await self._file(place, name)
         asset = self._asset_of(entry)
+        if self._folders.concern(place) and asset.state is not AssetState.RECEIVING:
+            await self._folders.remove(asset, place, name)
+            return
         view = self._tree.view(place)
         if asset.state is AssetState.RECEIVING and await self._settled(asset.id):
             await self.remove(place, name)
@@ -74,6 +84,8 @@ class Edits:
             await self._move_directory(place, name, to, new_name)
             return None
         asset = self._asset_of(entry)
+        if self._folders.concern(to):
+            return await self._folders.move(asset, place, name, to, new_name, replace=replace)
         await self._refuse_taken(to, new_name, entry, replace=replace)
         commands: list[Command[object]] = []
         if place != to:
@@ -94,17 +106,32 @@ class Edits:
             raise Conflict(f"{new_name} is there already")
 
     async def _move_directory(self, place: Place, name: str, to: Place, new_name: str) -> None:
+        if self._folders.concern(place) and self._folders.concern(to):
+            await self._folders.move_directory(place, name, to, new_name)
+            return
         there = await self._tree.lookup(to, new_name)
         if there is not None and isinstance(there.node, Thing):
             raise Conflict(f"{new_name} is there already")
         self._library.execute(self._tree.view(place).move_dir(self._connection, place, name, to, new_name), ACTOR)
 
-    def make_directory(self, place: Place, name: str) -> None:
+    async def make_directory(self, place: Place, name: str, mode: int) -> None:
         self._refuse_root(place)
+        if self._folders.concern(place):
+            await self._folders.make_directory(place, name, mode)
+            return
         self._library.execute(self._tree.view(place).make_dir(self._connection, place, name), ACTOR)
 
-    def remove_directory(self, place: Place, name: str) -> None:
+    def set_directory(self, place: Place, mode: int | None, mtime_ns: int | None) -> None:
+        """Permission bits and time of a directory; None: as it is."""
+        if not self._folders.concern(place):
+            raise Refused("only folders of the writable store keep permission bits and times of their own")
+        self._folders.set_directory(place, mode, mtime_ns)
+
+    async def remove_directory(self, place: Place, name: str) -> None:
         self._refuse_root(place)
+        if self._folders.concern(place):
+            await self._folders.remove_directory(place, name)
+            return
         self._library.execute(self._tree.view(place).remove_dir(self._connection, place, name), ACTOR)
 
     def _refuse_root(self, place: Place) -> None:

@@ -1,16 +1,30 @@
-"""originals/<store>/…: each store's own folders and file names, bytes and all."""
+"""originals/<store>/…: each store's own folders and file names, bytes and all.
+
+The folders of the writable store can be written: `folder_edits` says what that means.
+"""
 
 from __future__ import annotations
 
 import os
 
-from damfs.catalog import predicates, stores
+from damfs.catalog import folders, predicates, stores
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Folder, Shown
 from damfs.core.asset_names import is_text
-from damfs.errors import ReadOnly
-from damfs.model import AssetId, Facet, FolderId
-from damfs.presentation.views.view import READ_DIRECTORY, Commands, Entry, Place, Thing, ThingKind, View
+from damfs.core.commands import Abandon, Trash
+from damfs.core.folders import is_own
+from damfs.errors import ReadOnly, Refused
+from damfs.model import AssetId, AssetState, Facet, FolderId, StoreKind
+from damfs.presentation.views.view import (
+    READ_DIRECTORY,
+    WRITE_DIRECTORY,
+    Commands,
+    Entry,
+    Place,
+    Thing,
+    ThingKind,
+    View,
+)
 
 
 class Originals(View):
@@ -25,8 +39,10 @@ class Originals(View):
         raw = os.fsencode(name)
         folder = stores.folder_named(connection, FolderId(place.id), raw)
         if folder is not None and folder.live:
-            return self._folder_entry(folder)
+            return None if is_own(raw) else self._folder_entry(folder)
         found = stores.shown(connection, FolderId(place.id), raw)
+        if found is None:
+            found = folders.destined(connection, FolderId(place.id), raw)
         return None if found is None else file_entry(found)
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
@@ -35,10 +51,12 @@ class Originals(View):
                 self._store_entry(store.name, stores.root_folder(connection, store.id))
                 for store in stores.all_stores(connection)
             ]
-        folders = stores.list_folders(connection, FolderId(place.id))
-        names = {folder.name for folder in folders}  # a file that became a folder, until a scan has seen all of it
-        return [self._folder_entry(folder) for folder in folders] + [
-            file_entry(row) for row in stores.list_shown(connection, FolderId(place.id)) if row.name not in names
+        id_ = FolderId(place.id)
+        directories = listed_folders(connection, id_)
+        names = {folder.name for folder in directories}  # a file that became a folder, until a scan has seen all of it
+        files = [*stores.list_shown(connection, id_), *folders.list_destined(connection, id_)]
+        return [self._folder_entry(folder) for folder in directories] + [
+            file_entry(row) for row in files if row.name not in names
         ]
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
@@ -46,14 +64,55 @@ class Originals(View):
             return frozenset({predicates.STORES_FACET})
         return frozenset({predicates.folder_facet(FolderId(place.id))})
 
+    def mode(self, place: Place) -> int:
+        if not self.writable(place):
+            return READ_DIRECTORY
+        known = folders.attribute(self.library.db.writer, folder_of(place))
+        return WRITE_DIRECTORY if known is None else known.mode
+
+    def mtime_ns(self, connection: Connection, place: Place) -> int | None:
+        known = None if place.id is None else folders.attribute(connection, FolderId(place.id))
+        return None if known is None else known.mtime_ns
+
+    def writable(self, place: Place) -> bool:
+        """Whether it is a folder of the writable store."""
+        if place.id is None:
+            return False
+        folder = stores.folder(self.library.db.writer, FolderId(place.id))
+        return folder is not None and self.library.blob_store(folder.store).kind is StoreKind.WRITABLE
+
+    def receive(self, place: Place) -> bool:
+        self._must_be_writable(place)
+        return True
+
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
-        raise ReadOnly("files of a store are not removed through the mount")
+        """`rm originals/library/x`: into the trash."""
+        self._must_be_writable(place)
+        known = self.library.asset(asset)
+        return [Abandon(asset)] if known is not None and known.state is AssetState.RECEIVING else [Trash(asset)]
+
+    def _must_be_writable(self, place: Place) -> None:
+        if not self.writable(place):
+            raise ReadOnly("files of this store are not changed through the mount")
 
     def _store_entry(self, name: str, root: FolderId) -> Entry:
-        return Entry(name, self.place_of(root), 0, 0, READ_DIRECTORY)
+        return Entry(name, self.place_of(root), 0, 0, self.mode(self.place_of(root)))
 
     def _folder_entry(self, folder: Folder) -> Entry:
-        return Entry(os.fsdecode(folder.name), self.place_of(folder.id), 0, 0, READ_DIRECTORY)
+        place = self.place_of(folder.id)
+        return Entry(os.fsdecode(folder.name), place, 0, 0, self.mode(place))
+
+
+def folder_of(place: Place) -> FolderId:
+    """Raises Refused for the directory that lists the stores."""
+    if place.id is None:
+        raise Refused("originals/ holds stores only; add one with: damfs add LIBRARY FOLDER")
+    return FolderId(place.id)
+
+
+def listed_folders(connection: Connection, parent: FolderId) -> list[Folder]:
+    """What damfs keeps for itself is left out."""
+    return [folder for folder in stores.list_folders(connection, parent) if not is_own(folder.name)]
 
 
 def file_entry(row: Shown) -> Entry:

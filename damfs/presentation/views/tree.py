@@ -67,7 +67,8 @@ class Tree:
             facets = view.facets(connection, entry.node)
             if facets not in times:
                 times[facets] = change_feed.touched_ns(connection, facets) or self.library.made_ns
-            entries[position] = entry._replace(mtime_ns=times[facets])
+            set_ns = view.mtime_ns(connection, entry.node)
+            entries[position] = entry._replace(mtime_ns=times[facets] if set_ns is None else set_ns)
         return entries
 
     def _root_entry(self, name: str) -> Entry | None:
@@ -86,9 +87,13 @@ class Tree:
         return self.directory(entry.node, entry.name)
 
     def directory(self, place: Place, name: str) -> Entry:
-        mtime_ns = change_feed.touched_ns(self.library.db.writer, self.facets(place))
-        mode = READ_DIRECTORY if place == ROOT_PLACE else self.view(place).mode(place)
-        return Entry(name, place, 0, mtime_ns or self.library.made_ns, mode)
+        connection = self.library.db.writer
+        touched_ns = change_feed.touched_ns(connection, self.facets(place)) or self.library.made_ns
+        if place == ROOT_PLACE:
+            return Entry(name, place, 0, touched_ns, READ_DIRECTORY)
+        view = self.view(place)
+        set_ns = view.mtime_ns(connection, place)
+        return Entry(name, place, 0, touched_ns if set_ns is None else set_ns, view.mode(place))
 
     async def text(self, thing: Thing) -> bytes:
         """What a text of the mount says now."""

@@ -95,6 +95,33 @@ CREATE INDEX copy_by_blob  ON copy (blob);
 CREATE INDEX copy_by_asset ON copy (asset);
 CREATE INDEX copy_by_store ON copy (store);
 
+-- Where a file that is being received is shown, and will be published: in a folder of the writable store.
+CREATE TABLE destination (
+  asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  folder INTEGER NOT NULL REFERENCES folder (id),
+  name   BLOB NOT NULL,                 -- the bytes that the store's file system will have
+  UNIQUE (folder, name)
+) STRICT;
+
+-- A file that a person put where it is: it is not filed elsewhere by its day of capture.
+CREATE TABLE placed (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE
+) STRICT;
+
+-- What a program set of a folder of the writable store.
+CREATE TABLE folder_attribute (
+  folder   INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  mode     INTEGER NOT NULL,            -- permission bits
+  mtime_ns INTEGER                      -- NULL: when its content last changed
+) STRICT;
+
+-- A folder that is just being renamed on the disk. Which of its names is there tells start-up whether it was.
+CREATE TABLE folder_move (
+  folder INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  parent INTEGER NOT NULL REFERENCES folder (id) ON DELETE CASCADE,
+  name   BLOB NOT NULL
+) STRICT;
+
 -- What a processor found out about a blob.
 CREATE TABLE fact (
   blob      INTEGER NOT NULL REFERENCES blob (id),
@@ -202,6 +229,7 @@ INSERT INTO folder (id, store, parent, name, live) VALUES (3, 1, 2, X'3037', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
 INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (2, 'new.mov', 'video', 'receiving', 1, 0, 0, 14, 420, '2024-07-15', NULL, NULL, NULL, 14);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
@@ -215,4 +243,8 @@ INSERT INTO change (seq, at_ns, actor, kind, asset, names, facets, detail) VALUE
 INSERT INTO facet (name, at_ns) VALUES ('tag:2', 12);
 INSERT INTO job (id, blob, processor, processor_version, priority, state, attempts, due_ns, error, updated_ns) VALUES (1, 1, 'probe', 1, 10, 'waiting', 0, 11, NULL, 11);
 INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
+INSERT INTO destination (asset, folder, name) VALUES (2, 4, X'6E65772E6D6F76');
+INSERT INTO placed (copy) VALUES (1);
+INSERT INTO folder_attribute (folder, mode, mtime_ns) VALUES (4, 488, 13);
+INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
 PRAGMA user_version = 2;
