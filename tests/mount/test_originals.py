@@ -1,4 +1,4 @@
-"""originals/library/ is an ordinary file system: what is written, made, renamed and removed there lies so on the disk."""
+"""originals/library/ is an ordinary file system: what is written, made, renamed, removed there lies so on the disk."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def test_a_written_file_lies_on_the_disk_under_the_same_name(
-    shared: Daemon, here: Path, disk: Path, word: str
-) -> None:
+def test_a_written_file_lies_on_the_disk_under_the_same_name(shared: Daemon, here: Path, disk: Path, word: str) -> None:
     (here / "sub").mkdir()
     with open(here / "sub/take one.txt", "wb") as file:
         file.write(word.encode())
@@ -213,13 +211,11 @@ def test_renaming_over_a_file_replaces_it(shared: Daemon, here: Path, disk: Path
     shared.settled()
     (here / "new.txt").rename(here / "old.txt")
     assert tree(here) == tree(disk) == {"old.txt": f"new {word}".encode()}
-    kept = [path for path in (shared.library / "originals/.damfs-trash").rglob("old.txt")]
+    kept = (shared.library / "originals/.damfs-trash").rglob("old.txt")
     assert f"old {word}" in [path.read_text() for path in kept], "the bytes that were replaced are kept"
 
 
-def test_a_removed_file_frees_its_name_and_keeps_its_bytes(
-    shared: Daemon, here: Path, disk: Path, word: str
-) -> None:
+def test_a_removed_file_frees_its_name_and_keeps_its_bytes(shared: Daemon, here: Path, disk: Path, word: str) -> None:
     for number in range(3):
         (here / "x.txt").write_text(f"{number} {word}")
         shared.settled()
@@ -328,7 +324,9 @@ def test_rsync_and_cp_keep_a_tree_as_it_is(shared: Daemon, here: Path, disk: Pat
     for copied in ("rsync", "cp"):
         assert tree(here / copied) == tree(disk / copied) == tree(source)
         times = {path: path.stat().st_mtime_ns for path in (here / copied).rglob("*")}
-        assert times == {here / copied / path.relative_to(source): path.stat().st_mtime_ns for path in source.rglob("*")}
+        assert times == {
+            here / copied / path.relative_to(source): path.stat().st_mtime_ns for path in source.rglob("*")
+        }
     assert run("rsync", "-ain", f"{source}/", f"{here}/rsync/").stdout == "", "nothing is left to do"
     run("rm", "-r", here / "rsync", here / "cp")
     assert tree(here) == tree(disk) == {}

@@ -22,14 +22,17 @@ import trio
 
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
-from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes
+from damfs.catalog.folders import Move
+from damfs.core import folders
+from damfs.core.arranging import SetDestination, SetFolder
+from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes, Trash, Triage
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processors.processor import MadeRendition
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FinishJob
-from damfs.model import Job, RenditionKind
+from damfs.model import AssetId, FolderId, Job, RenditionKind
 from damfs.storage import placing
 from tests.service.kill_points_processors import PROCESSORS, Poster
 from tests.small_library import JULY_NS, opened, scanned, term, the_asset
@@ -144,8 +147,81 @@ async def file_by_day(library: Library) -> None:
     await file_by_capture(library, blob)
 
 
+async def receive_into_folder(library: Library) -> None:
+    """What `cp clip.mov originals/library/projects/` does. The bytes are known, under another name."""
+    projects = await folders.make_folder(library, root(library), b"projects", 0o755)
+    receive = Receive("clip.mov", 0o644, triaged=True)
+    asset = library.perform(ReceiveInto(receive, lambda id_: [SetDestination(id_, projects, b"clip.mov")]), "fuse")
+    write(library, asset)
+    await Reception(library).seal(asset)
+
+
+async def move_folder(library: Library) -> None:
+    """`mv originals/library/2024 originals/library/kept` while a file in it is still being received."""
+    above = folder(library, [b"2024"])
+    july = folder(library, [b"2024", b"07", b"15"])
+    library.execute([SetFolder(above, 0o750, None)], "fuse", durable=True)
+    receive = Receive("clip.mov", 0o644, triaged=True)
+    asset = library.perform(ReceiveInto(receive, lambda id_: [SetDestination(id_, july, b"clip.mov")]), "fuse")
+    write(library, asset)
+    await folders.move_folder(library, Move(above, root(library), b"kept"))
+    (library.path / "moved").write_bytes(b"")
+    await Reception(library).seal(asset)
+
+
+async def move_file(library: Library) -> None:
+    """`mv originals/library/2024/07/15/known.mov originals/library/a/`, and a folder goes away."""
+    to = await folders.make_folder(library, root(library), b"a", 0o755)
+    (copy,) = stores.copies_of_asset(library.db.writer, the_asset(library, "known.mov").id)
+    await folders.move_file(library, copy.id, to, b"known.mov", [Triage(copy.asset)])
+    await folders.remove_folder(library, await folders.make_folder(library, to, b"b", 0o755))
+    (library.path / "moved").write_bytes(b"")
+
+
+async def replace_file(library: Library) -> None:
+    """One file goes into the trash and another gets its name."""
+    third, other = (
+        stores.copies_of_asset(library.db.writer, the_asset(library, name).id)[0] for name in ("third.mov", "other.mov")
+    )
+    library.execute([Trash(other.asset)], "fuse", durable=True)
+    await folders.put_aside(library, other.asset)
+    await folders.move_file(library, third.id, other.folder, other.name)
+    (library.path / "moved").write_bytes(b"")
+
+
+def root(library: Library) -> FolderId:
+    return stores.root_folder(library.db.writer, library.library_store().id)
+
+
+def folder(library: Library, path: list[bytes]) -> FolderId:
+    found = stores.folder_at(library.db.writer, library.library_store().id, path)
+    assert found is not None
+    return found
+
+
+def write(library: Library, asset: AssetId) -> None:
+    """The bytes of the known asset, closed."""
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, b"known bytes")
+    os.close(descriptor)
+    library.execute([SetTimes(asset, JULY_NS), SetClosed(asset, closed=True, size=11)], "fuse")
+    (library.path / "closed").write_bytes(b"")
+
+
 SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
-    each.__name__: each for each in (receive, receive_twin, receive_copy, scan_moved, finish_job, file_by_day)
+    each.__name__: each
+    for each in (
+        receive,
+        receive_twin,
+        receive_copy,
+        scan_moved,
+        finish_job,
+        file_by_day,
+        receive_into_folder,
+        move_folder,
+        move_file,
+        replace_file,
+    )
 }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from damfs.catalog import derived, job_table, vocabulary
+from damfs.catalog import derived, folders, job_table, stores, vocabulary
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.upkeep import repair, tidy
@@ -43,6 +43,8 @@ async def prepare(path: Path) -> None:
     """A library with one asset of its own and a folder that changed since it was scanned."""
     with opened(path, PROCESSORS) as library:
         await received(library, "known.mov", b"known bytes", "beach")
+        for name in ("other", "third"):
+            await received(library, f"{name}.mov", f"{name} bytes".encode())
         footage = path.parent / "footage"
         added(library, footage)
         (footage / "day").mkdir()
@@ -102,12 +104,12 @@ def check_receive(library: Library, closed: bool) -> None:
 
 def check_receive_twin(library: Library, closed: bool) -> None:
     assert tags(library, the_asset(library, "known.mov").id) == (["beach", "sea"] if closed else ["beach"])
-    assert list(files_below(library.originals)) == [b"2024/07/15/known.mov"]
+    assert set(files_below(library.originals)) == {b"2024/07/15/known.mov"} | OTHERS
 
 
 def check_receive_copy(library: Library, closed: bool) -> None:
     wanted = {b"2024/07/15/known.mov", *([b"2024/07/15/copy.mov"] if closed else [])}
-    assert set(files_below(library.originals)) == wanted
+    assert set(files_below(library.originals)) == wanted | OTHERS
     assert len({os.stat(library.originals / os.fsdecode(key)).st_ino for key in wanted}) == 1
     if closed:
         assert tags(library, the_asset(library, "copy.mov").id) == ["sea"]
@@ -149,6 +151,51 @@ def check_file_by_day(library: Library, closed: bool) -> None:
     assert len({os.stat(library.originals / os.fsdecode(key)).st_ino for key in names}) == 1
 
 
+def check_receive_into_folder(library: Library, closed: bool) -> None:
+    whole = [each for each in assets_named(library, "clip.mov") if each.state is AssetState.PRESENT]
+    assert len(whole) == (1 if closed else 0)
+    wanted = {b"2024/07/15/known.mov"} | OTHERS | ({b"projects/clip.mov"} if closed else set())
+    assert set(files_below(library.originals)) == wanted, "exactly where it was written"
+    for part in assets_named(library, "clip.mov.part"):
+        there = folders.destination(library.db.writer, part.id)
+        assert there is not None
+        assert there.name == b"clip.mov.part"
+
+
+def check_move_folder(library: Library, closed: bool) -> None:
+    """Before it or after it, never half; whatever it was given stays, and who is still being received comes along."""
+    connection, store = library.db.writer, library.library_store().id
+    here = [stores.folder_at(connection, store, [name]) for name in (b"2024", b"kept")]
+    (found,) = [folder for folder in here if folder is not None]
+    name = "2024" if here[0] is not None else "kept"
+    if (library.path / "moved").exists():
+        assert name == "kept"
+    assert os.listdir(library.originals) == [name]
+    attribute = folders.attribute(connection, found)
+    assert attribute is None or attribute.mode == 0o750
+    assert folders.moves(connection) == []
+    names = {b"known.mov", b"other.mov", b"third.mov"} | ({b"clip.mov"} if closed else set())
+    assert set(files_below(library.originals)) == {name.encode() + b"/07/15/" + each for each in names}
+
+
+def check_move_file(library: Library, closed: bool) -> None:
+    known = the_asset(library, "known.mov")
+    (key,) = [key for key, (id_, _) in keys(library).items() if id_ == known.id]
+    assert key in {b"2024/07/15/known.mov", b"a/known.mov"}
+    if (library.path / "moved").exists():
+        assert key == b"a/known.mov"
+
+
+def check_replace_file(library: Library, closed: bool) -> None:
+    content = {key: data for key, data in files_below(library.originals).items() if not key.startswith(b".")}
+    assert b"third bytes" in content.values()
+    assert b"other bytes" in files_below(library.originals).values(), "what was replaced is kept"
+    if (library.path / "moved").exists():
+        assert content == {b"2024/07/15/known.mov": b"known bytes", b"2024/07/15/other.mov": b"third bytes"}
+        assert [asset.state for asset in assets_named(library, "other.mov")] == [AssetState.TRASHED]
+
+
+OTHERS = {b"2024/07/15/other.mov", b"2024/07/15/third.mov"}
 CHECKS: dict[str, Check] = {
     "receive": check_receive,
     "receive_twin": check_receive_twin,
@@ -156,6 +203,10 @@ CHECKS: dict[str, Check] = {
     "scan_moved": check_scan_moved,
     "finish_job": check_finish_job,
     "file_by_day": check_file_by_day,
+    "receive_into_folder": check_receive_into_folder,
+    "move_folder": check_move_folder,
+    "move_file": check_move_file,
+    "replace_file": check_replace_file,
 }
 
 
@@ -192,6 +243,10 @@ LEAST = {
     "scan_moved": {"COMMIT": 2},
     "finish_job": {"COMMIT": 1, "fsync": 2, "rename": 1},
     "file_by_day": {"COMMIT": 2, "link": 1, "unlink": 1},
+    "receive_into_folder": {"COMMIT": 4, "mkdir": 1, "link": 1, "unlink": 1, "fsync": 2},
+    "move_folder": {"COMMIT": 6, "rename": 1, "link": 1, "fsync": 2},
+    "move_file": {"COMMIT": 3, "mkdir": 1, "rename_without_replacing": 1, "rmdir": 1},
+    "replace_file": {"COMMIT": 3, "rename_without_replacing": 2, "mkdir": 2},
 }
 """Steps that each scenario is known to take: a step that is no longer seen would not be tested any more."""
 
@@ -208,6 +263,10 @@ INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
         "scan_moved",
         "finish_job",
         "file_by_day",
+        pytest.param("receive_into_folder", marks=INTERRUPTED),
+        pytest.param("move_folder", marks=INTERRUPTED),
+        "move_file",
+        "replace_file",
     ],
 )
 def test_killed_at_every_step(tmp_path: Path, scenario: str) -> None:
