@@ -17,8 +17,12 @@ from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Media, Versio
 COLUMNS = "a.id, a.name, a.media, a.state, a.triaged, a.closed, a.size, a.mtime_ns, a.mode, a.blob"
 
 
+ListedRow = tuple[AssetId, str, int, int, int]
+"""As `Listed`, without names for its fields: a listing may hold a hundred thousand."""
+
+
 class Listed(NamedTuple):
-    """One asset of a listing: a plain tuple, because a listing may hold a hundred thousand."""
+    """One asset of a listing."""
 
     id: AssetId
     name: str
@@ -49,12 +53,16 @@ def day_of(connection: Connection, id_: AssetId) -> str:
 
 def list_place(connection: Connection, predicate: Predicate) -> list[Listed]:
     """The assets of a place, lowest id first."""
+    return list(map(Listed._make, list_rows(connection, predicate)))
+
+
+def list_rows(connection: Connection, predicate: Predicate) -> list[ListedRow]:
+    """The same as plain rows."""
     clause, values = predicate.clause()
-    rows = connection.rows(
+    return connection.rows(
         f"SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a WHERE {clause} ORDER BY a.id",  # noqa: S608  # clauses hold marks, never values
         *values,
     )
-    return list(map(Listed._make, rows))
 
 
 def first_of_name(connection: Connection, predicate: Predicate, name: str) -> Asset | None:

@@ -97,6 +97,13 @@ def attribute(connection: Connection, folder: FolderId) -> Attribute | None:
     return None if row is None else Attribute._make(row)
 
 
+def is_writable(connection: Connection, folder: FolderId) -> bool:
+    """Whether it is a folder of a writable store."""
+    return connection.exists(
+        "SELECT 1 FROM folder AS f JOIN store AS s ON s.id = f.store WHERE f.id = ? AND s.kind = 'writable'", folder
+    )
+
+
 def set_attribute(tx: Connection, folder: FolderId, mode: int, mtime_ns: int | None) -> None:
     tx.run(
         "INSERT INTO folder_attribute (folder, mode, mtime_ns) VALUES (?, ?, ?)"

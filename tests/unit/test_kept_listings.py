@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damfs.presentation.fuse.inodes import Inode
-from damfs.presentation.fuse.listings import KeptListing, Listings, in_order, index_after
+from damfs.model import AssetId
+from damfs.presentation.fuse.inodes import ASSET_MARK, Inode
+from damfs.presentation.fuse.listings import KeptListing, Listings, Ordered, in_order, index_after
 from damfs.presentation.views.view import Entry, Place, Thing, ThingKind
 
 PLACE = Inode(9 << 56)
@@ -25,12 +26,12 @@ def directory(id_: int) -> Entry:
 
 
 def listing_of(entries: list[Entry]) -> KeptListing:
-    return KeptListing(PLACE, in_order(entries, number))
+    return KeptListing(PLACE, Ordered((), in_order(entries, number)))
 
 
 def rest(listing: KeptListing, mark: int) -> list[str]:
-    assert listing.entries is not None
-    return [entry.name for _, entry in listing.entries[index_after(listing, listing.entries, mark) :]]
+    assert listing.content is not None
+    return [entry.name for _, entry in listing.content.others[index_after(listing, listing.content, mark) :]]
 
 
 def test_entries_ascend_by_a_mark_of_their_own() -> None:
@@ -59,12 +60,24 @@ def test_who_goes_on_after_a_change_misses_nothing_and_sees_nothing_twice(
 
 def test_the_place_where_a_page_ended_is_remembered() -> None:
     listing = listing_of([file(1, "a"), file(2, "b"), file(3, "c")])
-    assert listing.entries is not None
-    listing.ended = (listing.entries[1][0], 2)
-    assert rest(listing, listing.entries[1][0]) == ["c"]
-    assert rest(listing, listing.entries[0][0]) == ["b", "c"]
+    assert listing.content is not None
+    marks = [mark for mark, _ in listing.content.others]
+    listing.ended = (marks[1], 2)
+    assert rest(listing, marks[1]) == ["c"]
+    assert rest(listing, marks[0]) == ["b", "c"]
     listing.ended = (0, 0)
     assert rest(listing, 0) == ["a", "b", "c"]
+
+
+@given(st.sets(st.integers(1, 60)), st.integers(0, 70))
+def test_files_and_others_are_gone_on_in_by_their_own_marks(ids: set[int], taken: int) -> None:
+    files = [(AssetId(id_), str(id_), 0, 0, 0o444) for id_ in sorted(ids)]
+    content = Ordered(files, in_order([directory(2), directory(7)], number))
+    marks = [ASSET_MARK | id_ for id_ in sorted(ids)] + [mark for mark, _ in content.others]
+    assert content.index_after(0) == 0
+    for position, mark in enumerate(marks, start=1):
+        assert content.index_after(mark) == position
+    assert content.index_after(ASSET_MARK | taken) == len([id_ for id_ in ids if id_ <= taken])
 
 
 def test_a_change_drops_what_nobody_reads() -> None:

@@ -5,15 +5,19 @@ Loop's thread only. Crash rule: none, nothing is kept here.
 
 from __future__ import annotations
 
-from pyfuse3 import EntryAttributes
+from collections.abc import Callable
+
+from pyfuse3 import EntryAttributes, InodeT
 
 from damfs.model import AssetId
-from damfs.presentation.fuse.attributes import BRIEFLY_S, FileStamp, Owner, attributes
+from damfs.presentation.fuse.attributes import BRIEFLY_S, CACHE_S, FileStamp, Owner, attributes
 from damfs.presentation.fuse.drafts import Drafts
-from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.inodes import ID_MASK, Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import Entry, Place, Thing, ThingKind
+
+Stamp = Callable[[InodeT, int, int, int], EntryAttributes]
 
 
 class Appearance:
@@ -36,15 +40,28 @@ class Appearance:
         return made
 
     def listed(self, entry: Entry, listing: Listing | KeptListing) -> EntryAttributes:
-        """In a listing; good until the next call. The kernel was told of what changed since the listing was made, and
-        is not to believe the opposite now."""
-        if isinstance(entry.node, Thing) and not self._drafts:
-            made = self._stamp.filled(self._inodes.number(entry.node), entry)
-        else:
-            made = self.of(entry)
+        """In a listing. The kernel was told of what changed since the listing was made, and is not to believe the
+        opposite now."""
+        made = self.of(entry)
         if listing.stale or listing.dated:
             made.entry_timeout = made.attr_timeout = 0
+        elif listing.brief:
+            made.entry_timeout = min(made.entry_timeout, BRIEFLY_S)
         return made
+
+    def files_of(self, listing: Listing | KeptListing) -> Stamp:
+        """What fills in the files of one page: inode, size, mtime_ns, mode. Each answer is good until the next."""
+        seconds = 0.0 if listing.stale or listing.dated else BRIEFLY_S if listing.brief else CACHE_S
+        self._stamp.believed(seconds)
+        if not self._drafts:
+            return self._stamp.filled
+        return self._filled_by_draft
+
+    def _filled_by_draft(self, inode: InodeT, size: int, mtime_ns: int, mode: int) -> EntryAttributes:
+        draft = self._drafts.get(AssetId(inode & ID_MASK))
+        if draft is not None:
+            size, mtime_ns = draft.size, draft.mtime_ns or mtime_ns
+        return self._stamp.filled(inode, size, mtime_ns, mode)
 
     def drifts(self, node: Thing | Place) -> bool:
         """Whether the names in it move by news of other things."""

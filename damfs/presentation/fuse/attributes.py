@@ -53,17 +53,20 @@ class FileStamp:
         self._made = attributes(Inode(0), Entry("", Thing(ThingKind.ASSET, 0), 0, 0, 0), owner)
         self._mode = 0
 
-    def filled(self, inode: Inode, entry: Entry) -> EntryAttributes:
+    def believed(self, seconds: float) -> None:
+        """How long what is filled in from now on may be believed."""
+        self._made.entry_timeout = self._made.attr_timeout = seconds
+
+    def filled(self, inode: InodeT, size: int, mtime_ns: int, mode: int) -> EntryAttributes:
         """The attributes of a file, until the next call."""
         made = self._made
-        made.st_ino = InodeT(inode)
-        if entry.mode != self._mode:
-            self._mode = entry.mode
-            made.st_mode = ModeT(stat.S_IFREG | entry.mode)
-        made.st_size = entry.size
-        made.st_blocks = -(-entry.size // BLOCK)
-        made.st_mtime_ns = made.st_ctime_ns = made.st_atime_ns = entry.mtime_ns
-        made.entry_timeout = made.attr_timeout = CACHE_S
+        made.st_ino = inode
+        if mode != self._mode:
+            self._mode = mode
+            made.st_mode = ModeT(stat.S_IFREG | mode)
+        made.st_size = size
+        made.st_blocks = (size + 511) >> 9  # of 512 bytes
+        made.st_mtime_ns = made.st_ctime_ns = made.st_atime_ns = mtime_ns
         return made
 
 

@@ -6,17 +6,17 @@ Concurrency: on the loop; the listing itself is asked for in a reader thread. Cr
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyfuse3
-from pyfuse3 import EntryAttributes, FUSEError, ReaddirToken
+from pyfuse3 import FUSEError, InodeT, ReaddirToken
 
+from damfs.catalog.assets import ListedRow
 from damfs.presentation.fuse.answers import stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
-from damfs.presentation.fuse.attributes import BRIEFLY_S
-from damfs.presentation.fuse.inodes import Inode, Inodes
-from damfs.presentation.fuse.listings import KeptListing, Listing, Listings, in_order, index_after
+from damfs.presentation.fuse.inodes import ASSET_MARK, Inode, Inodes
+from damfs.presentation.fuse.listings import KeptListing, Listing, Listings, Ordered, in_order, index_after
 from damfs.presentation.fuse.native import Native
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.views.tree import Tree
@@ -59,10 +59,10 @@ class Directories:
     async def _list(self, listing: Listing) -> None:
         listing.stale = listing.dated = False
         with stale_if_gone():
-            listing.entries = await self.tree.list(listing.place)
+            listing.content = await self.tree.content(listing.place)
 
     async def read(self, handle: int, start: int, token: ReaddirToken) -> None:
-        """One page, from the entry behind ``start``."""
+        """One page, from what is behind ``start``."""
         listing = self.files.get(handle)
         if isinstance(listing, KeptListing):
             await self._read_kept(listing, start, token)
@@ -75,32 +75,58 @@ class Directories:
         if start == 0 and listing.begun:  # rewound: POSIX wants it as it is now
             await self._list(listing)
         listing.begun = True
-        for position in range(start, len(listing.entries)):
-            entry = listing.entries[position]
-            made = self.appearance.listed(entry, listing)
-            if listing.brief:
-                made.entry_timeout = min(made.entry_timeout, BRIEFLY_S)
-            if not self._replied(token, entry, made, position + 1):
+        files, others = listing.content
+        index = self._tell_files(token, listing, files, start)
+        if index < len(files):
+            return
+        for position in range(index - len(files), len(others)):
+            if not self._told(token, listing, others[position], len(files) + position + 1):
                 return
 
     async def _read_kept(self, listing: KeptListing, mark: int, token: ReaddirToken) -> None:
-        if listing.entries is None or mark == 0:
-            listing.stale = listing.dated = False
-            with stale_if_gone():
-                place = self.inodes.place(listing.inode)
-                listing.entries = in_order(await self.tree.list(place), self.inodes.number)
-            listing.ended = (0, 0)
-        entries = listing.entries
-        for index in range(index_after(listing, entries, mark), len(entries)):
-            mark, entry = entries[index]
-            if not self._replied(token, entry, self.appearance.listed(entry, listing), mark):
+        content = listing.content
+        if content is None or mark == 0:
+            content = listing.content = await self._ordered(listing)
+        files, others = content.files, content.others
+        start = index_after(listing, content, mark)
+        index = self._tell_files(token, listing, files, start)
+        if start < index:
+            listing.ended = (ASSET_MARK | files[index - 1][0], index)
+        if index < len(files):
+            return
+        for position in range(index - len(files), len(others)):
+            mark, entry = others[position]
+            if not self._told(token, listing, entry, mark):
                 return
-            listing.ended = (mark, index + 1)
+            listing.ended = (mark, len(files) + position + 1)
         if listing.stale:
             self.forget_listing(listing.inode)
 
-    def _replied(self, token: ReaddirToken, entry: Entry, made: EntryAttributes, mark: int) -> bool:
+    async def _ordered(self, listing: KeptListing) -> Ordered:
+        listing.stale = listing.dated = False
+        with stale_if_gone():
+            files, others = await self.tree.content(self.inodes.place(listing.inode))
+        listing.ended = (0, 0)
+        return Ordered(files, in_order(others, self.inodes.number))
+
+    def _tell_files(
+        self, token: ReaddirToken, listing: Listing | KeptListing, files: Sequence[ListedRow], start: int
+    ) -> int:
+        """The files from ``start`` on for which the page has room; the index of what is next. A listing of a hundred
+        thousand spends its time in this loop."""
+        if start >= len(files):
+            return start
+        kept, reply, filled = isinstance(listing, KeptListing), pyfuse3.readdir_reply, self.appearance.files_of(listing)
+        for index in range(start, len(files)):
+            id_, name, size, mtime_ns, mode = files[index]
+            inode = InodeT(ASSET_MARK | id_)
+            if not reply(token, name.encode(), filled(inode, size, mtime_ns, mode), inode if kept else index + 1):
+                return index
+        return len(files)
+
+    def _told(self, token: ReaddirToken, listing: Listing | KeptListing, entry: Entry, mark: int) -> bool:
         """Whether the page had room for it; the kernel then holds it once more."""
+        made = self.appearance.listed(entry, listing)
         if not pyfuse3.readdir_reply(token, entry.name.encode("utf-8", "surrogateescape"), made, mark):
             return False
         if isinstance(entry.node, Place):

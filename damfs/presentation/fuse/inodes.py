@@ -26,6 +26,8 @@ ID_BITS = 56
 ID_MASK = (1 << ID_BITS) - 1
 HASHED_PLACE = 8
 THING_KINDS = frozenset(ThingKind)
+ASSET_MARK = ThingKind.ASSET << ID_BITS
+"""An asset's number is this and its id."""
 
 
 @dataclass(slots=True)

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import eq, itemgetter
+from typing import ClassVar
 
-from damfs.presentation.fuse.inodes import Inode
-from damfs.presentation.views.view import Entry, Place, Thing
+from damfs.catalog.assets import ListedRow
+from damfs.presentation.fuse.inodes import ID_BITS, ID_MASK, Inode
+from damfs.presentation.views.view import Content, Entry, Place, Thing, ThingKind
 
 Number = Callable[[Thing | Place], int]
 Marked = tuple[int, Entry]
@@ -26,15 +28,29 @@ TWIN_SHIFT = 48
 """One asset may have several names in a place; their marks differ above all ids that there will ever be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The files of a place, then its other entries, each behind all that have a lower mark. A file's is its inode."""
+
+    files: Sequence[ListedRow] = ()
+    others: Sequence[Marked] = ()
+
+    def index_after(self, mark: int) -> int:
+        """Of the first file or other behind a mark; behind 0 is the first."""
+        if mark >> ID_BITS <= ThingKind.ASSET and self.files:
+            return bisect_right(self.files, mark & ID_MASK, key=itemgetter(0))
+        return len(self.files) + bisect_right(self.others, mark, key=itemgetter(0))
+
+
 @dataclass(slots=True, eq=False)
 class Listing:
-    """As it is at opendir, or at the last rewind. Not kept by the kernel."""
+    """As it is at opendir, or at the last rewind. Not kept by the kernel. A position is an index."""
 
     place: Place
     inode: Inode
     brief: bool
     """Whether the names in it may be remembered for a moment only."""
-    entries: Sequence[Entry] = ()
+    content: Content = field(default_factory=lambda: Content((), []))
     begun: bool = False
     stale: bool = False
     dated: bool = False
@@ -43,14 +59,15 @@ class Listing:
 @dataclass(slots=True, eq=False)
 class KeptListing:
     inode: Inode
-    entries: Sequence[Marked] | None = None
+    content: Ordered | None = None
     """None: it was not read yet."""
     stale: bool = False
     """Whether the place may have changed since the entries were asked for."""
     dated: bool = False
     """Whether some file may have got another size or time since then."""
     ended: tuple[int, int] = field(default=(0, 0))
-    """The mark that the last page ended with, and the index of the entry behind it."""
+    """The mark that the last page ended with, and the index of what is behind it."""
+    brief: ClassVar[bool] = False
 
 
 class Listings:
@@ -113,7 +130,7 @@ def _apart(marked: Iterable[Marked]) -> Iterator[Marked]:
         seen[mark] += 1
 
 
-def index_after(listing: KeptListing, entries: Sequence[Marked], mark: int) -> int:
-    """The index of the first entry behind a mark; behind 0 is the first."""
+def index_after(listing: KeptListing, content: Ordered, mark: int) -> int:
+    """Where the listing goes on behind a mark."""
     last, index = listing.ended
-    return index if mark == last else bisect_right(entries, mark, key=itemgetter(0))
+    return index if mark == last else content.index_after(mark)

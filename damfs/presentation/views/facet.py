@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Set
-from itertools import repeat
 from typing import ClassVar
 
 from damfs.catalog import assets
-from damfs.catalog.assets import Listed
+from damfs.catalog.assets import ListedRow
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Predicate
 from damfs.core.asset_names import is_text
 from damfs.model import Asset, Facet
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
-from damfs.presentation.views.view import Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import Content, Entry, Place, Thing, ThingKind, View
 
 
 class FacetView(View):
@@ -53,13 +52,17 @@ class FacetView(View):
         return None if asset is None else file_entry(name, asset)
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
+        files, directories = self.content(connection, place)
+        return directories + [row_entry(row) for row in files]
+
+    def content(self, connection: Connection, place: Place) -> Content:
         dirs = self.dirs(connection, place.path)
-        entries = [self.directory(connection, Place(self.name, (*place.path, name))) for name in dirs]
+        directories = [self.directory(connection, Place(self.name, (*place.path, name))) for name in dirs]
         predicate = self.where(connection, place.path)
-        if predicate is not None:
-            reserved = self.reserved(connection, place.path, dirs)
-            entries += file_entries(assets.list_place(connection, predicate), reserved)
-        return entries
+        if predicate is None:
+            return Content((), directories)
+        reserved = self.reserved(connection, place.path, dirs)
+        return Content(shown_rows(assets.list_rows(connection, predicate), reserved), directories)
 
     def directory(self, connection: Connection, place: Place) -> Entry:
         return Entry(place.path[-1], place, 0, 0, self.mode(place))
@@ -101,10 +104,15 @@ def file_entry(name: str, asset: Asset) -> Entry:
     return Entry(name, Thing(ThingKind.ASSET, asset.id), asset.size, asset.mtime_ns, asset.mode)
 
 
-def file_entries(listed: list[Listed], directories: Set[str] = frozenset()) -> list[Entry]:
-    """Column by column: a hundred thousand entries are made by loops in C."""
-    if not listed:
-        return []
-    ids, names, sizes, times, modes = zip(*listed, strict=True)
-    things = map(Thing, repeat(ThingKind.ASSET), ids)
-    return list(map(Entry, shown_names(ids, names, directories), things, sizes, times, modes))
+def row_entry(row: ListedRow) -> Entry:
+    id_, name, size, mtime_ns, mode = row
+    return Entry(name, Thing(ThingKind.ASSET, id_), size, mtime_ns, mode)
+
+
+def shown_rows(rows: list[ListedRow], directories: Set[str]) -> list[ListedRow]:
+    """By the names that they have beside each other; ``directories``: names that no file may have there."""
+    names = [row[1] for row in rows]
+    shown = shown_names([row[0] for row in rows], names, directories)
+    if shown == names:
+        return rows
+    return [(id_, name, size, at, mode) for name, (id_, _, size, at, mode) in zip(shown, rows, strict=True)]

@@ -38,7 +38,7 @@ class FolderEdits:
     def concern(self, place: Place) -> bool:
         """Whether it is a folder of the writable store."""
         view = self._tree.views.get(place.view)
-        return isinstance(view, Originals) and view.writable(place)
+        return isinstance(view, Originals) and view.writable(self._connection, place)
 
     async def receive(self, place: Place, name: str, mode: int) -> AssetId:
         """A new file: an asset from now on, which will lie here under this name."""

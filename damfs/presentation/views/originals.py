@@ -35,11 +35,13 @@ class Originals(View):
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:
             store = stores.store_named(connection, name) if is_text(name) else None
-            return None if store is None else self._store_entry(name, stores.root_folder(connection, store.id))
+            return (
+                None if store is None else self._store_entry(connection, name, stores.root_folder(connection, store.id))
+            )
         raw = os.fsencode(name)
         folder = stores.folder_named(connection, FolderId(place.id), raw)
         if folder is not None and folder.live:
-            return None if is_own(raw) else self._folder_entry(folder)
+            return None if is_own(raw) else self._folder_entry(connection, folder)
         found = stores.shown(connection, FolderId(place.id), raw)
         if found is None:
             found = folders.destined(connection, FolderId(place.id), raw)
@@ -48,14 +50,14 @@ class Originals(View):
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
             return [
-                self._store_entry(store.name, stores.root_folder(connection, store.id))
+                self._store_entry(connection, store.name, stores.root_folder(connection, store.id))
                 for store in stores.all_stores(connection)
             ]
         id_ = FolderId(place.id)
         directories = listed_folders(connection, id_)
         names = {folder.name for folder in directories}  # a file that became a folder, until a scan has seen all of it
         files = [*stores.list_shown(connection, id_), *folders.list_destined(connection, id_)]
-        return [self._folder_entry(folder) for folder in directories] + [
+        return [self._folder_entry(connection, folder) for folder in directories] + [
             file_entry(row) for row in files if row.name not in names
         ]
 
@@ -65,21 +67,21 @@ class Originals(View):
         return frozenset({predicates.folder_facet(FolderId(place.id))})
 
     def mode(self, place: Place) -> int:
-        if not self.writable(place):
+        return self._mode(self.library.db.writer, place)
+
+    def _mode(self, connection: Connection, place: Place) -> int:
+        if not self.writable(connection, place):
             return READ_DIRECTORY
-        known = folders.attribute(self.library.db.writer, folder_of(place))
+        known = folders.attribute(connection, folder_of(place))
         return WRITE_DIRECTORY if known is None else known.mode
 
     def mtime_ns(self, connection: Connection, place: Place) -> int | None:
         known = None if place.id is None else folders.attribute(connection, FolderId(place.id))
         return None if known is None else known.mtime_ns
 
-    def writable(self, place: Place) -> bool:
+    def writable(self, connection: Connection, place: Place) -> bool:
         """Whether it is a folder of the writable store."""
-        if place.id is None:
-            return False
-        folder = stores.folder(self.library.db.writer, FolderId(place.id))
-        return folder is not None and self.library.blob_store(folder.store).kind is StoreKind.WRITABLE
+        return place.id is not None and folders.is_writable(connection, FolderId(place.id))
 
     def receive(self, place: Place) -> bool:
         self._must_be_writable(place)
@@ -92,15 +94,16 @@ class Originals(View):
         return [Abandon(asset)] if known is not None and known.state is AssetState.RECEIVING else [Trash(asset)]
 
     def _must_be_writable(self, place: Place) -> None:
-        if not self.writable(place):
+        if not self.writable(self.library.db.writer, place):
             raise ReadOnly("files of this store are not changed through the mount")
 
-    def _store_entry(self, name: str, root: FolderId) -> Entry:
-        return Entry(name, self.place_of(root), 0, 0, self.mode(self.place_of(root)))
+    def _store_entry(self, connection: Connection, name: str, root: FolderId) -> Entry:
+        place = self.place_of(root)
+        return Entry(name, place, 0, 0, self._mode(connection, place))
 
-    def _folder_entry(self, folder: Folder) -> Entry:
+    def _folder_entry(self, connection: Connection, folder: Folder) -> Entry:
         place = self.place_of(folder.id)
-        return Entry(os.fsdecode(folder.name), place, 0, 0, self.mode(place))
+        return Entry(os.fsdecode(folder.name), place, 0, 0, self._mode(connection, place))
 
 
 def folder_of(place: Place) -> FolderId:

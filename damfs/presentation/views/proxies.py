@@ -27,7 +27,7 @@ class Proxies(Originals):
             return super().lookup(connection, place, name)
         folder = stores.folder_named(connection, FolderId(place.id), os.fsencode(name))
         if folder is not None and folder.live:
-            return None if is_own(folder.name) else self._folder_entry(folder)
+            return None if is_own(folder.name) else self._folder_entry(connection, folder)
         return self._proxy(connection, FolderId(place.id), name)
 
     def _proxy(self, connection: Connection, folder: FolderId, name: str) -> Entry | None:
@@ -47,12 +47,14 @@ class Proxies(Originals):
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
             return super().list(connection, place)
-        directories = [self._folder_entry(folder) for folder in listed_folders(connection, FolderId(place.id))]
+        directories = [
+            self._folder_entry(connection, folder) for folder in listed_folders(connection, FolderId(place.id))
+        ]
         rows = {(row.asset, named(row)): row for row in derived.list_proxies(connection, FolderId(place.id))}
         names = shown_names(*_columns(list(rows)), {entry.name for entry in directories})
         return directories + [proxy_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
 
-    def writable(self, place: Place) -> bool:
+    def writable(self, connection: Connection, place: Place) -> bool:
         return False
 
     def mtime_ns(self, connection: Connection, place: Place) -> int | None:

@@ -13,11 +13,12 @@ from damfs.core.library import Library
 from damfs.errors import NotFound
 from damfs.model import AssetId, Facet, RenditionId
 from damfs.presentation.views.control import Control
-from damfs.presentation.views.facet import file_entry
+from damfs.presentation.views.facet import file_entry, row_entry
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
     READ_FILE,
     ROOT_PLACE,
+    Content,
     Entries,
     Entry,
     Place,
@@ -53,14 +54,19 @@ class Tree:
         return self.dated(view.lookup(self.library.db.writer, place, name))
 
     async def list(self, place: Place) -> list[Entry]:
-        if place == ROOT_PLACE:
-            return self._root_entries()
-        view = self.view(place)
-        return await self.library.db.read(lambda connection: self._list(connection, view, place))
+        files, others = await self.content(place)
+        return others + [row_entry(row) for row in files]
 
-    def _list(self, connection: Connection, view: View, place: Place) -> Entries:
+    async def content(self, place: Place) -> Content:
+        """What the place lists."""
+        if place == ROOT_PLACE:
+            return Content((), self._root_entries())
+        view = self.view(place)
+        return await self.library.db.read(lambda connection: self._content(connection, view, place))
+
+    def _content(self, connection: Connection, view: View, place: Place) -> Content:
         times: dict[frozenset[Facet], int] = {}
-        entries = view.list(connection, place)
+        files, entries = view.content(connection, place)
         for position, entry in enumerate(entries):
             if isinstance(entry.node, Thing):
                 continue
@@ -69,7 +75,7 @@ class Tree:
                 times[facets] = change_feed.touched_ns(connection, facets) or self.library.made_ns
             set_ns = view.mtime_ns(connection, entry.node)
             entries[position] = entry._replace(mtime_ns=times[facets] if set_ns is None else set_ns)
-        return entries
+        return Content(files, entries)
 
     def _root_entry(self, name: str) -> Entry | None:
         if name in self.views:

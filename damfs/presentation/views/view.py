@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, NamedTuple
 
+from damfs.catalog.assets import ListedRow
 from damfs.catalog.database import Connection
 from damfs.core.commands import Command
 from damfs.core.library import Library
@@ -62,6 +63,14 @@ class Entry(NamedTuple):
 Entries = list[Entry]
 """For classes whose method `list` hides the type."""
 
+
+class Content(NamedTuple):
+    """What a place lists: assets as rows by the names they have there, ids ascending; everything else as entries."""
+
+    files: Sequence[ListedRow]
+    others: Entries
+
+
 READ_FILE = 0o444
 READ_DIRECTORY = 0o555
 WRITE_DIRECTORY = 0o755
@@ -99,6 +108,10 @@ class View(ABC):
     @abstractmethod
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         """Every listed entry. May scan."""
+
+    def content(self, connection: Connection, place: Place) -> Content:
+        """What `list` says, for whoever can take rows: a hundred thousand entries are half the time of a listing."""
+        return Content((), self.list(connection, place))
 
     @abstractmethod
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
