@@ -23,10 +23,12 @@ from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
+from damfs.presentation.fuse.marks import Marks
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.fuse.operations import Operations
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.edits import Edits
+from damfs.presentation.views.originals import Originals
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import View
 
@@ -53,7 +55,9 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     listings, hook = Listings(), native.load()
     kernel_cache = KernelCache(inodes, listings)
     files = OpenFiles(library, drafts, Backings(hook))
-    appearance = Appearance(tree, inodes, drafts, Owner.of_this_process())
+    owner, originals = Owner.of_this_process(), views[Originals.name]
+    assert isinstance(originals, Originals)
+    appearance = Appearance(tree, inodes, drafts, owner, Marks(library, inodes, originals, owner))
     operations = Operations(
         library=library,
         tree=tree,

@@ -112,6 +112,25 @@ def set_attribute(tx: Connection, folder: FolderId, mode: int, mtime_ns: int | N
     )  # fmt: skip
 
 
+def set_owner(tx: Connection, asset: AssetId, uid: int, gid: int) -> None:
+    tx.run("INSERT OR REPLACE INTO asset_owner (asset, uid, gid) VALUES (?, ?, ?)", asset, uid, gid)
+
+
+def set_folder_owner(tx: Connection, folder: FolderId, uid: int, gid: int) -> None:
+    """Of a folder whose attributes were set before."""
+    tx.run("UPDATE folder_attribute SET uid = ?, gid = ? WHERE folder = ?", uid, gid, folder)
+
+
+def owners(connection: Connection) -> list[tuple[AssetId, int, int]]:
+    """Assets that belong to others, with uid and gid."""
+    return connection.rows("SELECT asset, uid, gid FROM asset_owner")
+
+
+def folder_owners(connection: Connection) -> list[tuple[FolderId, int, int]]:
+    """Folders that belong to others, with uid and gid."""
+    return connection.rows("SELECT folder, uid, gid FROM folder_attribute WHERE uid IS NOT NULL")
+
+
 def content_changed(tx: Connection, folder: FolderId) -> None:
     """The time that a program set of it holds no more."""
     tx.run("UPDATE folder_attribute SET mtime_ns = NULL WHERE folder = ? AND mtime_ns IS NOT NULL", folder)

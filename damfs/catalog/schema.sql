@@ -112,7 +112,16 @@ CREATE TABLE placed (
 CREATE TABLE folder_attribute (
   folder   INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
   mode     INTEGER NOT NULL,            -- permission bits
-  mtime_ns INTEGER                      -- NULL: when its content last changed
+  mtime_ns INTEGER,                     -- NULL: when its content last changed
+  uid      INTEGER,                     -- NULL, like gid: the user that runs damfs
+  gid      INTEGER
+) STRICT;
+
+-- A file that belongs to another user than the one that runs damfs, where the mount lets others in.
+CREATE TABLE asset_owner (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  uid   INTEGER NOT NULL,
+  gid   INTEGER NOT NULL
 ) STRICT;
 
 -- A folder that is just being renamed on the disk. Which of its names is there tells start-up whether it was.

@@ -6,7 +6,7 @@ Applied like every command (one transaction, no await, no file). The disk was ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from damfs.catalog import folders, predicates, stores
@@ -16,7 +16,7 @@ from damfs.core.commands import Execution, known
 from damfs.core.ingest import known_copy, mark_placed, place_copy
 from damfs.core.news import seen, seen_folders, tell
 from damfs.errors import NotFound
-from damfs.model import AssetId, CopyId, FolderId, Key, StoreId
+from damfs.model import AssetId, CopyId, Facet, FolderId, Key, StoreId
 from damfs.storage.blob_store import FileFact
 
 FOLDER_MODE = 0o755
@@ -102,7 +102,7 @@ class MakeFolder:
         made, _ = stores.ensure_folder(x.tx, parent.store, path)
         folders.set_attribute(x.tx, made, self.mode & MODE_BITS, None)
         folders.content_changed(x.tx, self.parent)
-        _tell_folders(x, "folder-made", (), [Child(self.parent, self.name)])
+        _tell_folders(x, "folder-made", (), [Child(self.parent, self.name)], {predicates.folder_facet(made)})
         return made
 
 
@@ -165,6 +165,31 @@ class SetFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class SetOwner:
+    """A file belongs to another user of the mount."""
+
+    asset: AssetId
+    uid: int
+    gid: int
+
+    def apply(self, x: Execution) -> None:
+        known(x, self.asset)
+        folders.set_owner(x.tx, self.asset, self.uid, self.gid)
+        x.changes.record("owner-set", frozenset(), asset=self.asset)
+
+
+@dataclass(frozen=True, slots=True)
+class SetFolderOwner:
+    folder: FolderId
+    uid: int
+    gid: int
+
+    def apply(self, x: Execution) -> None:
+        SetFolder(self.folder, None, None).apply(x)
+        folders.set_folder_owner(x.tx, self.folder, self.uid, self.gid)
+
+
+@dataclass(frozen=True, slots=True)
 class ContentChanged:
     """A name came to a folder or left it: the time that a program set of it holds no more."""
 
@@ -200,10 +225,12 @@ def folder_path(x: Execution, folder: Folder) -> list[bytes]:
     return [] if folder.parent is None else stores.key_of(x.tx, folder.parent, folder.name).split(b"/")
 
 
-def _tell_folders(x: Execution, kind: str, gone: Iterable[Child], come: Iterable[Child]) -> None:
+def _tell_folders(
+    x: Execution, kind: str, gone: Iterable[Child], come: Iterable[Child], own: Set[Facet] = frozenset()
+) -> None:
     """originals/ has the change already (the program made it there, and may be inside); proxies/ is told of names."""
     gone, come = list(gone), list(come)
-    x.changes.record(kind, {predicates.folder_facet(child.parent) for child in (*gone, *come)})
+    x.changes.record(kind, own | {predicates.folder_facet(child.parent) for child in (*gone, *come)})
     facets = {predicates.proxies_facet(child.parent) for child in gone}
     keys = {"keys": sorted(child.name.hex() for child in gone)} if gone else {}
     x.changes.record(kind, facets | {predicates.proxies_facet(child.parent) for child in come}, detail=keys)

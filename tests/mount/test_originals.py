@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -285,6 +286,10 @@ def test_times_and_permission_bits_of_folders_are_kept(serve: Serve, word: str) 
     folder.chmod(0o710)
     os.chown(folder, os.getuid(), os.getgid())
     assert (folder.stat().st_mtime_ns, stat.S_IMODE(folder.stat().st_mode)) == (HOUR_NS, 0o710)
+    (folder / "new").mkdir()
+    assert abs((folder / "new").stat().st_mtime_ns - time.time_ns()) < HOUR_NS, "a new folder is new"
+    (folder / "new").rmdir()
+    os.utime(folder, ns=(HOUR_NS, HOUR_NS))
     (folder / "x").write_text("x")
     assert folder.stat().st_mtime_ns > HOUR_NS, "a new name in it"
     os.utime(folder, ns=(HOUR_NS, HOUR_NS))
@@ -294,9 +299,45 @@ def test_times_and_permission_bits_of_folders_are_kept(serve: Serve, word: str) 
     dam.start()
     assert (folder.stat().st_mtime_ns, stat.S_IMODE(folder.stat().st_mode)) == (HOUR_NS, 0o710)
     with refused(errno.EPERM):
-        os.chown(folder, 4321, -1)
-    with refused(errno.EPERM):
         os.utime(dam / "by-tag", ns=(HOUR_NS, HOUR_NS))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_what_is_given_to_another_user_stays_his(serve: Serve, word: str) -> None:
+    dam = serve().start()
+    folder = dam / "originals/library" / word
+    folder.mkdir()
+    (folder / "x").write_text("x")
+    dam.settled()
+    for path in (folder, folder / "x"):
+        os.chown(path, 4321, -1)
+        os.chown(path, -1, 1234)
+    for _ in range(2):
+        assert {(path.stat().st_uid, path.stat().st_gid) for path in (folder, folder / "x")} == {(4321, 1234)}
+        assert (dam / "by-type/other/x").stat().st_uid == 4321, "wherever it is shown"
+        dam.end()
+        dam.start()
+    (folder / "mine").write_text("mine")
+    assert (folder / "mine").stat().st_uid == os.getuid()
+    with refused(errno.EPERM):
+        os.chown(dam / "by-tag", 4321, -1)
+
+
+def test_status_changes_are_dated(shared: Daemon, here: Path) -> None:
+    path = here / "x"
+    path.write_text("x")
+    shared.settled()
+    os.utime(path, ns=(HOUR_NS, HOUR_NS))
+    for change in (
+        lambda: path.chmod(0o600),
+        lambda: os.link(path, here / "y"),
+        lambda: (here / "y").unlink(),
+        lambda: os.chown(path, os.getuid(), os.getgid()),
+    ):
+        before = path.stat().st_ctime_ns
+        change()
+        assert path.stat().st_ctime_ns > before
+    assert path.stat().st_mtime_ns == HOUR_NS
 
 
 def test_times_and_permission_bits_of_files_are_kept(shared: Daemon, here: Path) -> None:
@@ -354,7 +395,6 @@ def test_rsync_and_cp_keep_a_tree_as_it_is(shared: Daemon, here: Path, disk: Pat
         (errno.EPERM, lambda at: os.link(at / "folder", at / "twin")),
         (errno.EPERM, lambda at: (at / ".DS_Store").write_text("x")),
         (errno.EPERM, lambda at: (at / ".damfs-x").mkdir()),
-        (errno.EPERM, lambda at: os.chown(at / "file", 4321, 4321)),
     ],
 )
 def test_what_has_no_meaning_says_so(shared: Daemon, number: int, attempt: Callable[[Path], object]) -> None:

@@ -14,6 +14,7 @@ from damfs.presentation.fuse.attributes import BRIEFLY_S, CACHE_S, FileStamp, Ow
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.inodes import ID_MASK, Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
+from damfs.presentation.fuse.marks import Marks
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import Entry, Place, Thing, ThingKind
 
@@ -21,8 +22,9 @@ Stamp = Callable[[InodeT, int, int, int], EntryAttributes]
 
 
 class Appearance:
-    def __init__(self, tree: Tree, inodes: Inodes, drafts: Drafts, owner: Owner) -> None:
+    def __init__(self, tree: Tree, inodes: Inodes, drafts: Drafts, owner: Owner, marks: Marks) -> None:
         self.owner = owner
+        self.marks = marks
         self._tree = tree
         self._inodes = inodes
         self._drafts = drafts
@@ -34,7 +36,9 @@ class Appearance:
             draft = self._drafts.get(AssetId(node.id))
             if draft is not None:
                 entry = entry._replace(size=draft.size, mtime_ns=draft.mtime_ns or entry.mtime_ns)
-        made = attributes(self._inodes.number(node), entry, self.owner)
+        inode = self._inodes.number(node)
+        made = attributes(inode, entry, self.marks.owner_of(inode))
+        made.st_ctime_ns = self.marks.changed_ns(inode, entry.mtime_ns)
         if self.drifts(node):
             made.attr_timeout = BRIEFLY_S
         return made
@@ -53,15 +57,18 @@ class Appearance:
         """What fills in the files of one page: inode, size, mtime_ns, mode. Each answer is good until the next."""
         seconds = 0.0 if listing.stale or listing.dated else BRIEFLY_S if listing.brief else CACHE_S
         self._stamp.believed(seconds)
-        if not self._drafts:
+        if not self._drafts and not self.marks:
             return self._stamp.filled
-        return self._filled_by_draft
+        return self._filled_singly
 
-    def _filled_by_draft(self, inode: InodeT, size: int, mtime_ns: int, mode: int) -> EntryAttributes:
+    def _filled_singly(self, inode: InodeT, size: int, mtime_ns: int, mode: int) -> EntryAttributes:
         draft = self._drafts.get(AssetId(inode & ID_MASK))
         if draft is not None:
             size, mtime_ns = draft.size, draft.mtime_ns or mtime_ns
-        return self._stamp.filled(inode, size, mtime_ns, mode)
+        made, owner = self._stamp.filled(inode, size, mtime_ns, mode), self.marks.owner_of(inode)
+        made.st_uid, made.st_gid = owner.uid, owner.gid
+        made.st_ctime_ns = self.marks.changed_ns(inode, mtime_ns)
+        return made
 
     def drifts(self, node: Thing | Place) -> bool:
         """Whether the names in it move by news of other things."""

@@ -23,7 +23,7 @@ from damfs.errors import Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.fuse.answers import answers, stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
-from damfs.presentation.fuse.attributes import BRIEFLY_S, absent
+from damfs.presentation.fuse.attributes import BRIEFLY_S, Owner, absent
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
@@ -109,7 +109,9 @@ class Operations(pyfuse3.Operations):
         with stale_if_gone():
             node = self.inodes.node(inode)
             if isinstance(node, Thing) and self._is_nameless(node):
-                return self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
+                made = self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
+                made.st_nlink = 0
+                return made
             return self.appearance.of(self.tree.entry(node))
 
     def _is_nameless(self, node: Thing) -> bool:
@@ -126,21 +128,24 @@ class Operations(pyfuse3.Operations):
             node = self.inodes.node(inode)
         if isinstance(node, Thing) and node.kind is not ThingKind.ASSET:
             raise Refused("files that damfs makes cannot be changed")
-        if (fields.update_uid and attr.st_uid != self.appearance.owner.uid) or (
-            fields.update_gid and attr.st_gid != self.appearance.owner.gid
-        ):
-            raise Refused("every file of the mount belongs to the user that runs damfs")
+        if fields.update_uid or fields.update_gid:
+            now = self.appearance.marks.owner_of(inode)
+            uid, gid = attr.st_uid if fields.update_uid else now.uid, attr.st_gid if fields.update_gid else now.gid
+            self.appearance.marks.own(node, Owner(uid, gid))
         if isinstance(node, Place):
             if fields.update_mode or fields.update_mtime:
                 mode = attr.st_mode if fields.update_mode else None
                 self.edits.set_directory(node, mode, attr.st_mtime_ns if fields.update_mtime else None)
-            return self._present(inode)
-        asset = AssetId(node.id)
+        else:
+            await self._set_file(AssetId(node.id), attr, fields)
+        self.appearance.marks.touch(inode)
+        return self._present(inode)
+
+    async def _set_file(self, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
         if fields.update_size:
             await self.files.drafts.truncate(asset, attr.st_size)
-        if not self._is_nameless(node):
+        if not self._is_nameless(Thing(ThingKind.ASSET, asset)):
             self._set_times_and_mode(asset, attr, fields)
-        return self._present(inode)
 
     def _set_times_and_mode(self, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
         commands: list[Command[object]] = []
@@ -163,6 +168,7 @@ class Operations(pyfuse3.Operations):
             raise Refused("files that only desktops leave behind are not kept")
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o7777)
         handle = self.files.create(asset)
+        self._given(Thing(ThingKind.ASSET, asset), ctx)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
 
     @answers
@@ -233,6 +239,7 @@ class Operations(pyfuse3.Operations):
             for inode, below in self.inodes.entries_below(moved):  # they mean something else now, or nothing
                 self.forget_name(inode, os.fsencode(below))
             return
+        self.appearance.marks.touch(self.inodes.number(Thing(ThingKind.ASSET, asset.id)))
         self.forget_name(parent_inode_new, name_new)
         if asset.state is AssetState.RECEIVING:
             self.files.drafts.begin_seal(asset.id)
@@ -241,12 +248,16 @@ class Operations(pyfuse3.Operations):
     async def link(self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext) -> EntryAttributes:
         asset, place = self._asset(inode), self._place(new_parent_inode)
         await self.edits.link(asset.id, place, self._spelled(place, new_name))
+        self.appearance.marks.touch(inode)
         return self._told(self.tree.entry(Thing(ThingKind.ASSET, asset.id)), place, new_name)
 
     @answers
     async def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
         place = self._place(parent_inode)
+        entry = await self.tree.lookup(place, self._spelled(place, name))
         await self.edits.remove(place, self._spelled(place, name))
+        if entry is not None:
+            self.appearance.marks.touch(self.inodes.number(entry.node))
 
     @answers
     async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
@@ -258,7 +269,13 @@ class Operations(pyfuse3.Operations):
         entry = await self.tree.lookup(place, text)
         if entry is None:
             raise FUSEError(errno.ENOENT)
+        if place.id is not None:
+            self._given(entry.node, ctx)
         return self._told(entry, place, name)
+
+    def _given(self, node: Thing | Place, ctx: RequestContext) -> None:
+        """What somebody made belongs to him: others are in the mount only where it was mounted with allow_other."""
+        self.appearance.marks.own(node, Owner(ctx.uid, ctx.gid))
 
     @answers
     async def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:

@@ -14,7 +14,7 @@ from damfs.core.asset_names import is_text
 from damfs.core.commands import Abandon, Trash
 from damfs.core.folders import is_own
 from damfs.errors import ReadOnly, Refused
-from damfs.model import AssetId, AssetState, Facet, FolderId, StoreKind
+from damfs.model import AssetId, AssetState, Facet, FolderId
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
     WRITE_DIRECTORY,

@@ -112,7 +112,16 @@ CREATE TABLE placed (
 CREATE TABLE folder_attribute (
   folder   INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
   mode     INTEGER NOT NULL,            -- permission bits
-  mtime_ns INTEGER                      -- NULL: when its content last changed
+  mtime_ns INTEGER,                     -- NULL: when its content last changed
+  uid      INTEGER,                     -- NULL, like gid: the user that runs damfs
+  gid      INTEGER
+) STRICT;
+
+-- A file that belongs to another user than the one that runs damfs, where the mount lets others in.
+CREATE TABLE asset_owner (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  uid   INTEGER NOT NULL,
+  gid   INTEGER NOT NULL
 ) STRICT;
 
 -- A folder that is just being renamed on the disk. Which of its names is there tells start-up whether it was.
@@ -245,6 +254,7 @@ INSERT INTO job (id, blob, processor, processor_version, priority, state, attemp
 INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
 INSERT INTO destination (asset, folder, name) VALUES (2, 4, X'6E65772E6D6F76');
 INSERT INTO placed (copy) VALUES (1);
-INSERT INTO folder_attribute (folder, mode, mtime_ns) VALUES (4, 488, 13);
+INSERT INTO folder_attribute (folder, mode, mtime_ns, uid, gid) VALUES (4, 488, 13, NULL, NULL);
+INSERT INTO asset_owner (asset, uid, gid) VALUES (1, 1000, 100);
 INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
 PRAGMA user_version = 2;
