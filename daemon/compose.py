@@ -68,6 +68,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         appearance=appearance,
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         forget_name=kernel_cache.forget_name,
+        made_by_kernel=kernel_cache.made_by_kernel,
     )
     return Parts(reception, operations, drafts, kernel_cache, JobRunner(library, pool))
 

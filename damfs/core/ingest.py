@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from damfs.catalog import assets, derived, folders, stores, vocabulary
 from damfs.core.commands import Execution, known
 from damfs.core.description import describe
-from damfs.core.news import Seen, seen, seen_folders, tell
+from damfs.core.news import Seen, moved, seen, seen_folders, tell
 from damfs.errors import NotFound, Refused
 from damfs.model import AssetId, AssetState, BlobId, Copy, CopyId, CopyState, Digest, Key, Media, StoreId
 from damfs.storage.blob_store import FileFact
@@ -45,7 +45,7 @@ class Seal:
             mark_placed(x, self.store, self.placed.key)
         revive(x, blob)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        tell(x.changes, "ingested", self.asset, before, seen(x.tx, self.asset), grown)
+        tell(x.changes, "ingested", self.asset, moved(before, seen(x.tx, self.asset)), grown)
 
 
 @dataclass(frozen=True, slots=True)

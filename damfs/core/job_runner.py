@@ -14,7 +14,6 @@ from pathlib import Path
 import trio
 
 from damfs.catalog import derived, job_table, stores
-from damfs.core.feed import Batch
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
@@ -29,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LEASE_MARGIN_NS = 60_000_000_000
 IDLE_S = 60.0
+GATHER_S = 0.02
 """How long a slot sleeps when nothing is due and no news come: jobs that wait for a retry wake it earlier."""
 
 
@@ -38,6 +38,7 @@ class JobRunner:
         self._pool = pool
         self._processors: dict[str, Processor] = {each.name: each for each in library.registry.processors}
         self._news = trio.Event()
+        self._stirred = False
         self._filing: dict[BlobId, trio.Event] = {}
         self.running: dict[str, int] = {}
         """Names at work now, with how many attempts."""
@@ -51,13 +52,18 @@ class JobRunner:
                     nursery.start_soon(self._slot, self._names(Worker.MEDIA))
                 nursery.start_soon(self._slot, self._names(Worker.MODEL))
                 task_status.started()
-                async for batch in batches:
-                    self._wake(batch)
+                async for _ in batches:
+                    if not self._stirred:
+                        self._stirred = True
+                        nursery.start_soon(self._wake)
 
     def _names(self, worker: Worker) -> tuple[str, ...]:
         return tuple(name for name, processor in self._processors.items() if processor.worker is worker)
 
-    def _wake(self, _: Batch) -> None:
+    async def _wake(self) -> None:
+        """A thousand changes at once have the idle slots look once, not a thousand times."""
+        await trio.sleep(GATHER_S)
+        self._stirred = False
         self._news.set()
         self._news = trio.Event()
 

@@ -79,6 +79,14 @@ def together(parts: Iterable[Seen]) -> Seen:
     return Seen(frozenset().union(*facets), frozenset().union(*names), frozenset().union(*keys))
 
 
+def moved(before: Seen, after: Seen) -> Seen:
+    """Of an asset that is shown before and after a change: where it came, and where it is no more. Where it stays
+    under its name there is nothing new, beside its attributes."""
+    if before.names != after.names:
+        return together([before, after])
+    return Seen(before.facets ^ after.facets, before.names, before.keys | after.keys)
+
+
 def tell(changes: Recorder, kind: str, asset: AssetId | None, *what: Seen, detail: Facts | None = None) -> None:
     """Record a change that touches all this. Keys go into the detail in hexadecimal: they may be no text."""
     all_ = together(what)

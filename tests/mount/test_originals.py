@@ -328,12 +328,13 @@ def test_status_changes_are_dated(shared: Daemon, here: Path) -> None:
     path.write_text("x")
     shared.settled()
     os.utime(path, ns=(HOUR_NS, HOUR_NS))
-    for change in (
+    changes: tuple[Callable[[], None], ...] = (
         lambda: path.chmod(0o600),
         lambda: os.link(path, here / "y"),
         lambda: (here / "y").unlink(),
         lambda: os.chown(path, os.getuid(), os.getgid()),
-    ):
+    )
+    for change in changes:
         before = path.stat().st_ctime_ns
         change()
         assert path.stat().st_ctime_ns > before

@@ -70,9 +70,9 @@ class FileStamp:
         return made
 
 
-def absent() -> EntryAttributes:
-    """A negative answer that the kernel may keep: for names that never exist."""
+def absent(seconds: float = CACHE_S) -> EntryAttributes:
+    """A negative answer that the kernel may keep; for long only of names that never exist."""
     made = EntryAttributes()
     made.st_ino = InodeT(0)
-    made.entry_timeout = CACHE_S
+    made.entry_timeout = seconds
     return made

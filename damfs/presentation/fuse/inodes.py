@@ -8,7 +8,7 @@ come out the same after a remount.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NewType
@@ -43,6 +43,8 @@ class Inodes:
 
     def __init__(self, views: Mapping[str, View], facets_of: Callable[[Place], frozenset[Facet]]) -> None:
         self._by_kind = {view.place_kind: view for view in views.values() if view.place_kind is not None}
+        self.telling_absence = frozenset(view.name for view in views.values() if view.tells_absence)
+        """Views of which the kernel may keep that a name is not there."""
         self._kinds = {view.name: view.place_kind for view in views.values()}
         self._facets_of = facets_of
         self._live: dict[Inode, _Live] = {}
@@ -126,6 +128,10 @@ class Inodes:
     def named(self, name: str) -> list[Inode]:
         """The live places whose own name this is, whatever they lie in."""
         return [inode for inode, place in self._places() if place.path[-1:] == (name,)]
+
+    def in_views(self, views: Container[str]) -> set[Inode]:
+        """The live places of some views."""
+        return {inode for inode, place in self._places() if place.view in views}
 
     def refresh(self, name: str) -> None:
         """Ask again what the live places depend on in whose path the name is: it means something else now."""

@@ -53,6 +53,7 @@ class KernelCache:
         self._inodes = inodes
         self._listings = listings
         self._queue: queue.SimpleQueue[list[Notice] | None] = queue.SimpleQueue()
+        self._made: dict[AssetId, tuple[Inode, str]] = {}
         self.noticed = 0
         """Notices the kernel was given so far."""
 
@@ -68,6 +69,10 @@ class KernelCache:
     def forget_name(self, inode: int, name: bytes) -> None:
         """The kernel is about to believe in a name that its directory may not list: it is to ask for it."""
         self._queue.put([Notice(Inode(inode), os.fsdecode(name))])
+
+    def made_by_kernel(self, asset: AssetId, inode: int, name: bytes) -> None:
+        """A name that the kernel has just made itself, and knows: forgetting it would have it look again."""
+        self._made[asset] = Inode(inode), os.fsdecode(name)
 
     def forget_listing(self, inode: Inode) -> None:
         """A reader took a listing to its end that is not what the directory holds now."""
@@ -89,6 +94,8 @@ class KernelCache:
                 self._listings.dated()
                 inode = self._inodes.number(Thing(ThingKind.ASSET, change.asset))
                 contents[inode] = contents.get(inode, False) or change.kind in NEW_CONTENT
+        for made in [self._made.pop(change.asset) for change in batch if change.asset in self._made]:
+            names[made[0]].discard(made[1])
         notices = notices_of_terms + [Notice(inode, None, content) for inode, content in contents.items()]
         for inode, touched in names.items():
             notices += self._of_place(inode, touched)
@@ -110,6 +117,8 @@ class KernelCache:
                 entry = self._inodes.parent_entry(inode)
                 if entry is not None and name == change.names[0]:
                     yield Notice(*entry)
+        for inode in self._inodes.in_views(self._inodes.telling_absence) - self._inodes.concerned(change.facets):
+            yield Notice(inode, change.names[-1])  # it may be kept there that no term has this name
 
     def _of_place(self, inode: Inode, names: set[str]) -> Iterator[Notice]:
         parent = self._inodes.parent_entry(inode) if len(names) > BULK else None

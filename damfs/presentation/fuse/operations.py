@@ -50,6 +50,8 @@ class Operations(pyfuse3.Operations):
     directories: Directories
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
+    made_by_kernel: Callable[[AssetId, int, bytes], None]
+    """It knows the name of a new asset in a directory: it asked for that itself."""
 
     supports_dot_lookup = True
     enable_writeback_cache = False
@@ -64,8 +66,15 @@ class Operations(pyfuse3.Operations):
         place = self._place(parent_inode)
         entry = await self.tree.lookup(place, self._spelled(place, name))
         if entry is None:
-            raise FUSEError(errno.ENOENT)
+            return self._missing(place, name)
         return self._told(entry, place, name)
+
+    def _missing(self, place: Place, name: bytes) -> EntryAttributes:
+        """`cp` looks three times for a name before it makes it: the kernel keeps the first answer for a moment."""
+        told = place != ROOT_PLACE and self.tree.view(place).tells_absence
+        if not told or os.fsdecode(name) != self._spelled(place, name):
+            raise FUSEError(errno.ENOENT)
+        return absent(BRIEFLY_S)
 
     async def _dot(self, inode: int, name: str) -> EntryAttributes:
         place = self._place(inode)
@@ -167,6 +176,7 @@ class Operations(pyfuse3.Operations):
         if is_dropping(os.fsdecode(name)):
             raise Refused("files that only desktops leave behind are not kept")
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o7777)
+        self.made_by_kernel(asset, parent_inode, name)
         handle = self.files.create(asset)
         self._given(Thing(ThingKind.ASSET, asset), ctx)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)

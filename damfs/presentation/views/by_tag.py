@@ -19,6 +19,7 @@ from damfs.presentation.views.view import WRITE_DIRECTORY, Commands, Place
 
 class ByTag(FacetView):
     name = "by-tag"
+    tells_absence = True
 
     def dirs(self, connection: Connection, path: tuple[str, ...]) -> list[str]:
         broader = terms(connection, path)[-1].id if path else None

@@ -76,6 +76,7 @@ class FacetView(View):
 class FlatView(FacetView):
     """A view that is one place without directories. *MUST* set ``predicate``."""
 
+    tells_absence = True
     predicate: ClassVar[Predicate]
 
     def dirs(self, connection: Connection, path: tuple[str, ...]) -> list[str]:

@@ -91,6 +91,9 @@ class View(ABC):
     drifts: ClassVar[bool] = False
     """Whether places that carry an id change by news of other things, so that nobody may remember them for long."""
 
+    tells_absence: ClassVar[bool] = False
+    """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
+
     def __init__(self, library: Library) -> None:
         self.library = library
 
