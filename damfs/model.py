@@ -33,6 +33,8 @@ Facts = Mapping[str, object]
 
 LIBRARY_STORE = "library"
 """Name of the writable store that each library has."""
+TRASH_FOLDER = b".damfs-trash"
+"""Folder at the top of a writable store for files of assets that are in the trash."""
 
 
 class Media(StrEnum):

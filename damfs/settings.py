@@ -70,6 +70,11 @@ class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Neighbours listed in a directory of similar-to/."""
 
 
+class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    days: Annotated[int, Meta(ge=0)] = 30
+    """How long the trash keeps an asset and its bytes; 0: for ever."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -77,6 +82,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
+    trash: TrashSettings = TrashSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -166,4 +172,8 @@ DEFAULT_SETTINGS = """\
 [similar]
 # Neighbours listed in a directory of similar-to/.
 # count = 50
+
+[trash]
+# Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.
+# days = 30
 """

@@ -28,8 +28,8 @@ JULY_NS = 1_721_044_800_000_000_000
 ZONE = '[library]\ntimezone = "Europe/Berlin"\n'
 TABLES = (
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
-    "proposal", "change", "facet", "job", "property", "destination", "placed", "folder_attribute", "asset_owner",
-    "folder_move",
+    "proposal", "change", "facet", "job", "property", "trashed", "aside", "doomed", "trash_name", "trash_note",
+    "destination", "placed", "folder_attribute", "asset_owner", "folder_move",
 )  # fmt: skip
 
 

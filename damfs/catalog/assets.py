@@ -217,8 +217,8 @@ def set_state(tx: Connection, id_: AssetId, state: AssetState) -> None:
     tx.run("UPDATE asset SET state = ? WHERE id = ?", str(state), id_)
 
 
-def set_triaged(tx: Connection, id_: AssetId) -> None:
-    tx.run("UPDATE asset SET triaged = 1 WHERE id = ?", id_)
+def set_triaged(tx: Connection, id_: AssetId, triaged: bool = True) -> None:  # a setter
+    tx.run("UPDATE asset SET triaged = ? WHERE id = ?", int(triaged), id_)
 
 
 def set_mtime(tx: Connection, id_: AssetId, mtime_ns: int) -> None:
@@ -254,10 +254,10 @@ def delete(tx: Connection, id_: AssetId) -> None:
 
 def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
     """What the asset's name, size and state touch, beside the folders that its files lie in."""
-    row = connection.row("SELECT media, day, triaged FROM asset WHERE id = ?", id_)
+    row = connection.row("SELECT media, day, triaged, state FROM asset WHERE id = ?", id_)
     if row is None:
         return frozenset()
-    media, day, triaged = row
+    media, day, triaged, state = row
     terms = vocabulary.terms_of(connection, id_)
     found = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
     found.update(predicates.tag_facet(term) for term in terms)
@@ -265,4 +265,6 @@ def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
         found.add(predicates.UNTAGGED_FACET)
     if not triaged:
         found.add(predicates.INBOX_FACET)
+    if state == AssetState.TRASHED:
+        found.add(predicates.TRASH_FACET)
     return frozenset(found)

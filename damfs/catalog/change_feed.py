@@ -6,7 +6,8 @@ when what it tells of is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -59,6 +60,41 @@ class Recorder:
 
 def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+class Told(NamedTuple):
+    """A change as it was told: what is needed to take it back."""
+
+    seq: Seq
+    at_ns: int
+    actor: str
+    kind: str
+    asset: AssetId | None
+    names: list[str]
+    detail: dict[str, object]
+
+
+def list_told(
+    connection: Connection, before: Seq, actors: Sequence[str], kinds: Sequence[str], limit: int
+) -> list[Told]:
+    """Changes of some kinds by some actors, latest first, from before one."""
+    rows = connection.rows(
+        "SELECT seq, at_ns, actor, kind, asset, names, detail FROM change WHERE seq < ?"
+        " AND actor IN (SELECT value FROM json_each(?)) AND kind IN (SELECT value FROM json_each(?))"
+        " ORDER BY seq DESC LIMIT ?",
+        before,
+        _text(list(actors)),
+        _text(list(kinds)),
+        limit,
+    )
+    return [
+        Told(seq, at_ns, actor, kind, asset, _list.decode(names), _object.decode(detail))
+        for seq, at_ns, actor, kind, asset, names, detail in rows
+    ]
+
+
+_list = msgspec.json.Decoder(list[str])
+_object = msgspec.json.Decoder(dict[str, object])
 
 
 def last_seq(connection: Connection) -> Seq:

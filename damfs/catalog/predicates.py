@@ -27,6 +27,7 @@ class Traits:
     day: str
     terms: frozenset[TermId]
     """Terms it carries, broader ones included."""
+    trashed: bool = False
 
 
 class Predicate(Protocol):
@@ -73,6 +74,8 @@ ALL_FACET = Facet("all")
 INBOX_FACET = Facet("inbox")
 UNTAGGED_FACET = Facet("untagged")
 STORES_FACET = Facet("stores")
+TRASH_FACET = Facet("trash")
+DESKTOP_TRASH_FACET = Facet("desktop-trash")
 NEIGHBOURS_FACET = Facet("neighbours")
 
 
@@ -184,6 +187,24 @@ class Untagged(Predicate):
 
     def text(self) -> str:
         return "is:untagged"
+
+
+@dataclass(frozen=True, slots=True)
+class InTrash(Predicate):
+    def clause(self) -> Clause:
+        return "a.id IN (SELECT asset FROM trashed)", ()
+
+    def row_clause(self) -> Clause:
+        return "a.state = 'trashed'", ()
+
+    def match(self, asset: Traits) -> bool:
+        return asset.trashed
+
+    def facets(self) -> frozenset[Facet]:
+        return frozenset({TRASH_FACET})
+
+    def text(self) -> str:
+        return "is:trashed"
 
 
 @dataclass(frozen=True, slots=True)

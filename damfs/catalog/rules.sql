@@ -18,6 +18,13 @@ CREATE TEMP VIEW IF NOT EXISTS used_folder (id) AS
     UNION SELECT f.parent FROM folder AS f JOIN used AS u ON f.id = u.id WHERE f.parent IS NOT NULL)
   SELECT id FROM used;
 
+CREATE TEMP VIEW IF NOT EXISTS hidden_folder (id) AS -- damfs's own, at the top of a store, and what is below
+  WITH RECURSIVE hidden (id) AS (
+    SELECT f.id FROM folder AS f JOIN folder AS top ON top.id = f.parent AND top.parent IS NULL
+    WHERE substr(f.name, 1, 1) = x'2e'
+    UNION SELECT f.id FROM folder AS f JOIN hidden AS h ON f.parent = h.id)
+  SELECT id FROM hidden;
+
 CREATE TEMP VIEW IF NOT EXISTS used_blob (id) AS
   SELECT blob FROM asset WHERE blob IS NOT NULL UNION SELECT blob FROM version UNION SELECT blob FROM copy;
 
@@ -87,7 +94,8 @@ SELECT printf('%s %s: its %s is gone', f."table", coalesce(f.rowid, '?'), f.pare
 FROM pragma_foreign_key_check AS f WHERE (f."table", f.parent) NOT IN (VALUES -- these have rules of their own
   ('copy', 'folder'), ('copy', 'asset'), ('folder', 'folder'), ('version', 'asset'), ('fact', 'blob'),
   ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('term', 'term'), ('tagging', 'asset'),
-  ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'));
+  ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'), ('trashed', 'asset'), ('aside', 'copy'),
+  ('trash_name', 'asset'));
 
 -- rule: properties
 -- holds: the library has an id, and the time it was made
@@ -168,9 +176,11 @@ DELETE FROM copy WHERE asset NOT IN (SELECT id FROM asset);
 -- rule: folder-live
 -- holds: a folder with a file in it or below is listed
 -- repair: it is listed
-SELECT printf('folder %d', id) FROM folder WHERE NOT live AND id IN (SELECT id FROM used_folder);
+SELECT printf('folder %d', id) FROM folder
+WHERE NOT live AND id IN (SELECT id FROM used_folder) AND id NOT IN (SELECT id FROM hidden_folder);
 -- mend
-UPDATE folder SET live = 1 WHERE NOT live AND id IN (SELECT id FROM used_folder);
+UPDATE folder SET live = 1
+  WHERE NOT live AND id IN (SELECT id FROM used_folder) AND id NOT IN (SELECT id FROM hidden_folder);
 
 -- rule: version-asset
 -- holds: each version is one of an asset
@@ -248,6 +258,37 @@ SELECT printf('asset %d', id) FROM unfit_name WHERE kind = 'asset';
 -- mend
 UPDATE asset SET name = substr(u.fitting, 1, 50) || '-' || asset.id
   FROM unfit_name AS u WHERE u.kind = 'asset' AND u.id = asset.id;
+
+-- rule: asset-trashed
+-- holds: of an asset in the trash it is known since when
+-- repair: its retention counts from now on
+SELECT printf('asset %d "%s"', id, name) FROM asset WHERE state = 'trashed' AND id NOT IN (SELECT asset FROM trashed);
+-- mend
+INSERT INTO trashed (asset, at_ns, place)
+  SELECT id, CAST(strftime('%s', 'now') AS INTEGER) * 1000000000, '' FROM asset
+  WHERE state = 'trashed' AND id NOT IN (SELECT asset FROM trashed);
+
+-- rule: trashed-asset
+-- holds: what counts as trashed is an asset in the trash
+-- repair: it counts no more
+SELECT printf('asset %d', asset) FROM trashed WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'trashed');
+-- mend
+DELETE FROM trashed WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'trashed');
+
+-- rule: aside-copy
+-- holds: what was moved out of the way is a known file
+-- repair: where it lay is forgotten
+SELECT printf('file %d', copy) FROM aside WHERE copy NOT IN (SELECT id FROM copy);
+-- mend
+DELETE FROM aside WHERE copy NOT IN (SELECT id FROM copy);
+
+-- rule: trash-name
+-- holds: what a file manager has in its trash is an asset in the trash
+-- repair: the file manager shows it no more
+SELECT printf('asset %d "%s"', asset, name) FROM trash_name
+WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'trashed');
+-- mend
+DELETE FROM trash_name WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'trashed');
 
 -- rule: receiving-staged
 -- holds: a file that is being received has its bytes in staging

@@ -230,3 +230,44 @@ CREATE INDEX job_waiting ON job (priority, id, processor, due_ns) WHERE state = 
 CREATE INDEX job_due     ON job (processor, due_ns) WHERE state = 'waiting';               -- whether there is any
 CREATE INDEX job_leased  ON job (due_ns) WHERE state = 'leased';
 CREATE INDEX job_by_state ON job (state, processor);
+
+-- An asset in the trash, kept there until its retention ends.
+CREATE TABLE trashed (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  at_ns INTEGER NOT NULL,               -- since when: its retention counts from here
+  place TEXT NOT NULL                   -- path in the mount at which it was removed; '': elsewhere
+) STRICT;
+CREATE INDEX trashed_by_time ON trashed (at_ns);
+
+-- A file of the writable store that was moved out of the way because its asset is in the trash.
+CREATE TABLE aside (
+  copy       INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
+  key        BLOB NOT NULL,             -- where it lay, and goes back to
+  unfinished INTEGER NOT NULL           -- 1: its old name may still be there as well
+) STRICT;
+CREATE INDEX aside_unfinished ON aside (copy) WHERE unfinished;
+
+-- A file whose asset expired: it is removed, and then this row.
+CREATE TABLE doomed (
+  store INTEGER NOT NULL REFERENCES store (id),
+  key   BLOB NOT NULL,
+  PRIMARY KEY (store, key)
+) STRICT, WITHOUT ROWID;
+
+-- What a file manager called an asset when it moved it into .Trash-<uid>/files/.
+CREATE TABLE trash_name (
+  uid   INTEGER NOT NULL,
+  name  TEXT NOT NULL,
+  asset INTEGER NOT NULL UNIQUE REFERENCES asset (id) ON DELETE CASCADE,
+  PRIMARY KEY (uid, name)
+) STRICT, WITHOUT ROWID;
+
+-- What a file manager wrote into .Trash-<uid>/info/.
+CREATE TABLE trash_note (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  uid     INTEGER NOT NULL,
+  name    TEXT NOT NULL,
+  content BLOB NOT NULL,
+  at_ns   INTEGER NOT NULL,             -- when it was last written
+  UNIQUE (uid, name)
+) STRICT;

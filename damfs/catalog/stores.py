@@ -10,6 +10,7 @@ from typing import NamedTuple
 from damfs.catalog.database import Connection, Row
 from damfs.errors import NotFound
 from damfs.model import (
+    TRASH_FOLDER,
     AssetId,
     BlobId,
     Copy,
@@ -105,20 +106,31 @@ class Child(NamedTuple):
 
 
 def ensure_folder(tx: Connection, store: StoreId, parts: list[bytes]) -> tuple[FolderId, list[Child]]:
-    """The folder at a path below the store's root, made where missing; and the folders that are listed from now on."""
-    current, grown = root_folder(tx, store), []
+    """The folder at a path below the store's root, made where missing; and the folders that are listed from now on.
+
+    damfs's own folder at the top of a store is never listed.
+    """
+    current, grown, listed = root_folder(tx, store), [], not is_hidden(parts)
     for part in parts:
         found = folder_named(tx, current, part)
-        if found is None or not found.live:
+        if listed and (found is None or not found.live):
             grown.append(Child(current, part))
         if found is None:
             current = FolderId(
-                tx.insert("INSERT INTO folder (store, parent, name) VALUES (?, ?, ?)", store, current, part)
-            )
+                tx.insert(
+                    "INSERT INTO folder (store, parent, name, live) VALUES (?, ?, ?, ?)",
+                    store, current, part, int(listed),
+                )
+            )  # fmt: skip
         else:
             current = found.id
-            tx.run("UPDATE folder SET live = 1 WHERE id = ? AND NOT live", current)
+            tx.run("UPDATE folder SET live = 1 WHERE id = ? AND NOT live AND ?", current, int(listed))
     return current, grown
+
+
+def is_hidden(parts: list[bytes]) -> bool:
+    """Whether a path leads into a folder of damfs's own."""
+    return bool(parts) and parts[0] == TRASH_FOLDER
 
 
 def list_empty_folders(connection: Connection, store: StoreId) -> list[Folder]:

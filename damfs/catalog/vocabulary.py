@@ -88,6 +88,24 @@ def tagging(connection: Connection, asset: AssetId, id_: TermId) -> Tagging:
     return Tagging(TagSource(row[0]), row[1])
 
 
+class GivenTag(NamedTuple):
+    """A tagging as a change tells of it: enough to give it again."""
+
+    term: str
+    source: TagSource
+    confidence: float
+
+
+def taggings(connection: Connection, asset: AssetId) -> list[GivenTag]:
+    """What the asset was given, without what that implies."""
+    rows = connection.rows(
+        "SELECT t.name, g.source, g.confidence FROM tagging AS g JOIN term AS t ON t.id = g.term"
+        " WHERE g.asset = ? ORDER BY t.name",
+        asset,
+    )
+    return [GivenTag(name, TagSource(source), confidence) for name, source, confidence in rows]
+
+
 def carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> list[tuple[AssetId, str]]:
     """Visible assets that were given any of the terms, with their names, lowest id first."""
     marks = ", ".join("?" * len(ids))

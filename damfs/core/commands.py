@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from damfs.catalog import assets, folders, job_table, predicates, stores, vocabulary
+from damfs.catalog import assets, folders, job_table, predicates, stores, trash, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
 from damfs.core.media_types import media_of_name
 from damfs.core.news import Seen, seen, seen_destination, tell
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
-from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, StoreId, StoreKind, TagSource, Term, TermId
+from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Facts, StoreId, StoreKind, TagSource, Term, TermId
 from damfs.storage.droppings import is_temporary
 
 TOLD_SINGLY = 65
@@ -157,10 +157,12 @@ class AddTag:
     def apply(self, x: Execution) -> None:
         asset, term = known(x, self.asset), known_term(x, self.term)
         was_untagged = not vocabulary.terms_of(x.tx, self.asset)
+        before = [each for each in vocabulary.taggings(x.tx, self.asset) if each.term == term.name]
         if not vocabulary.attach(x.tx, self.asset, self.term, self.source, self.confidence, x.at_ns):
             return
         touched = _tag_facets(x, self.term) | ({predicates.UNTAGGED_FACET} if was_untagged else frozenset())
-        x.changes.record("tagged", touched, asset=self.asset, names=(asset.name,), detail={"term": term.name})
+        detail: Facts = {"term": term.name, "before": before}
+        x.changes.record("tagged", touched, asset=self.asset, names=(asset.name,), detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +174,16 @@ class RemoveTag:
 
     def apply(self, x: Execution) -> None:
         asset, term = known(x, self.asset), known_term(x, self.term)
-        before = vocabulary.terms_of(x.tx, self.asset)
+        before, taggings = vocabulary.terms_of(x.tx, self.asset), vocabulary.taggings(x.tx, self.asset)
         if not vocabulary.detach(x.tx, self.asset, vocabulary.with_narrower(x.tx, self.term)):
             return
+        left = vocabulary.taggings(x.tx, self.asset)
+        detail: Facts = {"term": term.name, "before": [each for each in taggings if each not in left]}
         after = vocabulary.terms_of(x.tx, self.asset)
         touched = {predicates.tag_facet(gone) for gone in before - after}
         if not after:
             touched.add(predicates.UNTAGGED_FACET)
-        x.changes.record("untagged", touched, asset=self.asset, names=(asset.name,), detail={"term": term.name})
+        x.changes.record("untagged", touched, asset=self.asset, names=(asset.name,), detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,8 @@ class RenameTerm:
         vocabulary.move(x.tx, self.term, self.broader)
         x.planner.forget_vocabulary()
         lists = {predicates.narrower_facet(term.broader), predicates.narrower_facet(self.broader)}
-        x.changes.record("term-renamed", lists, names=(term.name, name))
+        detail: Facts = {"broader": _name_of(x, term.broader)}
+        x.changes.record("term-renamed", lists, names=(term.name, name), detail=detail)
         _tell_carriers(x, self.term, before ^ _tag_facets(x, self.term))
         if name != term.name:
             _tell_namesakes(x, term.name)
@@ -237,9 +242,10 @@ class RemoveTerm:
         term = known_term(x, self.term)
         if vocabulary.in_use(x.tx, self.term):
             raise NotEmpty(f'the term "{term.name}" is in use; untag its assets and remove narrower terms first')
+        detail: Facts = {"broader": _name_of(x, term.broader)}
         vocabulary.remove(x.tx, self.term)
         x.planner.forget_vocabulary()
-        x.changes.record("term-removed", {predicates.narrower_facet(term.broader)}, names=(term.name,))
+        x.changes.record("term-removed", {predicates.narrower_facet(term.broader)}, names=(term.name,), detail=detail)
         _tell_namesakes(x, term.name)
 
 
@@ -280,15 +286,18 @@ class Triage:
 
 @dataclass(frozen=True, slots=True)
 class Trash:
-    """Out of every view; the bytes are kept."""
+    """Into the trash, out of every other view; the bytes are kept. Its files are moved aside by `core.trashing`."""
 
     asset: AssetId
+    place: str = ""
+    """Path in the mount at which it was removed."""
 
     def apply(self, x: Execution) -> None:
         asset = known(x, self.asset)
         if asset.state is not AssetState.PRESENT:
             raise Refused(f"{asset.name} is {asset.state} and cannot be trashed")
         assets.set_state(x.tx, self.asset, AssetState.TRASHED)
+        trash.put(x.tx, self.asset, x.at_ns, self.place)
         tell(x.changes, "trashed", self.asset, seen(x.tx, self.asset))
 
 
@@ -338,6 +347,10 @@ class SetMode:
         asset = known(x, self.asset)
         assets.set_mode(x.tx, self.asset, self.mode & 0o7777)
         x.changes.record("mode-set", frozenset(), asset=self.asset, names=(asset.name,))
+
+
+def _name_of(x: Execution, term: TermId | None) -> str | None:
+    return None if term is None else known_term(x, term).name
 
 
 def _tell_namesakes(x: Execution, name: str) -> None:

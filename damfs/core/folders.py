@@ -32,15 +32,14 @@ from damfs.core.indexing import HideFolders
 from damfs.core.ingest import MoveCopy
 from damfs.core.keys import link_or_take
 from damfs.core.library import Library
+from damfs.core.trashing import settle
 from damfs.errors import NotEmpty, NotFound, Refused, Unavailable
-from damfs.model import AssetId, Copy, CopyId, CopyState, FolderId, Key, Store
+from damfs.model import TRASH_FOLDER, Copy, CopyId, CopyState, FolderId, Key, Store
 from damfs.storage.local import LocalStore
 
 log = logging.getLogger(__name__)
 
 ACTOR = "fuse"
-ASIDE = b".damfs-trash"
-"""Folder of the store where files lie whose names others took, each in one of its own."""
 BATCH = 100
 Also = Sequence[Command[object]]
 
@@ -55,10 +54,10 @@ async def make_folder(library: Library, parent: FolderId, name: bytes, mode: int
 
 async def remove_folder(library: Library, folder: FolderId) -> None:
     """Raises NotEmpty, also when the disk holds something there that no view shows."""
+    await _clear_unlisted(library, folder)
     async with library.publishing.alone():
         if folders.holds_anything(library.db.writer, folder):
             raise NotEmpty("the folder still holds something")
-        await _clear_unlisted(library, folder)
         key = _folder_key(library, folder)
         await trio.to_thread.run_sync(_files(library, folder).remove_folder, key)
         library.perform(RemoveFolder(folder), ACTOR)
@@ -66,15 +65,17 @@ async def remove_folder(library: Library, folder: FolderId) -> None:
 
 async def move_folder(library: Library, move: Move) -> None:
     """With all that is below it. Raises NotEmpty, Conflict; Refused when it would come to lie in itself."""
+    connection = library.db.writer
+    there = stores.folder_named(connection, move.parent, move.name)
+    if there is not None and there.id != move.folder:
+        await _clear_unlisted(library, there.id)
     async with library.publishing.alone():
-        connection = library.db.writer
         if folders.lies_in(connection, move.parent, move.folder):
             raise Refused("a folder cannot be moved into itself")
         there = stores.folder_named(connection, move.parent, move.name)
-        if there is not None and there.live and there.id != move.folder:
-            if folders.holds_anything(connection, there.id):
-                raise NotEmpty("the folder of that name still holds something")
-            await _clear_unlisted(library, there.id)
+        taken = there is not None and there.live and there.id != move.folder
+        if there is not None and taken and folders.holds_anything(connection, there.id):
+            raise NotEmpty("the folder of that name still holds something")
         await _rename_folder(library, move)
 
 
@@ -101,9 +102,9 @@ async def settle_moves(library: Library) -> None:
 
 async def move_file(library: Library, copy: CopyId, folder: FolderId, name: bytes, also: Also = ()) -> None:
     """Give a file another key. ``also`` is committed with it. Raises Conflict, NotFound."""
+    await free_name(library, folder, name)
     async with library.publishing.alone():
         found = _copy(library, copy)
-        await free_name(library, folder, name)
         key, new_key = _key(library, found.folder, found.name), _key(library, folder, name)
         placed = await trio.to_thread.run_sync(_files(library, folder).move, key, new_key)
         library.execute([MoveCopy(copy, placed), MarkPlaced(found.store, new_key), *also], ACTOR)
@@ -111,9 +112,9 @@ async def move_file(library: Library, copy: CopyId, folder: FolderId, name: byte
 
 async def link_file(library: Library, copy: CopyId, folder: FolderId, name: bytes, also: Also = ()) -> None:
     """A second name for a file. Raises Conflict, NotFound."""
+    await free_name(library, folder, name)
     async with library.publishing.alone():
         found = _copy(library, copy)
-        await free_name(library, folder, name)
         key, new_key = _key(library, found.folder, found.name), _key(library, folder, name)
         placed = await trio.to_thread.run_sync(link_or_take, _files(library, folder), key, new_key)
         library.execute([AddName(copy, placed), *also], ACTOR)
@@ -156,39 +157,17 @@ def other_names(library: Library, copy: Copy) -> list[Copy]:
     ]
 
 
-async def put_aside(library: Library, asset: AssetId) -> None:
-    """Move the files of an asset that is in the trash out of the way, so that others may have their names."""
-    async with library.publishing.alone():
-        for copy in stores.copies_of_asset(library.db.writer, asset):
-            if copy.store == library.library_store().id and copy.state is not CopyState.MISSING:
-                await _aside(library, copy)
-
-
 async def free_name(library: Library, folder: FolderId, name: bytes) -> None:
-    """Move a file away that holds the name and is not listed. Call it inside the gate."""
+    """Let go of a name that is not listed: its file is in the trash, or missing. Call it outside of the gate."""
     there = stores.copy_at(library.db.writer, folder, name)
     if there is not None and there.state is CopyState.MISSING:
         library.perform(LosePlace(there.id), ACTOR)
-    elif there is not None and there in folders.unlisted_files(library.db.writer, folder):
-        await _aside(library, there)
+    elif there is not None:
+        await settle(library, [there.asset])
 
 
 async def _clear_unlisted(library: Library, folder: FolderId) -> None:
-    for copy in folders.unlisted_files(library.db.writer, folder):
-        await _aside(library, copy)
-
-
-async def _aside(library: Library, copy: Copy) -> None:
-    key = _key(library, copy.folder, copy.name)
-    if key.startswith(ASIDE + b"/"):
-        return
-    new_key = Key(b"/".join((ASIDE, b"%d" % copy.id, copy.name)))
-    try:
-        placed = await trio.to_thread.run_sync(library.blob_store(copy.store).move, key, new_key)
-    except NotFound:
-        log.warning("a file in the trash is not where it was: %s", key)
-    else:
-        library.perform(MoveCopy(copy.id, placed), ACTOR)
+    await settle(library, [copy.asset for copy in folders.unlisted_files(library.db.writer, folder)])
 
 
 async def reconcile_folders(library: Library, store: Store) -> None:
@@ -212,7 +191,7 @@ async def reconcile_folders(library: Library, store: Store) -> None:
 
 def is_own(key: bytes) -> bool:
     """Whether damfs keeps it for itself."""
-    return key.split(b"/", 1)[0] == ASIDE
+    return key.split(b"/", 1)[0] == TRASH_FOLDER
 
 
 def _there(files: LocalStore, keys: Sequence[Key]) -> list[Key]:

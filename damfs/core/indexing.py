@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from damfs.catalog import assets, stores
+from damfs.catalog import assets, stores, trash
 from damfs.catalog.stores import Child, Folder
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution, known
 from damfs.core.ingest import describe_known, known_copy, mark_lost, move_tags, place_copy, revive
+from damfs.core.keys import is_trash, name_in_trash
 from damfs.core.news import Seen, seen, seen_folders, tell
+from damfs.core.trash_commands import Restore
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyId, CopyState, Digest, Key, Media, StoreId
 from damfs.storage.blob_store import FileFact
 from damfs.storage.droppings import is_temporary
@@ -97,9 +99,13 @@ class IndexFile:
             MarkMissing(here.id).apply(x)  # the file that was moved replaced another
         parts, name = stores.split_key(self.fact.key)
         folder, grown = stores.ensure_folder(x.tx, self.store, parts)
+        copy_key = stores.key_of(x.tx, copy.folder, copy.name)
         stores.move_copy(x.tx, copy.id, folder, name, self.fact.mtime_ns, self.fact.inode, x.at_ns)
-        self._rename(x, known(x, copy.asset), copy.name, name)
+        if not is_trash(copy_key) and not is_trash(self.fact.key):
+            self._rename(x, known(x, copy.asset), copy.name, name)
         revive(x, copy.blob)
+        if is_trash(copy_key) and not is_trash(self.fact.key) and known(x, copy.asset).state is AssetState.TRASHED:
+            Restore(copy.asset).apply(x)  # a person took the file out of the trash folder
         tell(x.changes, "moved", copy.asset, before, seen(x.tx, copy.asset), seen_folders(grown))
         return Found.MOVED
 
@@ -128,6 +134,8 @@ class IndexFile:
 
     def _new(self, x: Execution, blob: BlobId, here: Copy | None) -> Found:
         """``here``: the copy whose place the file takes; its asset lives on in another file and shares its tags."""
+        if is_trash(self.fact.key):
+            return self._trashed(x, blob)
         name = stores.split_key(self.fact.key)[1]
         twin = assets.find_twin(x.tx, blob, clean_name(name), NOBODY) or self._missed(x, blob)
         before = Seen(frozenset()) if here is None else seen(x.tx, here.asset)
@@ -141,6 +149,16 @@ class IndexFile:
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         tell(x.changes, "ingested" if twin is None else "copied", id_, before, seen(x.tx, id_), grown)
         return Found.NEW if twin is None else Found.COPIED
+
+    def _trashed(self, x: Execution, blob: BlobId) -> Found:
+        """A file of the trash folder that no row tells of (the catalog was made anew): an asset in the trash."""
+        name = name_in_trash(stores.split_key(self.fact.key)[1])
+        id_ = self._inserted(x, blob, clean_name(name))
+        place_copy(x, blob, id_, self.store, self.fact)
+        assets.set_state(x.tx, id_, AssetState.TRASHED)
+        trash.put(x.tx, id_, x.at_ns, "")
+        tell(x.changes, "trashed", id_, seen(x.tx, id_))
+        return Found.NEW
 
     def _missed(self, x: Execution, blob: BlobId) -> Asset | None:
         """An asset whose file is gone from every store: this is that file, under another name in another store."""

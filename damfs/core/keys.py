@@ -7,18 +7,21 @@ the store before its row was committed is the first free key again, and is taken
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
-from damfs.core.asset_names import NAME_LIMIT, clean_name, fit, size_of, split_ending
+from damfs.core.asset_names import NAME_LIMIT, clean_name, split_ending
 from damfs.errors import Conflict, NotFound, Unavailable
-from damfs.model import AssetId, Key, StoreId
+from damfs.model import TRASH_FOLDER, AssetId, Copy, Key, StoreId
 from damfs.storage.blob_store import BlobStore, FileFact
 from damfs.storage.droppings import is_dropping
 
 TRIES = 10_000
-"""Files of one name under one day."""
+"""Files of one name under one day, or in one folder."""
+_NUMBERED = re.compile(rb"\d+(?:~\d+)?-(.+)", re.DOTALL)
+"""Names in the trash folder."""
 
 
 def keys_for(name: str, day: str) -> Iterator[Key]:
@@ -27,17 +30,6 @@ def keys_for(name: str, day: str) -> Iterator[Key]:
     if name.startswith(".") or is_dropping(name):
         name = clean_name("_" + name)  # walks of a store pass hidden names by
     return keys_beside(Key(os.fsencode(f"{folder}/{name}")))
-
-
-def keys_beside(key: Key) -> Iterator[Key]:
-    """The key itself, then others in its folder whose name says that they came later."""
-    yield key
-    folder, _, name = os.fsdecode(key).rpartition("/")
-    stem, ending = split_ending(name)
-    for number in range(2, TRIES):
-        mark = f"~{number}{ending}"
-        yield Key(os.fsencode(f"{folder}/{fit(stem, NAME_LIMIT - size_of(mark))}{mark}".lstrip("/")))
-    raise Unavailable(f"{name}: no name is free in {folder} of the writable store; rename the file and try again")
 
 
 def is_taken(connection: Connection, store: StoreId, key: Key, owner: AssetId) -> bool:
@@ -60,3 +52,45 @@ def link_or_take(files: BlobStore, key: Key, new_key: Key) -> FileFact:
         if there is None or there.inode != files.stat(key).inode:
             raise
         return there
+
+
+def is_trash(key: Key) -> bool:
+    """Whether it is one of the trash folder. Pure."""
+    return key.startswith(TRASH_FOLDER + b"/")
+
+
+def aside_keys(copy: Copy) -> Iterator[Key]:
+    """``.damfs-trash/17-clip.mov``: the copy's number, which is never given again, and the file's name. Pure."""
+    for number in range(1, TRIES):
+        mark = b"%d-" % copy.id if number == 1 else b"%d~%d-" % (copy.id, number)
+        yield Key(TRASH_FOLDER + b"/" + mark + _fit(copy.name, NAME_LIMIT - len(mark)))
+
+
+def _fit(name: bytes, limit: int) -> bytes:
+    """Cut, the ending kept, on a boundary of UTF-8 where it is text."""
+    stem, dot, ending = name.rpartition(b".")
+    if not dot or len(ending) >= limit:
+        stem, dot, ending = name, b"", b""
+    cut = stem[: limit - len(dot + ending)]
+    while cut != stem and cut and stem[len(cut)] & 0xC0 == 0x80:
+        cut = cut[:-1]
+    return cut + dot + ending
+
+
+def name_in_trash(name: bytes) -> bytes:
+    """The file's own name, of a name in the trash folder. Pure."""
+    found = _NUMBERED.fullmatch(name)
+    return name if found is None else found[1]
+
+
+def keys_beside(key: Key) -> Iterator[Key]:
+    """The key, then ``clip~2.mov``, ``clip~3.mov`` … in its folder. Pure."""
+    yield key
+    folders, _, name = key.rpartition(b"/")
+    stem, ending = split_ending(os.fsdecode(name))
+    for number in range(2, TRIES):
+        mark = os.fsencode(f"~{number}{ending}")
+        beside = _fit(os.fsencode(stem), NAME_LIMIT - len(mark)) + mark
+        yield Key(folders + b"/" + beside if folders else beside)
+    where = os.fsdecode(folders)
+    raise Unavailable(f"{os.fsdecode(name)}: no name is free in {where} of the writable store; rename it and try again")

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+import trio
+
 from damfs.catalog import assets, derived, stores
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection, Database
@@ -61,6 +63,8 @@ class Library:
         self.publishing = Gate()
         """Passed by whoever publishes a file and then commits its row; a scan of the writable store commits alone, so
         that it never takes a file for unknown whose row is just on its way."""
+        self.trashing = trio.Lock()
+        """Held while files are moved into the trash folder or out of it."""
         self.similar = Similar(self.state / "vectors", settings.similar.count)
         self.counters = Counters()
         self.clock: Callable[[], int] = time.time_ns

@@ -79,6 +79,7 @@ class Reception:
             return await self._adopt(asset)
         async with self._by_digest.hold(hashed.digest):
             good = await self._good_copy(hashed)
+            await self._free_destination(asset, hashed)
             async with library.publishing.together():
                 sealed = await self._settle(id_, hashed, good)
         known = None if sealed is None else library.asset(sealed)
@@ -129,6 +130,13 @@ class Reception:
             return keys_for(asset.name, self._library.day(asset.mtime_ns))
         return keys_beside(stores.key_of(self._library.db.writer, there.folder, there.name))
 
+    async def _free_destination(self, asset: Asset, hashed: Hashed) -> None:
+        """Before it is published: a name that no listing shows is no obstacle to who writes under it."""
+        connection = self._library.db.writer
+        blob, there = stores.blob_of(connection, hashed.digest), folders.destination(connection, asset.id)
+        if there is not None and (blob is None or self._twin(asset, blob) is None):
+            await free_name(self._library, there.folder, there.name)
+
     async def _good_copy(self, hashed: Hashed) -> Copy | None:
         """A file that has the bytes already, read just now: nobody waits for that who publishes something else."""
         blob = stores.blob_of(self._library.db.writer, hashed.digest)
@@ -142,9 +150,6 @@ class Reception:
         blob = stores.blob_of(library.db.writer, hashed.digest)
         good = None if good is None else stores.copy(library.db.writer, good.id)  # it may lie elsewhere by now
         twin = None if blob is None else self._twin(asset, blob)
-        there = folders.destination(library.db.writer, id_)
-        if there is not None and twin is None:
-            await free_name(library, there.folder, there.name)
         if twin is None:
             await self._publish_new(asset, hashed, good)
         elif good is None or twin.state is AssetState.MISSING:

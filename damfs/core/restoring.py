@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from damfs.catalog import assets, derived, salvage, stores, vocabulary
+from damfs.catalog import assets, derived, salvage, stores, trash, vocabulary
 from damfs.catalog.salvage import OldAsset, OldEmbedding, OldFact, OldJob, OldRendition
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution
@@ -140,6 +140,7 @@ class RestoreAsset:
         salvage.restore_standing(x.tx, id_, row.created_ns, row.triaged)
         if row.state is AssetState.TRASHED:
             assets.set_state(x.tx, id_, AssetState.TRASHED)
+            trash.put(x.tx, id_, x.at_ns, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from damfs.core.processors.processor import Worker
 from damfs.core.reception import Reception
 from damfs.core.rendition_upkeep import tidy_renditions
 from damfs.core.results import RetryFailed
+from damfs.core.trashing import expire, settle_all, settle_interrupted_trash
 from damfs.errors import DamfsError
 from damfs.model import Asset, AssetId, BlobId
 from damfs.storage.droppings import is_temporary
@@ -47,6 +48,7 @@ async def repair(library: Library, reception: Reception) -> None:
         log.info("%d interrupted jobs go on", released)
     await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # ignore_errors
     await settle_moves(library)
+    await settle_interrupted_trash(library)
     await settle_interrupted(library, reception)
     for processor in library.registry.processors:
         if processor.worker is Worker.MODEL:
@@ -142,6 +144,9 @@ async def _do_chores(library: Library, reception: Reception) -> None:
         await back_up_daily(library)
     except DamfsError as error:
         log.info("the daily copy of the catalog was not made: %s", error)
+    await settle_all(library)
+    while await expire(library):
+        await trio.lowlevel.checkpoint()
     await trio.sleep(CHORES_EVERY_S)
     await plan_changed(library)
     for id_ in list(reception.held_back):

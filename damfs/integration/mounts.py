@@ -73,6 +73,12 @@ def damfs_mount(mountpoint: Path) -> Mount:
     return found
 
 
+def library_of(path: Path) -> Path:
+    """The library that is mounted there; else the path, which is to be a library's own."""
+    found = mount_of(path)
+    return path.absolute() if found is None else Path(found.source)
+
+
 def asset_of(path: Path) -> AssetId:
     """The asset a file of the mount is: its inode number says so. Raises NotFound."""
     try:

@@ -22,18 +22,24 @@ from damfs.core.scan_report import ScanProgress
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
     GetStatus,
     GetStores,
     GetTags,
+    GetTrash,
+    GetUndo,
     Progress,
     Request,
+    RestoreAssets,
     Retry,
     Scan,
     Stop,
     Tag,
+    TrashAssets,
+    UndoLast,
     Verify,
 )
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
@@ -49,6 +55,7 @@ class Service:
         self._library = library
         self._stop = stop
         self._care = Care(library, mounted=stop is not None)
+        self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -64,6 +71,8 @@ class Service:
                 return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
             case Verify() | Check():
                 return await self._care.answer(request, report)
+            case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
+                return await self._returns.answer(request)
             case Stop():
                 return self._ask_to_stop()
             case _:

@@ -65,11 +65,40 @@ class Check(Struct, frozen=True, tag="check"):
     repair: bool = False
 
 
+class TrashAssets(Struct, frozen=True, tag="trash"):
+    """Into the trash. ``paths``: of files in stores, absolute, without links."""
+
+    assets: tuple[int, ...] = ()
+    paths: tuple[bytes, ...] = ()
+
+
+class RestoreAssets(Struct, frozen=True, tag="restore"):
+    """Out of the trash: by number, or by the names that assets there have."""
+
+    assets: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class GetTrash(Struct, frozen=True, tag="get-trash"):
+    pass
+
+
+class UndoLast(Struct, frozen=True, tag="undo"):
+    """Take back the last group of changes that a person made."""
+
+
+class GetUndo(Struct, frozen=True, tag="get-undo"):
+    """What could be taken back, latest first."""
+
+    limit: int = 20
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
-Request = Add | Scan | GetStatus | GetStores | GetTags | Tag | Retry | Verify | Check | Stop
+TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
+Request = Add | Scan | GetStatus | GetStores | GetTags | Tag | Retry | Verify | Check | TakingBack | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -25,6 +25,7 @@ from damfs.core.processors.processor import LOOK_MODEL
 from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, BlobId, RenditionKind
 from damfs.presentation.views.control import Control
+from damfs.presentation.views.desktop_trash import PRIVATE_DIRECTORY
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import (
@@ -254,7 +255,7 @@ def test_a_hook_raises_damfs_errors_only_and_does_nothing_itself(view: View, lib
 
 def test_a_place_that_looks_writable_takes_files_or_directories(view: View, library: Library) -> None:
     for place in places(view, library.db.writer):
-        assert view.mode(place) in {READ_DIRECTORY, WRITE_DIRECTORY}
+        assert view.mode(place) in {READ_DIRECTORY, WRITE_DIRECTORY, PRIVATE_DIRECTORY}
         if view.mode(place) == READ_DIRECTORY:
             with pytest.raises(DamfsError):
                 view.receive(place)

@@ -25,17 +25,18 @@ from damfs.catalog.database import Connection
 from damfs.catalog.folders import Move
 from damfs.core import folders
 from damfs.core.arranging import SetDestination, SetFolder
-from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes, Trash, Triage
+from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes, Triage
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processors.processor import MadeRendition
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FinishJob
+from damfs.core.trashing import DAY_NS, expire, restore_assets, trash_assets
 from damfs.model import AssetId, FolderId, Job, RenditionKind
 from damfs.storage import placing
 from tests.service.kill_points_processors import PROCESSORS, Poster
-from tests.small_library import JULY_NS, opened, scanned, term, the_asset
+from tests.small_library import JULY_NS, opened, received, scanned, term, the_asset
 
 OS_STEPS = ("fsync", "fdatasync", "link", "rename", "replace", "unlink", "remove", "mkdir", "rmdir")
 DIED = 9
@@ -183,8 +184,7 @@ async def replace_file(library: Library) -> None:
     third, other = (
         stores.copies_of_asset(library.db.writer, the_asset(library, name).id)[0] for name in ("third.mov", "other.mov")
     )
-    library.execute([Trash(other.asset)], "fuse", durable=True)
-    await folders.put_aside(library, other.asset)
+    await trash_assets(library, [other.asset], "fuse")
     await folders.move_file(library, third.id, other.folder, other.name)
     (library.path / "moved").write_bytes(b"")
 
@@ -208,6 +208,39 @@ def write(library: Library, asset: AssetId) -> None:
     (library.path / "closed").write_bytes(b"")
 
 
+async def trash(library: Library) -> None:
+    """What `rm inbox/known.mov` does: its file moves out of the way."""
+    await trash_assets(library, [the_asset(library, "known.mov").id], "fuse")
+
+
+async def restore(library: Library) -> None:
+    """What `mv trash/known.mov inbox/` does: its file goes back where it lay."""
+    await restore_assets(library, [the_asset(library, "known.mov").id], "fuse")
+
+
+async def expire_old(library: Library) -> None:
+    """The retention of an asset ends."""
+    later = library.clock() + 31 * DAY_NS
+    library.clock = lambda: later
+    assert await expire(library) == 1
+
+
+async def with_old_in_trash(library: Library) -> None:
+    old = await received(library, "old.mov", b"the old bytes")
+    await trash_assets(library, [old.id], "fuse")
+
+
+async def with_others(library: Library) -> None:
+    for name in ("other", "third"):
+        await received(library, f"{name}.mov", f"{name} bytes".encode())
+
+
+BEFORE: dict[str, Callable[[Library], Awaitable[None]]] = {
+    "restore": trash,
+    "expire_old": with_old_in_trash,
+    "replace_file": with_others,
+}
+"""What is done before the steps of a scenario are counted."""
 SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
     each.__name__: each
     for each in (
@@ -217,6 +250,9 @@ SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
         scan_moved,
         finish_job,
         file_by_day,
+        trash,
+        restore,
+        expire_old,
         receive_into_folder,
         move_folder,
         move_file,
@@ -234,6 +270,8 @@ def run(path: Path, scenario: str, fatal: int) -> None:
     steps.watch_commits()
     with opened(path / "library", PROCESSORS) as library:
         library.db.writer.run("UPDATE store SET root = ? WHERE name = 'footage'", str(path / "footage"))
+        if scenario in BEFORE:
+            trio.run(BEFORE[scenario], library)
         steps.counting = True
         trio.run(SCENARIOS[scenario], library)
         steps.counting = False

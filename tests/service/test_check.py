@@ -73,6 +73,10 @@ DAMAGES: dict[str, Damage] = {
     "asset-found": Damage("UPDATE asset SET state = 'missing' WHERE name = 'beach.mov'"),
     "asset-name": Damage("UPDATE asset SET name = 'a/b' || char(0) WHERE name = 'beach.mov'; UPDATE asset SET name = ''"
                          " WHERE name = 'two.mov'"),
+    "asset-trashed": Damage("UPDATE asset SET state = 'trashed' WHERE name = 'two.mov'"),
+    "trashed-asset": Damage("INSERT INTO trashed VALUES (1, 7, '')"),
+    "aside-copy": Damage("INSERT INTO aside VALUES (4711, CAST('a/b.mov' AS BLOB), 0)"),
+    "trash-name": Damage("INSERT INTO trash_name VALUES (1000, 'beach.mov', 1)"),
     "receiving-staged": Damage(files=lambda library: _lose_staged(library)),
     "staged-received": Damage(files=lambda library: os.close(library.staging.create(beach_of(library)))),
     "blob-used": Damage("INSERT INTO blob (digest, size) VALUES (zeroblob(32), 7)"),

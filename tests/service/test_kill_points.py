@@ -7,6 +7,7 @@ its second, and so on until it is through. Page cache survives a kill: this is n
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,8 +44,6 @@ async def prepare(path: Path) -> None:
     """A library with one asset of its own and a folder that changed since it was scanned."""
     with opened(path, PROCESSORS) as library:
         await received(library, "known.mov", b"known bytes", "beach")
-        for name in ("other", "third"):
-            await received(library, f"{name}.mov", f"{name} bytes".encode())
         footage = path.parent / "footage"
         added(library, footage)
         (footage / "day").mkdir()
@@ -104,12 +103,12 @@ def check_receive(library: Library, closed: bool) -> None:
 
 def check_receive_twin(library: Library, closed: bool) -> None:
     assert tags(library, the_asset(library, "known.mov").id) == (["beach", "sea"] if closed else ["beach"])
-    assert set(files_below(library.originals)) == {b"2024/07/15/known.mov"} | OTHERS
+    assert set(files_below(library.originals)) == {b"2024/07/15/known.mov"}
 
 
 def check_receive_copy(library: Library, closed: bool) -> None:
     wanted = {b"2024/07/15/known.mov", *([b"2024/07/15/copy.mov"] if closed else [])}
-    assert set(files_below(library.originals)) == wanted | OTHERS
+    assert set(files_below(library.originals)) == wanted
     assert len({os.stat(library.originals / os.fsdecode(key)).st_ino for key in wanted}) == 1
     if closed:
         assert tags(library, the_asset(library, "copy.mov").id) == ["sea"]
@@ -154,7 +153,7 @@ def check_file_by_day(library: Library, closed: bool) -> None:
 def check_receive_into_folder(library: Library, closed: bool) -> None:
     whole = [each for each in assets_named(library, "clip.mov") if each.state is AssetState.PRESENT]
     assert len(whole) == (1 if closed else 0)
-    wanted = {b"2024/07/15/known.mov"} | OTHERS | ({b"projects/clip.mov"} if closed else set())
+    wanted = {b"2024/07/15/known.mov"} | ({b"projects/clip.mov"} if closed else set())
     assert set(files_below(library.originals)) == wanted, "exactly where it was written"
     for part in assets_named(library, "clip.mov.part"):
         there = folders.destination(library.db.writer, part.id)
@@ -174,7 +173,7 @@ def check_move_folder(library: Library, closed: bool) -> None:
     attribute = folders.attribute(connection, found)
     assert attribute is None or attribute.mode == 0o750
     assert folders.moves(connection) == []
-    names = {b"known.mov", b"other.mov", b"third.mov"} | ({b"clip.mov"} if closed else set())
+    names = {b"known.mov"} | ({b"clip.mov"} if closed else set())
     assert set(files_below(library.originals)) == {name.encode() + b"/07/15/" + each for each in names}
 
 
@@ -195,7 +194,32 @@ def check_replace_file(library: Library, closed: bool) -> None:
         assert [asset.state for asset in assets_named(library, "other.mov")] == [AssetState.TRASHED]
 
 
-OTHERS = {b"2024/07/15/other.mov", b"2024/07/15/third.mov"}
+PLAIN, ASIDE = b"2024/07/15/known.mov", re.compile(rb"\.damfs-trash/\d+-known\.mov")
+
+
+def check_trash(library: Library, closed: bool) -> None:
+    """Its file lies where its state says, under one name."""
+    known = the_asset(library, "known.mov")
+    (key,) = files_below(library.originals)
+    assert (known.state is AssetState.TRASHED) == bool(ASIDE.fullmatch(key))
+    assert known.state is AssetState.TRASHED or key == PLAIN
+    root = stores.root_folder(library.db.writer, library.library_store().id)
+    assert {folder.name for folder in stores.list_folders(library.db.writer, root)} <= {b"2024"}
+
+
+def check_expire_old(library: Library, closed: bool) -> None:
+    """Either it is whole in the trash, or nothing is left of it."""
+    found = assets_named(library, "old.mov")
+    files = {key for key in files_below(library.originals) if key.endswith(b"old.mov")}
+    assert len(found) == len(files) <= 1
+    for old in found:
+        assert old.state is AssetState.TRASHED
+        assert old.blob is not None
+        assert library.source_paths(old.blob)[0].read_bytes() == b"the old bytes"
+    assert library.db.writer.integer("SELECT count(*) FROM blob WHERE size = 13") == len(found)
+    assert library.db.writer.rows("SELECT * FROM doomed") == []
+
+
 CHECKS: dict[str, Check] = {
     "receive": check_receive,
     "receive_twin": check_receive_twin,
@@ -207,6 +231,9 @@ CHECKS: dict[str, Check] = {
     "move_folder": check_move_folder,
     "move_file": check_move_file,
     "replace_file": check_replace_file,
+    "trash": check_trash,
+    "restore": check_trash,
+    "expire_old": check_expire_old,
 }
 
 
@@ -246,7 +273,10 @@ LEAST = {
     "receive_into_folder": {"COMMIT": 4, "mkdir": 1, "link": 1, "unlink": 1, "fsync": 2},
     "move_folder": {"COMMIT": 6, "rename": 1, "link": 1, "fsync": 2},
     "move_file": {"COMMIT": 3, "mkdir": 1, "rename_without_replacing": 1, "rmdir": 1},
-    "replace_file": {"COMMIT": 3, "rename_without_replacing": 2, "mkdir": 2},
+    "replace_file": {"COMMIT": 4, "rename_without_replacing": 1, "link": 1, "unlink": 1, "mkdir": 1},
+    "trash": {"COMMIT": 3, "mkdir": 1, "link": 1, "fsync": 2, "unlink": 1},
+    "restore": {"COMMIT": 2, "link": 1, "fsync": 2, "unlink": 1},
+    "expire_old": {"COMMIT": 2, "unlink": 1},
 }
 """Steps that each scenario is known to take: a step that is no longer seen would not be tested any more."""
 
@@ -267,6 +297,9 @@ INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
         pytest.param("move_folder", marks=INTERRUPTED),
         "move_file",
         "replace_file",
+        "trash",
+        "restore",
+        "expire_old",
     ],
 )
 def test_killed_at_every_step(tmp_path: Path, scenario: str) -> None:

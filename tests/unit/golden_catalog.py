@@ -13,12 +13,12 @@ from pathlib import Path
 
 import apsw
 
-from damfs.catalog import assets, derived, folders, job_table, stores, vocabulary
+from damfs.catalog import assets, derived, desktop_trash, folders, job_table, stores, trash, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
 from damfs.catalog.predicates import tag_facet
-from damfs.model import Digest, Media, RenditionKind, StoreKind, TagSource
+from damfs.model import TRASH_FOLDER, AssetState, Digest, Key, Media, RenditionKind, StoreKind, TagSource
 from tests.small_library import TABLES
 
 
@@ -44,6 +44,16 @@ def fill(tx: Connection) -> None:
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
     job_table.enqueue(tx, blob, "probe", 1, 10, 11)
+    gone = assets.insert_present(tx, "gone.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
+    aside, _ = stores.ensure_folder(tx, store, [TRASH_FOLDER])
+    stores.add_copy(tx, blob, gone, store, aside, b"2-gone.mov", 1000, 2, 4, 5)
+    copy = stores.copies_of_asset(tx, gone)[0].id
+    assets.set_state(tx, gone, AssetState.TRASHED)
+    trash.put(tx, gone, 12, "inbox/gone.mov")
+    trash.set_aside(tx, copy, Key(b"2024/07/15/gone.mov"), unfinished=False)
+    trash.doom(tx, store, Key(TRASH_FOLDER + b"/1-old.mov"))
+    desktop_trash.set_name(tx, 1000, "gone.mov", gone)
+    desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()

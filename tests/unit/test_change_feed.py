@@ -37,8 +37,22 @@ from damfs.core.commands import (
 from damfs.core.feed import Feed
 from damfs.core.indexing import HideFolders, IndexFile, MarkMissing
 from damfs.core.ingest import Heal, MarkDamaged, Merge, MoveCopy, Seal
+from damfs.core.keys import aside_keys, is_trash
 from damfs.core.library import Library
 from damfs.core.results import DropRendition, FinishJob, PublishedRendition
+from damfs.core.trash_commands import (
+    BringBack,
+    DropNote,
+    Expire,
+    HideInTrash,
+    MakeNote,
+    NameInTrash,
+    PutAside,
+    RenameNote,
+    Restore,
+    Untriage,
+)  # fmt: skip
+from damfs.core.undo import Undo, list_groups
 from damfs.errors import DamfsError, NotFound
 from damfs.model import (
     Asset,
@@ -60,10 +74,12 @@ from damfs.model import (
 from damfs.presentation.views.by_date import ByDate
 from damfs.presentation.views.by_tag import ByTag
 from damfs.presentation.views.by_type import ByType
+from damfs.presentation.views.desktop_trash import DesktopTrash
 from damfs.presentation.views.inbox import Inbox
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.originals import Originals
 from damfs.presentation.views.proxies import Proxies
+from damfs.presentation.views.trash import TrashView
 from damfs.presentation.views.untagged import Untagged
 from damfs.presentation.views.view import Entry, Place, Thing, View
 from damfs.storage.blob_store import FileFact
@@ -107,6 +123,8 @@ def all_places(library: Library, views: Sequence[View]) -> Iterator[tuple[View, 
         waiting = [view.root()]
         if isinstance(view, ByTag):
             waiting += [Place(view.name, (one, other)) for one in names for other in names if one != other]
+        if isinstance(view, DesktopTrash):
+            waiting += [Place(view.name, ("1000",))]
         done = set()
         while waiting:
             place = waiting.pop()
@@ -147,7 +165,9 @@ class EveryListing(RuleBasedStateMachine):
         self.library = self.stack.enter_context(opened(directory / "library"))
         self.library.feed = self.feed = Collected()
         added(self.library, directory / "footage")
-        kinds: tuple[type[View], ...] = (ByTag, ByDate, ByType, Inbox, Untagged, Originals, Proxies)
+        kinds: tuple[type[View], ...] = (
+            ByTag, ByDate, ByType, Inbox, Untagged, Originals, Proxies, TrashView, DesktopTrash,
+        )  # fmt: skip
         self.views = {kind.name: kind(self.library) for kind in kinds}
         self.inode = 0
 
@@ -344,6 +364,52 @@ class EveryListing(RuleBasedStateMachine):
     @rule(asset=index)
     def trash(self, asset: int) -> None:
         self.run(Trash(self.chosen(asset, AssetState.PRESENT)))
+
+    @rule(asset=index)
+    def restore(self, asset: int) -> None:
+        self.run(Restore(self.chosen(asset, AssetState.TRASHED)))
+
+    @rule(asset=index)
+    def untriage(self, asset: int) -> None:
+        self.run(Untriage(self.chosen(asset)))
+
+    @rule(asset=index, name=st.sampled_from(NAMES))
+    def delete_in_a_file_manager(self, asset: int, name: str) -> None:
+        id_ = self.chosen(asset, AssetState.PRESENT)
+        self.run(MakeNote(1000, name + ".trashinfo"), Trash(id_), NameInTrash(1000, name, id_))
+
+    @rule(asset=index)
+    def empty_in_a_file_manager(self, asset: int) -> None:
+        self.run(HideInTrash(self.chosen(asset, AssetState.TRASHED)))
+
+    @rule(number=index, name=st.sampled_from(NAMES))
+    def change_a_note(self, number: int, name: str) -> None:
+        self.run(RenameNote(number, name) if number % 2 else DropNote(number))
+
+    @rule(number=index)
+    def put_aside(self, number: int) -> None:
+        own = self.copies(self.library.library_store().id)
+        if own:
+            key, copy = own[number % len(own)]
+            aside = next(aside_keys(copy))
+            self.run(PutAside(copy.id, key, self.fact(aside, copy.size - 1)))
+
+    @rule(number=index, day=st.sampled_from(DAYS), name=st.sampled_from(FILES))
+    def bring_back(self, number: int, day: str, name: bytes) -> None:
+        own = [pair for pair in self.copies(self.library.library_store().id) if is_trash(pair[0])]
+        if own:
+            key, copy = own[number % len(own)]
+            self.run(BringBack(copy.id, key, self.fact(self.free_key(day, name), copy.size - 1)))
+
+    @rule(asset=index)
+    def expire(self, asset: int) -> None:
+        self.run(Expire(self.chosen(asset, AssetState.TRASHED), 1 << 62))
+
+    @rule()
+    def undo(self) -> None:
+        found = list_groups(self.library.db.writer, 1, actors=("test",))
+        if found:
+            self.run(Undo(found[0]))
 
     @rule(asset=index)
     def abandon(self, asset: int) -> None:

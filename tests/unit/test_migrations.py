@@ -136,7 +136,7 @@ def assert_golden_rows(connection: Connection) -> None:
     assert [term.name for term in vocabulary.tagged_terms(connection, AssetId(1))] == ["sunset"]
     assert len(vocabulary.terms_of(connection, AssetId(1))) == 2
     (library,) = stores.all_stores(connection)
-    assert [bytes(key) for key, _ in stores.list_copies(connection, library.id)] == [b"2024/07/15/clip.mov"]
+    assert b"2024/07/15/clip.mov" in [bytes(key) for key, _ in stores.list_copies(connection, library.id)]
     assert clip.blob is not None
     assert derived.facts_of(connection, clip.blob) == {"probe": {"width": 1920}}
 

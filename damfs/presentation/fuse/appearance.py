@@ -37,11 +37,15 @@ class Appearance:
             if draft is not None:
                 entry = entry._replace(size=draft.size, mtime_ns=draft.mtime_ns or entry.mtime_ns)
         inode = self._inodes.number(node)
-        made = attributes(inode, entry, self.marks.owner_of(inode))
+        made = attributes(inode, entry, self._owner_of(node, inode))
         made.st_ctime_ns = self.marks.changed_ns(inode, entry.mtime_ns)
         if self.drifts(node):
             made.attr_timeout = BRIEFLY_S
         return made
+
+    def _owner_of(self, node: Thing | Place, inode: int) -> Owner:
+        uid = self._tree.owner(node)
+        return self.marks.owner_of(inode) if uid is None else Owner(uid, self.owner.gid)
 
     def listed(self, entry: Entry, listing: Listing | KeptListing) -> EntryAttributes:
         """In a listing. The kernel was told of what changed since the listing was made, and is not to believe the

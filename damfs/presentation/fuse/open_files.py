@@ -19,6 +19,7 @@ from damfs.model import Asset, AssetId, AssetState, RenditionId
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.drafts import Draft, Drafts
 from damfs.presentation.fuse.listings import KeptListing, Listing
+from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.views.view import Thing, ThingKind
 from damfs.storage.disk_errors import disk_errors
 
@@ -43,7 +44,7 @@ class DraftHandle:
     writes: bool
 
 
-Open = Reading | Text | Listing | KeptListing | DraftHandle
+Open = Reading | Text | Listing | KeptListing | DraftHandle | OpenNote
 
 
 @dataclass(slots=True)
@@ -143,6 +144,8 @@ class OpenFiles:
         opened = self._handles[handle]
         if isinstance(opened, Text):
             return opened.content[offset : offset + size]
+        if isinstance(opened, OpenNote):
+            return opened.read(offset, size)
         if isinstance(opened, Listing | KeptListing):
             raise Refused("a directory cannot be read as a file")
         fd, what = (opened.fd, opened.what) if isinstance(opened, Reading) else (opened.draft.fd, BEING_RECEIVED)
@@ -151,6 +154,8 @@ class OpenFiles:
 
     async def write(self, handle: int, offset: int, data: bytes) -> int:
         opened = self._handles[handle]
+        if isinstance(opened, OpenNote):
+            return opened.write(offset, data)
         if not isinstance(opened, DraftHandle) or not opened.writes:
             raise Refused("not open for writing")
         return await self.drafts.write(opened.draft, offset, data)

@@ -27,6 +27,7 @@ from damfs.presentation.fuse.attributes import BRIEFLY_S, Owner, absent
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.fuse.open_files import OpenFiles, Text
 from damfs.presentation.views.edits import Edits
 from damfs.presentation.views.tree import Tree
@@ -61,13 +62,16 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
         if name in {b".", b".."}:
             return await self._dot(parent_inode, os.fsdecode(name))
-        if is_dropping(os.fsdecode(name)):
-            return absent()
         place = self._place(parent_inode)
+        if is_dropping(os.fsdecode(name)) and not (place == ROOT_PLACE and self._is_own_trash(name, ctx)):
+            return absent()
         entry = await self.tree.lookup(place, self._spelled(place, name))
         if entry is None:
             return self._missing(place, name)
         return self._told(entry, place, name)
+
+    def _is_own_trash(self, name: bytes, ctx: RequestContext) -> bool:
+        return name in {b".Trash-%d" % uid for uid in (self.appearance.owner.uid, ctx.uid)}
 
     def _missing(self, place: Place, name: bytes) -> EntryAttributes:
         """`cp` looks three times for a name before it makes it: the kernel keeps the first answer for a moment."""
@@ -135,6 +139,10 @@ class Operations(pyfuse3.Operations):
     ) -> EntryAttributes:
         with stale_if_gone():
             node = self.inodes.node(inode)
+        if isinstance(node, Thing) and node.kind is ThingKind.NOTE:
+            if fields.update_size:
+                OpenNote(self.library, node.id).truncate(attr.st_size)
+            return self._present(inode)
         if isinstance(node, Thing) and node.kind is not ThingKind.ASSET:
             raise Refused("files that damfs makes cannot be changed")
         if fields.update_uid or fields.update_gid:
@@ -175,6 +183,10 @@ class Operations(pyfuse3.Operations):
         place = self._place(parent_inode)
         if is_dropping(os.fsdecode(name)):
             raise Refused("files that only desktops leave behind are not kept")
+        if place != ROOT_PLACE and self.tree.view(place).keeps_notes(place):
+            note = self.edits.make_note(place, self._spelled(place, name))
+            handle = self.files.keep(OpenNote(self.library, note.id))
+            return FileInfo(fh=handle, direct_io=True), self._told(self.tree.entry(note), place, name)
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o7777)
         self.made_by_kernel(asset, parent_inode, name)
         handle = self.files.create(asset)
@@ -187,12 +199,19 @@ class Operations(pyfuse3.Operations):
             node = self.inodes.node(inode)
             if not isinstance(node, Thing):
                 raise FUSEError(errno.EISDIR)
+            if node.kind is ThingKind.NOTE:
+                return self._open_note(OpenNote(self.library, node.id), flags)
             if node.kind is not ThingKind.TEXT:
                 return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")
         self.counters["catalog_statements"] = self.library.db.writer.statements
         return FileInfo(fh=self.files.keep(Text(await self.tree.text(node))), direct_io=True)
+
+    def _open_note(self, note: OpenNote, flags: int) -> FileInfo:
+        if flags & os.O_TRUNC:
+            note.truncate(0)
+        return FileInfo(fh=self.files.keep(note), direct_io=True)
 
     @answers
     async def read(self, fh: int, off: int, size: int) -> bytes:

@@ -5,16 +5,20 @@ Runs on the loop: point reads and one small transaction each; raises damfs error
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
-from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename
+from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename, Trash
 from damfs.core.library import Library
+from damfs.core.trash_commands import DropNote, MakeNote, RenameNote, Restore
+from damfs.core.trashing import settle
 from damfs.errors import Conflict, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.views.folder_edits import FolderEdits
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.tree import Tree
-from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
+from damfs.presentation.views.view import ROOT_PLACE, Arrival, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
 ACTOR = "fuse"
@@ -48,6 +52,8 @@ class Edits:
         """`ln by-tag/beach/x by-tag/sea/`: the asset enters the place, under its own name."""
         self._refuse_root(place)
         asset = self._known(asset_id)
+        if asset.state is AssetState.TRASHED:
+            raise Refused(f"{asset.name} is in the trash; move it out to restore it")
         if self._folders.concern(place):
             await self._folders.link(asset, place, name)
             return
@@ -62,18 +68,20 @@ class Edits:
         """The name goes away here; no view deletes bytes."""
         self._refuse_root(place)
         entry = await self._file(place, name)
-        asset = self._asset_of(entry)
-        if self._folders.concern(place) and asset.state is not AssetState.RECEIVING:
-            await self._folders.remove(asset, place, name)
-            return
         view = self._tree.view(place)
+        if isinstance(entry.node, Thing) and entry.node.kind is ThingKind.NOTE:
+            self._library.perform(DropNote(entry.node.id), ACTOR)
+            return
+        asset = self._asset_of(entry)
         if asset.state is AssetState.RECEIVING and await self._settled(asset.id):
             await self.remove(place, name)
+            return
+        if self._folders.concern(place) and await self._folders.remove_name(asset, place, name):
             return
         commands = view.leave(self._connection, place, asset.id)
         if asset.state is AssetState.RECEIVING:
             commands = [Abandon(asset.id)]
-        self._library.execute(commands, ACTOR)
+        await self._execute(commands, self._path(place, name))
 
     async def move(self, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset | None:
         """Rename in a place, or from one to another; the asset that moved, None for a directory."""
@@ -83,26 +91,63 @@ class Edits:
         if isinstance(entry.node, Place):
             await self._move_directory(place, name, to, new_name)
             return None
-        asset = self._asset_of(entry)
-        if self._folders.concern(to):
-            return await self._folders.move(asset, place, name, to, new_name, replace=replace)
+        if self._folders.concern(to) and self._folders.takes(entry):
+            return await self._folders.move(self._asset_of(entry), place, name, to, new_name, replace=replace)
         await self._refuse_taken(to, new_name, entry, replace=replace)
-        commands: list[Command[object]] = []
-        if place != to:
-            enter = self._tree.view(to).enter(self._connection, to, asset.id)
-            # leaving first: it may take away what entering gives (a term and one that is narrower)
-            commands += [*self._tree.view(place).leave_by_move(self._connection, place, asset.id), *enter]
-        else:
-            self._tree.view(place).receive(place)
-        if new_name not in {name, asset.name}:
-            commands.append(Rename(asset.id, new_name))
-        self._library.execute(commands, ACTOR)
+        if isinstance(entry.node, Thing) and entry.node.kind is ThingKind.NOTE:
+            self._move_note(entry, place, to, new_name)
+            return None
+        asset = self._asset_of(entry)
+        if asset.state is AssetState.RECEIVING and self._tree.view(to).takes_whole and await self._settled(asset.id):
+            return await self.move(place, name, to, new_name, replace=replace)
+        await self._execute(self._moving(asset, place, name, to, new_name))
         return self._library.asset(asset.id)
+
+    def _moving(self, asset: Asset, place: Place, name: str, to: Place, new_name: str) -> list[Command[object]]:
+        """Leaving first: it may take away what entering gives (a term and one that is narrower)."""
+        view, target = self._tree.view(place), self._tree.view(to)
+        if place == to and view.own_names:
+            return list(view.rename(place, asset.id, new_name))
+        commands: list[Command[object]] = []
+        if place == to:
+            view.receive(place)
+        elif not target.takes_whole:
+            commands += view.leave_by_move(self._connection, place, asset.id)
+        if new_name not in ({asset.name} if view.own_names else {name, asset.name}) and not target.own_names:
+            commands.append(Rename(asset.id, new_name))
+        if place != to:
+            arrival = Arrival(asset.id, new_name, self._path(place, name))
+            commands += target.arrive(self._connection, to, arrival)
+        return commands
+
+    async def _execute(self, commands: Sequence[Command[object]], origin: str = "") -> None:
+        """Together; then the files of what came into the trash, or out of it, are moved."""
+        placed = [replace(each, place=origin) if isinstance(each, Trash) and origin else each for each in commands]
+        self._library.execute(placed, ACTOR)
+        await settle(self._library, [each.asset for each in placed if isinstance(each, Trash | Restore)])
+
+    def _path(self, place: Place, name: str) -> str:
+        """In the mount, for people: text, whatever bytes the name has."""
+        path = f"{self._tree.view(place).path_of(self._connection, place)}/{name}"
+        return os.fsencode(path).decode("utf-8", "replace")
+
+    def make_note(self, place: Place, name: str) -> Thing:
+        """A small text of a program. Conflict when the name is taken."""
+        owner = self._tree.view(place).owner(place)
+        assert owner is not None
+        return Thing(ThingKind.NOTE, self._library.perform(MakeNote(owner, name), ACTOR))
+
+    def _move_note(self, entry: Entry, place: Place, to: Place, new_name: str) -> None:
+        assert isinstance(entry.node, Thing)
+        if place != to:
+            raise Refused(f"{entry.name} belongs to the trash of a file manager and stays there")
+        self._library.perform(RenameNote(entry.node.id, new_name), ACTOR)
 
     async def _refuse_taken(self, to: Place, new_name: str, entry: Entry, *, replace: bool) -> None:
         """The target may be the asset itself (its bare and its qualified name both resolve), never another one."""
         there = await self._tree.lookup(to, new_name)
-        if there is not None and not (replace and there.node == entry.node):
+        is_note = there is not None and isinstance(there.node, Thing) and there.node.kind is ThingKind.NOTE
+        if there is not None and not (replace and (is_note or there.node == entry.node)):
             raise Conflict(f"{new_name} is there already")
 
     async def _move_directory(self, place: Place, name: str, to: Place, new_name: str) -> None:

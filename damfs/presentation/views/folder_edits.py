@@ -13,8 +13,9 @@ from damfs.catalog import folders as rows
 from damfs.catalog import stores
 from damfs.core import folders
 from damfs.core.arranging import ContentChanged, SetDestination, SetFolder
-from damfs.core.commands import Command, Receive, ReceiveInto, Rename, Triage
+from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename, Triage
 from damfs.core.library import Library
+from damfs.core.trashing import trash_assets
 from damfs.errors import Conflict, NotFound, ReadOnly, Refused
 from damfs.model import Asset, AssetId, AssetState, Copy, CopyState, FolderId
 from damfs.presentation.views.originals import Originals, folder_of
@@ -62,19 +63,20 @@ class FolderEdits:
         also: list[Command[object]] = [Triage(asset.id), ContentChanged(folder)]
         await folders.link_file(self._library, self._own_copy(asset).id, folder, raw, also)
 
-    async def remove(self, asset: Asset, place: Place, name: str) -> None:
-        """The last name of a file: into the trash, bytes and all. One of several: that name."""
+    async def remove_name(self, asset: Asset, place: Place, name: str) -> bool:
+        """Take one of several names of a file away. False when it is the last one: the file goes into the trash."""
         folder = folder_of(place)
         copy = stores.copy_at(self._connection, folder, os.fsencode(name))
-        if copy is not None and folders.other_names(self._library, copy):
-            await folders.remove_name(self._library, copy.id, [ContentChanged(folder)])
-            return
-        leave = self._tree.view(place).leave(self._connection, place, asset.id)
-        await self._trash(asset.id, [*leave, ContentChanged(folder)])
+        if asset.state is AssetState.RECEIVING or copy is None or not folders.other_names(self._library, copy):
+            return False
+        await folders.remove_name(self._library, copy.id, [ContentChanged(folder)])
+        return True
 
-    async def _trash(self, asset: AssetId, commands: list[Command[object]]) -> None:
-        self._library.execute(commands, ACTOR)
-        await folders.put_aside(self._library, asset)
+    def takes(self, entry: Entry) -> bool:
+        """Whether what is moved here is a file of the library; what comes out of the trash is restored instead."""
+        if not isinstance(entry.node, Thing) or entry.node.kind is not ThingKind.ASSET:
+            return False
+        return self._known(AssetId(entry.node.id)).state is not AssetState.TRASHED
 
     async def move(self, asset: Asset, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset:
         """A file renamed here, or brought here from another view: its file on the disk comes along."""
@@ -115,7 +117,12 @@ class FolderEdits:
         asset = AssetId(node.id)
         if self._known(asset).state is AssetState.RECEIVING:
             await self._settled(asset)
-        await self.remove(self._known(asset), place, there.name)
+        known = self._known(asset)
+        if known.state is AssetState.RECEIVING:
+            self._library.perform(Abandon(asset), ACTOR)
+        elif not await self.remove_name(known, place, there.name):
+            path = f"{self._tree.view(place).path_of(self._connection, place)}/{there.name}"
+            await trash_assets(self._library, [asset], ACTOR, os.fsencode(path).decode("utf-8", "replace"))
 
     async def make_directory(self, place: Place, name: str, mode: int) -> None:
         raw = self._fit(name)

@@ -8,6 +8,7 @@ from damfs.catalog import vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import InInbox, Predicate
 from damfs.core.commands import Abandon, Trash, Triage
+from damfs.core.trash_commands import Untriage
 from damfs.model import AssetId, AssetState
 from damfs.presentation.views.facet import FlatView
 from damfs.presentation.views.view import WRITE_DIRECTORY, Commands, Place
@@ -22,6 +23,13 @@ class Inbox(FlatView):
 
     def receive(self, place: Place) -> bool:
         return False
+
+    def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        """Only out of the trash: nothing else comes back to be triaged again."""
+        known = self.library.asset(asset)
+        if known is None or known.state is not AssetState.TRASHED:
+            raise self.refusal(place)
+        return [Untriage(asset)]
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         """`rm inbox/x` trashes (the bytes are kept). An asset that carries a term only leaves the inbox: `mv` onto

@@ -10,9 +10,11 @@ import os
 from damfs.catalog import folders, predicates, stores
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Folder, Shown
+from damfs.core.arranging import ContentChanged
 from damfs.core.asset_names import is_text
 from damfs.core.commands import Abandon, Trash
 from damfs.core.folders import is_own
+from damfs.core.trash_commands import ReturnTo
 from damfs.errors import ReadOnly, Refused
 from damfs.model import AssetId, AssetState, Facet, FolderId
 from damfs.presentation.views.view import (
@@ -83,15 +85,33 @@ class Originals(View):
         """Whether it is a folder of the writable store."""
         return place.id is not None and folders.is_writable(connection, FolderId(place.id))
 
+    def path_of(self, connection: Connection, place: Place) -> str:
+        folder = None if place.id is None else stores.folder(connection, FolderId(place.id))
+        if folder is None:
+            return super().path_of(connection, place)
+        store = next(store.name for store in stores.all_stores(connection) if store.id == folder.store)
+        below = b"" if folder.parent is None else stores.key_of(connection, folder.parent, folder.name)
+        return "/".join(filter(None, (self.name, store, os.fsdecode(below))))
+
     def receive(self, place: Place) -> bool:
         self._must_be_writable(place)
         return True
+
+    def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        """Out of the trash, into a folder of the writable store. All else `folder_edits` does."""
+        known = self.library.asset(asset)
+        if known is None or place.id is None or known.state is not AssetState.TRASHED:
+            raise self.refusal(place)
+        self._must_be_writable(place)
+        return [ReturnTo(asset, FolderId(place.id))]
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         """`rm originals/library/x`: into the trash."""
         self._must_be_writable(place)
         known = self.library.asset(asset)
-        return [Abandon(asset)] if known is not None and known.state is AssetState.RECEIVING else [Trash(asset)]
+        changed = ContentChanged(folder_of(place))
+        receiving = known is not None and known.state is AssetState.RECEIVING
+        return [Abandon(asset) if receiving else Trash(asset), changed]
 
     def _must_be_writable(self, place: Place) -> None:
         if not self.writable(self.library.db.writer, place):

@@ -13,7 +13,7 @@ from damfs.core.folders import is_own
 from damfs.model import AssetId, Facet, FolderId
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.originals import Originals, listed_folders
-from damfs.presentation.views.view import READ_FILE, Entry, Place, Thing, ThingKind
+from damfs.presentation.views.view import READ_FILE, Commands, Entry, Place, Thing, ThingKind
 
 LONGEST_WHOLE = NAME_LIMIT - ENDING_LIMIT - 1
 
@@ -59,6 +59,9 @@ class Proxies(Originals):
 
     def mtime_ns(self, connection: Connection, place: Place) -> int | None:
         return None
+
+    def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
+        raise self.refusal(place)
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         if place.id is None:

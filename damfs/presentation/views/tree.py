@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from damfs.catalog import assets, change_feed, derived
+from damfs.catalog import assets, change_feed, derived, desktop_trash
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
 from damfs.errors import NotFound
 from damfs.model import AssetId, Facet, RenditionId
 from damfs.presentation.views.control import Control
+from damfs.presentation.views.desktop_trash import note_entry
 from damfs.presentation.views.facet import file_entry, row_entry
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
@@ -80,6 +81,9 @@ class Tree:
     def _root_entry(self, name: str) -> Entry | None:
         if name in self.views:
             return self.directory(self.views[name].root(), name)
+        for view in self.views.values():
+            if (place := view.at_root(name)) is not None:
+                return self.directory(place, name)
         return self.control.root_text(name)
 
     def _root_entries(self) -> Entries:
@@ -105,19 +109,31 @@ class Tree:
         """What a text of the mount says now."""
         return await self.library.db.read(lambda connection: self.control.render(connection, thing))
 
+    def owner(self, node: Thing | Place) -> int | None:
+        """The user a node belongs to; None: who runs damfs."""
+        if isinstance(node, Place):
+            return None if node == ROOT_PLACE else self.view(node).owner(node)
+        note = desktop_trash.note(self.library.db.writer, node.id) if node.kind is ThingKind.NOTE else None
+        return None if note is None else note.uid
+
     def entry(self, node: Thing | Place) -> Entry:
         """What a node looks like without a name. Raises NotFound when it is gone."""
         if isinstance(node, Place):
             return self.directory(node, "")
         if node.kind is ThingKind.TEXT:
             return self.control.entry(node)
+        found = self._thing(node)
+        if found is None:
+            raise NotFound(f"{node.kind.name.lower()} {node.id} is gone")
+        return found
+
+    def _thing(self, node: Thing) -> Entry | None:
         connection = self.library.db.writer
         if node.kind is ThingKind.RENDITION:
             rendition = derived.rendition(connection, RenditionId(node.id))
-            if rendition is not None:
-                return Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
-        elif node.kind is ThingKind.ASSET:
-            asset = assets.asset(connection, AssetId(node.id))
-            if asset is not None:
-                return file_entry("", asset)
-        raise NotFound(f"{node.kind.name.lower()} {node.id} is gone")
+            return None if rendition is None else Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
+        if node.kind is ThingKind.NOTE:
+            note = desktop_trash.note(connection, node.id)
+            return None if note is None else note_entry(note)
+        asset = assets.asset(connection, AssetId(node.id)) if node.kind is ThingKind.ASSET else None
+        return None if asset is None else file_entry("", asset)

@@ -30,6 +30,8 @@ class ThingKind(IntEnum):
     RENDITION = 2
     VERSION = 3
     TEXT = 4
+    NOTE = 6
+    """A small text that a file manager keeps in its trash."""
 
 
 class Thing(NamedTuple):
@@ -58,6 +60,14 @@ class Entry(NamedTuple):
     size: int
     mtime_ns: int
     mode: int
+
+
+class Arrival(NamedTuple):
+    """An asset that is moved into a place: under which name, and the path in the mount that it comes from."""
+
+    asset: AssetId
+    name: str
+    origin: str
 
 
 Entries = list[Entry]
@@ -93,12 +103,32 @@ class View(ABC):
 
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
+    takes_whole: ClassVar[bool] = False
+    """Whether what is moved here is out of every other place by that: the place it comes from is not asked."""
+    own_names: ClassVar[bool] = False
+    """Whether names here are not those of the assets: moving in, out or about renames no asset."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
 
     def root(self) -> Place:
         return Place(self.name, ())
+
+    def at_root(self, name: str) -> Place | None:
+        """A place that the root of the mount answers with by name, beside the views themselves; it is not listed."""
+        return None
+
+    def owner(self, place: Place) -> int | None:
+        """The user that a directory belongs to; None: who runs damfs."""
+        return None
+
+    def keeps_notes(self, place: Place) -> bool:
+        """Whether files made here are small texts of a program, and no assets."""
+        return False
+
+    def path_of(self, connection: Connection, place: Place) -> str:
+        """Where a place is in the mount, for people."""
+        return "/".join((self.name, *place.path))
 
     def place_of(self, id_: int) -> Place:
         """The place that stands for a row. Only for views with a ``place_kind``."""
@@ -134,6 +164,14 @@ class View(ABC):
 
     def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         """Make the place's predicate true for the asset."""
+        raise self.refusal(place)
+
+    def arrive(self, connection: Connection, place: Place, arrival: Arrival) -> Commands:
+        """What moving into the place means; where it is not more than that, entering."""
+        return self.enter(connection, place, arrival.asset)
+
+    def rename(self, place: Place, asset: AssetId, name: str) -> Commands:
+        """Another name here, where names are not those of the assets."""
         raise self.refusal(place)
 
     def leave(self, connection: Connection, place: Place, asset: AssetId) -> Commands:

@@ -231,16 +231,61 @@ CREATE INDEX job_due     ON job (processor, due_ns) WHERE state = 'waiting';    
 CREATE INDEX job_leased  ON job (due_ns) WHERE state = 'leased';
 CREATE INDEX job_by_state ON job (state, processor);
 
+-- An asset in the trash, kept there until its retention ends.
+CREATE TABLE trashed (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  at_ns INTEGER NOT NULL,               -- since when: its retention counts from here
+  place TEXT NOT NULL                   -- path in the mount at which it was removed; '': elsewhere
+) STRICT;
+CREATE INDEX trashed_by_time ON trashed (at_ns);
+
+-- A file of the writable store that was moved out of the way because its asset is in the trash.
+CREATE TABLE aside (
+  copy       INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
+  key        BLOB NOT NULL,             -- where it lay, and goes back to
+  unfinished INTEGER NOT NULL           -- 1: its old name may still be there as well
+) STRICT;
+CREATE INDEX aside_unfinished ON aside (copy) WHERE unfinished;
+
+-- A file whose asset expired: it is removed, and then this row.
+CREATE TABLE doomed (
+  store INTEGER NOT NULL REFERENCES store (id),
+  key   BLOB NOT NULL,
+  PRIMARY KEY (store, key)
+) STRICT, WITHOUT ROWID;
+
+-- What a file manager called an asset when it moved it into .Trash-<uid>/files/.
+CREATE TABLE trash_name (
+  uid   INTEGER NOT NULL,
+  name  TEXT NOT NULL,
+  asset INTEGER NOT NULL UNIQUE REFERENCES asset (id) ON DELETE CASCADE,
+  PRIMARY KEY (uid, name)
+) STRICT, WITHOUT ROWID;
+
+-- What a file manager wrote into .Trash-<uid>/info/.
+CREATE TABLE trash_note (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  uid     INTEGER NOT NULL,
+  name    TEXT NOT NULL,
+  content BLOB NOT NULL,
+  at_ns   INTEGER NOT NULL,             -- when it was last written
+  UNIQUE (uid, name)
+) STRICT;
+
 INSERT INTO store (id, name, kind, root, online, created_ns) VALUES (1, 'library', 'writable', '', 1, 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (1, 1, NULL, X'', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (2, 1, 1, X'32303234', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (3, 1, 2, X'3037', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
+INSERT INTO folder (id, store, parent, name, live) VALUES (5, 1, 1, X'2E64616D66732D7472617368', 0);
 INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (2, 'new.mov', 'video', 'receiving', 1, 0, 0, 14, 420, '2024-07-15', NULL, NULL, NULL, 14);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (3, 'gone.mov', 'video', 'trashed', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 2, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
+INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (2, 3, 1, 1, 2, 3);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
+INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (2, 1, 3, 1, 5, X'322D676F6E652E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
 INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
 INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (1, 1, 'look-1', -1, X'00000000000000000000000000000000');
@@ -252,6 +297,11 @@ INSERT INTO change (seq, at_ns, actor, kind, asset, names, facets, detail) VALUE
 INSERT INTO facet (name, at_ns) VALUES ('tag:2', 12);
 INSERT INTO job (id, blob, processor, processor_version, priority, state, attempts, due_ns, error, updated_ns) VALUES (1, 1, 'probe', 1, 10, 'waiting', 0, 11, NULL, 11);
 INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
+INSERT INTO trashed (asset, at_ns, place) VALUES (3, 12, 'inbox/gone.mov');
+INSERT INTO aside (copy, key, unfinished) VALUES (2, X'323032342F30372F31352F676F6E652E6D6F76', 0);
+INSERT INTO doomed (store, key) VALUES (1, X'2E64616D66732D74726173682F312D6F6C642E6D6F76');
+INSERT INTO trash_name (uid, name, asset) VALUES (1000, 'gone.mov', 3);
+INSERT INTO trash_note (id, uid, name, content, at_ns) VALUES (1, 1000, 'gone.mov.trashinfo', X'', 12);
 INSERT INTO destination (asset, folder, name) VALUES (2, 4, X'6E65772E6D6F76');
 INSERT INTO placed (copy) VALUES (1);
 INSERT INTO folder_attribute (folder, mode, mtime_ns, uid, gid) VALUES (4, 488, 13, NULL, NULL);

@@ -1,0 +1,245 @@
+"""Takes back what a person did: the last group of changes, as one transaction.
+
+A group is what was done at once or in a burst: by the same actor, of the same sort, with gaps of at most two seconds.
+`rm -r by-tag/beach` over a thousand assets is one. Computed from the change feed, which tells of every change enough to
+take it back; what was taken back is a change as well, so that the next undo goes further into the past.
+Concurrency: looking runs in a reader thread, the undo is one command. Crash rule: all of it or nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+
+from damfs.catalog import change_feed, predicates, vocabulary
+from damfs.catalog.change_feed import Told
+from damfs.catalog.database import Connection
+from damfs.catalog.vocabulary import GivenTag
+from damfs.core.commands import (
+    AddTag,
+    DefineTerm,
+    Execution,
+    RemoveTerm,
+    Rename,
+    RenameTerm,
+    Trash,
+    Triage,
+    known,
+)
+from damfs.core.trash_commands import Restore, Untriage
+from damfs.errors import DamfsError, NotFound, Refused
+from damfs.model import AssetId, Seq, TermId
+from damfs.storage.droppings import is_temporary
+
+ACTOR = "undo"
+PEOPLE = ("fuse", "cli")
+"""Actors that do what a person does."""
+UNDONE = "undone"
+GAP_NS = 2_000_000_000
+PAGE = 1000
+SORTS = {
+    "tagged": "tag", "term-defined": "tag", "untagged": "untag", "term-removed": "untag", "trashed": "trash",
+    "restored": "restore", "renamed": "rename", "triaged": "triage", "untriaged": "untriage", "term-renamed": "term",
+}  # fmt: skip
+"""What can be taken back, and of which sort it is: `rm -r` untags and then removes the term."""
+WORDS = {
+    "tagged": ("tag given", "tags given"), "term-defined": ("term made", "terms made"),
+    "untagged": ("tag taken away", "tags taken away"), "term-removed": ("term removed", "terms removed"),
+    "trashed": ("asset trashed", "assets trashed"), "restored": ("asset restored", "assets restored"),
+    "renamed": ("asset renamed", "assets renamed"), "triaged": ("asset triaged", "assets triaged"),
+    "untriaged": ("asset back in the inbox", "assets back in the inbox"),
+    "term-renamed": ("term renamed or moved", "terms renamed or moved"),
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Group:
+    """``changes``: latest first."""
+
+    actor: str
+    sorts: frozenset[str]
+    changes: list[Told] = field(default_factory=list)
+
+    @property
+    def at_ns(self) -> int:
+        return self.changes[0].at_ns
+
+    def words(self) -> str:
+        counts = Counter(change.kind for change in reversed(self.changes))
+        told = [f"{number:,} {WORDS[kind][number > 1]}" for kind, number in counts.items()]
+        return ", ".join(told) + self._of_what()
+
+    def _of_what(self) -> str:
+        terms = {str(change.detail["term"]) for change in self.changes if "term" in change.detail}
+        names = {change.names[-1] for change in self.changes if change.names}
+        if len(terms) == 1:
+            return f" ({terms.pop()})"
+        return f" ({names.pop()})" if len(names) == 1 else ""
+
+
+def list_groups(connection: Connection, limit: int, actors: Sequence[str] = PEOPLE) -> list[Group]:
+    """What can be taken back, latest first. Reads the feed backwards: for a reader thread."""
+    return list(islice(_groups(_transactions(_left(connection, actors))), limit))
+
+
+def _left(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
+    """Changes by people that were not taken back, latest first."""
+    undone: list[tuple[object, object, object]] = []
+    for change in _backwards(connection, actors):
+        if change.kind == UNDONE:
+            undone.append((change.detail.get("actor"), change.detail.get("first"), change.detail.get("last")))
+        elif not _is_among(change, undone) and not (change.kind == "renamed" and is_temporary(change.names[0])):
+            yield change
+
+
+def _is_among(change: Told, undone: list[tuple[object, object, object]]) -> bool:
+    return any(
+        actor == change.actor and isinstance(first, int) and isinstance(last, int) and first <= change.seq <= last
+        for actor, first, last in undone
+    )
+
+
+def _backwards(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
+    before = Seq(change_feed.last_seq(connection) + 1)
+    while page := change_feed.list_told(connection, before, (*actors, ACTOR), (*SORTS, UNDONE), PAGE):
+        yield from (change for change in page if change.actor in actors or change.kind == UNDONE)
+        before = page[-1].seq
+
+
+def _transactions(changes: Iterator[Told]) -> Iterator[list[Told]]:
+    """Those of one moment and actor were one transaction."""
+    current: list[Told] = []
+    for change in changes:
+        if current and (change.at_ns, change.actor) != (current[0].at_ns, current[0].actor):
+            yield current
+            current = []
+        current.append(change)
+    if current:
+        yield current
+
+
+def _groups(transactions: Iterator[list[Told]]) -> Iterator[Group]:
+    group: Group | None = None
+    for changes in transactions:
+        sorts = frozenset(SORTS[change.kind] for change in changes)
+        if group is not None and not _goes_on(group, changes, sorts):
+            yield group
+            group = None
+        group = group or Group(changes[0].actor, sorts)
+        group.changes += changes
+    if group is not None:
+        yield group
+
+
+def _goes_on(group: Group, earlier: list[Told], sorts: frozenset[str]) -> bool:
+    gap = group.changes[-1].at_ns - earlier[0].at_ns
+    return (group.actor, group.sorts) == (earlier[0].actor, sorts) and gap <= GAP_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    done: int
+    left_out: list[str]
+    """Why a change could not be taken back."""
+    moved: list[AssetId]
+    """Assets that came into the trash or out of it: their files are still to be moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take back a group, its latest change first. What cannot be taken back any more is left out."""
+
+    group: Group
+
+    def apply(self, x: Execution) -> Undone:
+        changes, left_out = self.group.changes, []
+        for change in changes:
+            try:
+                INVERSES[change.kind](x, change)
+            except DamfsError as error:
+                left_out.append(str(error))
+        detail = {"actor": self.group.actor, "first": changes[-1].seq, "last": changes[0].seq}
+        x.changes.record(UNDONE, (), detail=detail)
+        moved = [each.asset for each in changes if each.asset is not None and each.kind in {"trashed", "restored"}]
+        return Undone(len(changes) - len(left_out), left_out, moved)
+
+
+def _asset(change: Told) -> AssetId:
+    assert change.asset is not None
+    return change.asset
+
+
+def _untag(x: Execution, change: Told) -> None:
+    """From that very term; a model's word that the tag replaced holds again."""
+    asset, term = known(x, _asset(change)), _term_named(x, str(change.detail["term"]))
+    before = vocabulary.terms_of(x.tx, asset.id)
+    if not vocabulary.detach(x.tx, asset.id, (term,)):
+        raise NotFound(f"{asset.name} does not carry {change.detail['term']} any more")
+    for given in _given(change):
+        vocabulary.attach(x.tx, asset.id, term, given.source, given.confidence, x.at_ns)
+    after = vocabulary.terms_of(x.tx, asset.id)
+    touched = {predicates.tag_facet(each) for each in before ^ after}
+    if not after:
+        touched.add(predicates.UNTAGGED_FACET)
+    x.changes.record("untagged", touched, asset=asset.id, names=(asset.name,), detail={"term": change.detail["term"]})
+
+
+def _tag_again(x: Execution, change: Told) -> None:
+    given = _given(change)
+    if not given:
+        raise Refused("it was not kept which tags there were")
+    for each in given:
+        found = vocabulary.term_named(x.tx, each.term)
+        term = DefineTerm(each.term).apply(x) if found is None else found.id
+        AddTag(_asset(change), term, each.source, each.confidence).apply(x)
+
+
+def _rename_back(x: Execution, change: Told) -> None:
+    asset = known(x, _asset(change))
+    old, new = change.names[0], change.names[-1]
+    if asset.name != new:
+        raise Refused(f"{new} has another name now: {asset.name}")
+    Rename(asset.id, old).apply(x)
+
+
+def _rename_term_back(x: Execution, change: Told) -> None:
+    term = _term_named(x, change.names[-1])
+    RenameTerm(term, change.names[0], _broader(x, change)).apply(x)
+
+
+def _define_again(x: Execution, change: Told) -> None:
+    DefineTerm(change.names[0], _broader(x, change)).apply(x)
+
+
+def _broader(x: Execution, change: Told) -> TermId | None:
+    name = change.detail.get("broader")
+    return None if name is None else _term_named(x, str(name))
+
+
+def _term_named(x: Execution, name: str) -> TermId:
+    found = vocabulary.term_named(x.tx, name)
+    if found is None:
+        raise NotFound(f'there is no term "{name}" any more')
+    return found.id
+
+
+def _given(change: Told) -> list[GivenTag]:
+    return msgspec.convert(change.detail.get("before", []), list[GivenTag])
+
+
+INVERSES: dict[str, Callable[[Execution, Told], None]] = {
+    "tagged": _untag,
+    "term-defined": lambda x, change: RemoveTerm(_term_named(x, change.names[0])).apply(x),
+    "untagged": _tag_again,
+    "term-removed": _define_again,
+    "trashed": lambda x, change: Restore(_asset(change)).apply(x),
+    "restored": lambda x, change: Trash(_asset(change)).apply(x),
+    "renamed": _rename_back,
+    "triaged": lambda x, change: Untriage(_asset(change)).apply(x),
+    "untriaged": lambda x, change: Triage(_asset(change)).apply(x),
+    "term-renamed": _rename_term_back,
+}
