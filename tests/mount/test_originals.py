@@ -212,7 +212,7 @@ def test_renaming_over_a_file_replaces_it(shared: Daemon, here: Path, disk: Path
     shared.settled()
     (here / "new.txt").rename(here / "old.txt")
     assert tree(here) == tree(disk) == {"old.txt": f"new {word}".encode()}
-    kept = (shared.library / "originals/.damfs-trash").rglob("old.txt")
+    kept = (shared.library / "originals/.damfs-trash").glob("*-old.txt")
     assert f"old {word}" in [path.read_text() for path in kept], "the bytes that were replaced are kept"
 
 
@@ -225,7 +225,7 @@ def test_a_removed_file_frees_its_name_and_keeps_its_bytes(shared: Daemon, here:
         assert tree(here) == tree(disk) == {}
     here.rmdir()
     assert not disk.exists()
-    kept = {path.read_text() for path in (shared.library / "originals/.damfs-trash").rglob("x.txt")}
+    kept = {path.read_text() for path in (shared.library / "originals/.damfs-trash").glob("*-x.txt")}
     assert {f"{number} {word}" for number in range(3)} <= kept
     assert ".damfs-trash" not in os.listdir(shared / "originals/library")
     assert rows(shared.library, "SELECT count(*) FROM copy WHERE state = 'missing'") == [(0,)]
