@@ -39,6 +39,7 @@ class Appearance:
         inode = self._inodes.number(node)
         made = attributes(inode, entry, self._owner_of(node, inode))
         made.st_ctime_ns = self.marks.changed_ns(inode, entry.mtime_ns)
+        made.st_atime_ns = self.marks.accessed_ns(inode, entry.mtime_ns)
         if self.drifts(node):
             made.attr_timeout = BRIEFLY_S
         return made
@@ -72,6 +73,7 @@ class Appearance:
         made, owner = self._stamp.filled(inode, size, mtime_ns, mode), self.marks.owner_of(inode)
         made.st_uid, made.st_gid = owner.uid, owner.gid
         made.st_ctime_ns = self.marks.changed_ns(inode, mtime_ns)
+        made.st_atime_ns = self.marks.accessed_ns(inode, mtime_ns)
         return made
 
     def drifts(self, node: Thing | Place) -> bool:

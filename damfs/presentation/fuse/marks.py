@@ -1,8 +1,8 @@
-"""What the inodes of a mount have that no listing asks the catalog for: owners, and when their status last changed.
+"""What the inodes of a mount have that no listing asks the catalog for: owners, times of access and of status changes.
 
-Most files belong to the user that runs damfs, and none changes its status often: both are looked up in memory, so a
-listing costs nothing more. Loop's thread only. Crash rule: owners are committed first; the times of status changes are
-those of this mount, and after a restart a file says its mtime again.
+Most files belong to the user that runs damfs, and few change their status: all is looked up in memory, so a listing
+costs nothing more. Loop's thread only. Crash rule: owners are committed first; times are those of this mount, and after
+a restart a file says its mtime again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from damfs.presentation.views.view import Place, Thing, ThingKind
 
 ACTOR = "fuse"
 REMEMBERED = 100_000
-"""Times of status changes; the oldest are forgotten."""
+"""Inodes whose times are; the oldest are forgotten."""
 
 
 class Marks:
@@ -29,6 +29,7 @@ class Marks:
         self._originals = originals
         self._own = owner
         self._times: dict[int, int] = {}
+        self._access: dict[int, int] = {}
         connection = library.db.writer
         self._owners: dict[int, Owner] = {
             int(inodes.number(Thing(ThingKind.ASSET, asset))): Owner(uid, gid)
@@ -40,7 +41,7 @@ class Marks:
 
     def __bool__(self) -> bool:
         """Whether there is anything to look up."""
-        return bool(self._owners or self._times)
+        return bool(self._owners or self._times or self._access)
 
     def owner_of(self, inode: int) -> Owner:
         return self._owners.get(inode, self._own)
@@ -49,12 +50,17 @@ class Marks:
         """When its status last changed: at least when its content did."""
         return max(self._times.get(inode, 0), mtime_ns)
 
+    def accessed_ns(self, inode: int, mtime_ns: int) -> int:
+        """As a program set it, else its mtime."""
+        return self._access.get(inode, mtime_ns)
+
     def touch(self, inode: int) -> None:
         """Its status changes now."""
-        self._times.pop(inode, None)
-        self._times[inode] = self._library.clock()
-        if len(self._times) > REMEMBERED:
-            del self._times[next(iter(self._times))]
+        remember(self._times, inode, self._library.clock())
+
+    def access(self, inode: int, at_ns: int) -> None:
+        """A program sets when it was last read."""
+        remember(self._access, inode, at_ns)
 
     def own(self, node: Thing | Place, owner: Owner) -> None:
         """Let it belong to a user. Raises Refused for what cannot belong to anybody else."""
@@ -71,3 +77,10 @@ class Marks:
 
     def _is_folder(self, place: Place) -> bool:
         return place.view == self._originals.name and self._originals.writable(self._library.db.writer, place)
+
+
+def remember(times: dict[int, int], inode: int, at_ns: int) -> None:
+    times.pop(inode, None)
+    times[inode] = at_ns
+    if len(times) > REMEMBERED:
+        del times[next(iter(times))]

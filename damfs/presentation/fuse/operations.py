@@ -155,6 +155,8 @@ class Operations(pyfuse3.Operations):
                 self.edits.set_directory(node, mode, attr.st_mtime_ns if fields.update_mtime else None)
         else:
             await self._set_file(AssetId(node.id), attr, fields)
+        if fields.update_atime:
+            self.appearance.marks.access(inode, attr.st_atime_ns)
         self.appearance.marks.touch(inode)
         return self._present(inode)
 
