@@ -7,6 +7,7 @@ the store before its row was committed is the first free key again, and is taken
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 from damfs.catalog import stores
@@ -17,6 +18,7 @@ from damfs.model import AssetId, Key, StoreId
 from damfs.storage.blob_store import BlobStore, FileFact
 from damfs.storage.droppings import is_dropping
 
+_VERSION = re.compile(rb"(.+)~v[0-9]+(?:~[0-9]+)?(\.[^.]*)?", re.DOTALL)
 TRIES = 10_000
 """Files of one name under one day."""
 
@@ -32,6 +34,24 @@ def keys_for(name: str, day: str) -> Iterator[Key]:
         mark = f"~{number}{ending}"
         yield Key(os.fsencode(f"{folder}/{fit(stem, NAME_LIMIT - size_of(mark))}{mark}"))
     raise Unavailable(f"{name}: no name is free under {folder} of the writable store; rename the file and try again")
+
+
+def version_keys(key: Key, number: int) -> Iterator[Key]:
+    """Where an earlier version of the file at ``key`` goes, in order: clip~v1.mov, clip~v1~2.mov … beside it.
+    Unavailable when none was free."""
+    folders, slash, name = key.rpartition(b"/")
+    stem, ending = split_ending(os.fsdecode(name))
+    for attempt in range(1, TRIES):
+        mark = f"~v{number}" + (f"~{attempt}" if attempt > 1 else "") + ending
+        fitting = fit(stem, NAME_LIMIT - size_of(mark)) + mark
+        yield Key(folders + slash + os.fsencode(fitting))
+    raise Unavailable(f"{os.fsdecode(key)}: no name is free beside it for its version {number}; rename such files")
+
+
+def versioned_name(name: bytes) -> bytes | None:
+    """The name of the file of which one of this name would be an earlier version; None when it is no such name."""
+    found = _VERSION.fullmatch(name)
+    return None if found is None else found[1] + (found[2] or b"")
 
 
 def is_taken(connection: Connection, store: StoreId, key: Key, owner: AssetId) -> bool:

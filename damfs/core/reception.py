@@ -1,4 +1,4 @@
-"""From the last close of a received file to an asset: hash, publish, commit.
+"""From the last close of a received file to an asset, or to the next version of one: hash, publish, commit.
 
 Concurrency: hashing and publishing run in threads, several files at a time; two files with the same bytes take
 turns. Crash rule: blob first, row second. A crash before the commit leaves the staged file, or a published one that
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
 
-from damfs.catalog import assets, stores
-from damfs.core.commands import Abandon
+from damfs.catalog import assets, rewrites, stores
+from damfs.core.commands import Abandon, Command
 from damfs.core.filing import file_by_capture
 from damfs.core.ingest import Heal, MarkDamaged, Merge, PlanAgain, Seal
+from damfs.core.installing import PUBLISHED_MODE, adopt, install
 from damfs.core.keys import is_taken, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
@@ -31,7 +32,6 @@ from damfs.storage.droppings import is_temporary
 log = logging.getLogger(__name__)
 
 ACTOR = "reception"
-PUBLISHED_MODE = 0o644
 
 
 class KeyedLocks:
@@ -59,6 +59,8 @@ class Reception:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._by_digest = KeyedLocks()
+        self.rewriting = KeyedLocks()
+        """Held, by the asset, by whoever stages or seals the next bytes of an asset that has arrived."""
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
 
@@ -70,7 +72,10 @@ class Reception:
         """
         library = self._library
         asset = library.asset(id_)
-        if asset is None or asset.state is not AssetState.RECEIVING or is_temporary(asset.name):
+        if asset is not None and asset.state is not AssetState.RECEIVING:
+            async with self.rewritten(id_):
+                return await self.seal_version(id_)
+        if asset is None or is_temporary(asset.name):
             return None
         try:
             hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
@@ -82,6 +87,34 @@ class Reception:
         if known is not None and known.blob is not None:  # bytes probed before: their day of capture is known
             await file_by_capture(library, known.blob)
         return sealed
+
+    def rewritten(self, id_: AssetId) -> AbstractAsyncContextManager[None]:
+        """Nobody else stages or seals bytes of the asset meanwhile."""
+        return self.rewriting.hold(b"%d" % id_)
+
+    async def seal_version(self, id_: AssetId, also: Sequence[Command[object]] = ()) -> AssetId | None:
+        """What is staged for an asset that has arrived becomes its next version; None when nothing is, or it is still
+        written. ``also`` happens in the same transaction. The caller holds `rewritten`. Raises as `seal`."""
+        library = self._library
+        row = rewrites.of(library.db.writer, id_)
+        if row is None or not row.closed:
+            return None
+        try:
+            hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
+        except NotFound:
+            async with library.publishing.together():
+                await adopt(library, row, also)
+            return id_
+        async with self._by_digest.hold(hashed.digest), library.publishing.together():
+            blob = stores.blob_of(library.db.writer, hashed.digest)
+            shared = await trio.to_thread.run_sync(library.staging.is_shared, id_)  # with a copy: no need to read that
+            good = None if blob is None or shared else await self.verified(library.sources(blob), hashed.digest)
+            await install(library, row, hashed, good, also)
+        return id_
+
+    def same_bytes(self, digest: Digest) -> AbstractAsyncContextManager[None]:
+        """Nobody else comes to rely on bytes of that digest meanwhile."""
+        return self._by_digest.hold(digest)
 
     async def _adopt(self, asset: Asset) -> AssetId | None:
         """Staging has it no more: a crash came between publishing and the commit. Find it and commit."""
@@ -125,7 +158,7 @@ class Reception:
         if asset is None or asset.state is not AssetState.RECEIVING:
             return None
         blob = stores.blob_of(library.db.writer, hashed.digest)
-        good = None if blob is None else await self._verified(library.sources(blob), hashed.digest)
+        good = None if blob is None else await self.verified(library.sources(blob), hashed.digest)
         asset = library.asset(id_) or asset  # its name may have changed meanwhile
         twin = None if blob is None else assets.find_twin(library.db.writer, blob, asset.name, id_)
         if twin is None:
@@ -137,7 +170,7 @@ class Reception:
         await trio.to_thread.run_sync(library.staging.discard, id_)
         return id_ if twin is None else twin.id
 
-    async def _verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
+    async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
         """The first copy whose bytes were read just now and are good. Those found bad on the way are marked."""
         for copy in copies:
             store = self._library.blob_store(copy.store)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from damfs.catalog import assets, derived, job_table, stores, vocabulary
+from damfs.catalog import assets, derived, job_table, rewrites, stores, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
@@ -30,6 +30,7 @@ def fill(tx: Connection) -> None:
     blob = stores.ensure_blob(tx, Digest(bytes(range(32))), 1000)
     clip = assets.insert_present(tx, "clip.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
     stores.add_copy(tx, blob, clip, store, folder, b"clip.mov", 1000, 2, 4, 5)
+    rewrites.begin(tx, clip, 1000, 5)
     beach = vocabulary.define(tx, "beach", None, 6)
     sunset = vocabulary.define(tx, "sunset", beach, 7)
     vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)

@@ -75,6 +75,16 @@ CREATE TABLE version (
   UNIQUE (asset, number)
 ) STRICT;
 CREATE INDEX version_by_blob ON version (blob);
+CREATE INDEX version_later ON version (asset) WHERE number > 1; -- assets that were overwritten
+
+-- An asset that has arrived and is being written again: its next bytes are in staging/<asset> until they are a version.
+-- A row is here from the first open for writing until the new version is committed, or the attempt is dropped.
+CREATE TABLE rewrite (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  closed   INTEGER NOT NULL,            -- 1: its last close was seen, what is staged is whole
+  size     INTEGER NOT NULL,            -- of what is staged, as of the last close or fsync
+  mtime_ns INTEGER NOT NULL             -- of the next version
+) STRICT;
 
 -- One blob at one key (folder + name) of one store, shown there as one asset.
 CREATE TABLE copy (
@@ -203,6 +213,7 @@ INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
 INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
+INSERT INTO rewrite (asset, closed, size, mtime_ns) VALUES (1, 0, 1000, 5);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
 INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
