@@ -52,12 +52,13 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     drafts = Drafts(library, reception, nursery)
     listings, hook = Listings(), native.load()
     kernel_cache = KernelCache(inodes, listings)
-    files = OpenFiles(library, drafts, Backings(hook))
+    files = OpenFiles(library, drafts, Backings(hook), inodes)
+    kernel_cache.version_added = files.version_added
     appearance = Appearance(tree, inodes, drafts, Owner.of_this_process())
     operations = Operations(
         library=library,
         tree=tree,
-        edits=Edits(library, tree, drafts.sealed),
+        edits=Edits(library, tree, drafts.sealed, files.supersede),
         inodes=inodes,
         files=files,
         counters=library.counters,

@@ -70,6 +70,11 @@ class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Neighbours listed in a directory of similar-to/."""
 
 
+class VersionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    keep: Annotated[int, Meta(ge=0)] = 0
+    """Versions of an asset that are kept beside its first; 0: all."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -77,6 +82,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
+    versions: VersionSettings = VersionSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -166,4 +172,9 @@ DEFAULT_SETTINGS = """\
 [similar]
 # Neighbours listed in a directory of similar-to/.
 # count = 50
+
+[versions]
+# How many of the newest versions of an overwritten file are kept, the current one included; 0: all. The first one, what
+# was there before anything was written over it, is always kept as well.
+# keep = 0
 """

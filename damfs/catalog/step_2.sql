@@ -8,5 +8,6 @@ CREATE TABLE rewrite (
   asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
   closed   INTEGER NOT NULL,            -- 1: its last close was seen, what is staged is whole
   size     INTEGER NOT NULL,            -- of what is staged, as of the last close or fsync
-  mtime_ns INTEGER NOT NULL             -- of the next version
+  mtime_ns INTEGER NOT NULL,            -- of the next version
+  dated    INTEGER NOT NULL             -- 1: mtime_ns was set by a program, and is not just when it wrote
 ) STRICT;

@@ -19,7 +19,7 @@ import trio
 from damfs.catalog import rewrites, stores, versions
 from damfs.catalog.rewrites import Rewrite
 from damfs.catalog.versions import Version
-from damfs.core.commands import Command
+from damfs.core.commands import Command, SetTimes
 from damfs.core.keys import is_taken, keys_for, link_or_take, version_keys
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
@@ -68,7 +68,9 @@ async def install(library: Library, row: Rewrite, hashed: Hashed, good: Copy | N
     bytes that was just read; in the writable store they are kept once. ``also``: in the same transaction, before."""
     asset, now = _known(library, row.asset)
     if hashed.digest == now.digest:
-        library.execute([*also, EndRewrite(asset.id)], ACTOR, durable=True)
+        row = rewrites.of(library.db.writer, asset.id) or row
+        dated = [SetTimes(asset.id, row.mtime_ns)] if row.dated else []
+        library.execute([*also, EndRewrite(asset.id), *dated], ACTOR, durable=True)
         await trio.to_thread.run_sync(library.staging.discard, asset.id)
         return
     store = library.library_store().id

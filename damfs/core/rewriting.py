@@ -55,10 +55,12 @@ class CloseRewrite:
     asset: AssetId
     size: int
     mtime_ns: int
+    dated: bool = True
+    """Whether a program has set that time."""
 
     def apply(self, x: Execution) -> None:
         asset = known(x, self.asset)
-        rewrites.close(x.tx, self.asset, self.size, self.mtime_ns)
+        rewrites.close(x.tx, self.asset, self.size, self.mtime_ns, self.dated)
         x.changes.record("rewriting", frozenset(), asset=self.asset, names=(asset.name,))
 
 

@@ -19,6 +19,7 @@ from damfs.core.feed import Batch
 from damfs.core.ingest import PlanAgain
 from damfs.core.library import Library
 from damfs.core.processors.processor import Worker
+from damfs.core.pruning import prune_versions
 from damfs.core.reception import Reception
 from damfs.core.rendition_upkeep import tidy_renditions
 from damfs.core.results import RetryFailed
@@ -183,6 +184,7 @@ async def _do_chores(library: Library, reception: Reception) -> None:
         log.info("the daily copy of the catalog was not made: %s", error)
     await trio.sleep(CHORES_EVERY_S)
     await plan_changed(library)
+    await prune_versions(library, reception)
     for id_ in list(reception.held_back):
         await reception.seal_or_report(AssetId(id_))
     try:

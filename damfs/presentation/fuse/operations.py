@@ -110,7 +110,13 @@ class Operations(pyfuse3.Operations):
             node = self.inodes.node(inode)
             if isinstance(node, Thing) and self._is_nameless(node):
                 return self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
+            if isinstance(node, Thing) and self._is_outdated(node, inode):
+                return self.appearance.outdated(self.tree.entry(node), self.files.outdated(inode))
             return self.appearance.of(self.tree.entry(node))
+
+    def _is_outdated(self, node: Thing, inode: int) -> bool:
+        """Whether the kernel has another handle for the asset now, and this one is for those who read its old bytes."""
+        return self.inodes.turned and node.kind is ThingKind.ASSET and self.inodes.handle(node.id) != inode
 
     def _is_nameless(self, node: Thing) -> bool:
         """A draft whose name was removed while it is open, as programs do with temporary files."""
@@ -125,12 +131,15 @@ class Operations(pyfuse3.Operations):
         node = self.inodes.node(inode)
         if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             raise Refused("only files that are assets can be changed")
+        if self._is_outdated(node, inode):
+            raise FUSEError(errno.ESTALE)
         if (fields.update_uid and attr.st_uid != self.appearance.owner.uid) or (
             fields.update_gid and attr.st_gid != self.appearance.owner.gid
         ):
             raise Refused("every file of the mount belongs to the user that runs damfs")
         asset = AssetId(node.id)
         if fields.update_size:
+            self.files.check_cut(asset, inode)
             await self.files.drafts.truncate(asset, attr.st_size)
         if not self._is_nameless(node):
             self._set_times_and_mode(asset, attr, fields)
@@ -146,7 +155,7 @@ class Operations(pyfuse3.Operations):
             with stale_if_gone():
                 self.library.execute(commands, ACTOR)
         if fields.update_mtime:
-            self.files.drafts.times_set(asset)
+            self.files.drafts.times_set(asset, attr.st_mtime_ns)
 
     @answers
     async def create(
@@ -166,7 +175,8 @@ class Operations(pyfuse3.Operations):
             if not isinstance(node, Thing):
                 raise FUSEError(errno.EISDIR)
             if node.kind is not ThingKind.TEXT:
-                return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
+                opened = await self.files.open_thing(node, flags, inode)
+                return FileInfo(fh=opened.handle, keep_cache=opened.keep_cache)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")
         self.counters["catalog_statements"] = self.library.db.writer.statements

@@ -13,17 +13,22 @@ from damfs.errors import Conflict, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.tree import Tree
-from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
+from damfs.presentation.views.view import ROOT_PLACE, Commands, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
 ACTOR = "fuse"
+Supersede = Callable[[AssetId, AssetId, Commands], Awaitable[None]]
 
 
 class Edits:
-    """``settled`` waits while an asset is being sealed; whether there was anything to wait for."""
+    """``settled`` waits while an asset is being sealed; whether there was anything to wait for. ``supersede`` makes
+    what a second asset is, or is going to be, the next version of the first, after some commands."""
 
-    def __init__(self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]]) -> None:
+    def __init__(
+        self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]], supersede: Supersede
+    ) -> None:
         self._settled = settled
+        self._supersede = supersede
         self._library = library
         self._tree = tree
         self._connection = library.db.writer
@@ -74,6 +79,9 @@ class Edits:
             await self._move_directory(place, name, to, new_name)
             return None
         asset = self._asset_of(entry)
+        there = await self._tree.lookup(to, new_name)
+        if there is not None and there.node != entry.node and replace and isinstance(there.node, Thing):
+            return await self._save_over(place, asset, to, self._asset_of(there))
         await self._refuse_taken(to, new_name, entry, replace=replace)
         commands: list[Command[object]] = []
         if place != to:
@@ -86,6 +94,21 @@ class Edits:
             commands.append(Rename(asset.id, new_name))
         self._library.execute(commands, ACTOR)
         return self._library.asset(asset.id)
+
+    async def _save_over(self, place: Place, source: Asset, to: Place, target: Asset) -> Asset | None:
+        """How editors save: a temporary file, renamed over the original, whose next version it is."""
+        if target.state is AssetState.RECEIVING and await self._settled(target.id):
+            target = self._known(target.id)
+        if target.state is AssetState.RECEIVING:
+            raise Conflict(f"{target.name} is there already, and still being received")
+        leaving: Commands = ()
+        if place != to:
+            self._tree.view(to).enter(self._connection, to, source.id)  # refuses where nothing can be put
+            leaving = self._tree.view(place).leave_by_move(self._connection, place, source.id)
+        else:
+            self._tree.view(place).receive(place)
+        await self._supersede(target.id, source.id, leaving)
+        return self._library.asset(target.id)
 
     async def _refuse_taken(self, to: Place, new_name: str, entry: Entry, *, replace: bool) -> None:
         """The target may be the asset itself (its bare and its qualified name both resolve), never another one."""

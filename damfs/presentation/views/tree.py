@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from damfs.catalog import assets, change_feed, derived
+from damfs.catalog import assets, change_feed, derived, versions
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
 from damfs.errors import NotFound
-from damfs.model import AssetId, Facet, RenditionId
+from damfs.model import AssetId, Facet, RenditionId, VersionId
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.facet import file_entry, row_entry
+from damfs.presentation.views.versions import version_entry
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
     READ_FILE,
@@ -106,13 +107,19 @@ class Tree:
             return self.directory(node, "")
         if node.kind is ThingKind.TEXT:
             return self.control.entry(node)
+        found = self._file(node)
+        if found is None:
+            raise NotFound(f"{node.kind.name.lower()} {node.id} is gone")
+        return found
+
+    def _file(self, node: Thing) -> Entry | None:
         connection = self.library.db.writer
         if node.kind is ThingKind.RENDITION:
             rendition = derived.rendition(connection, RenditionId(node.id))
-            if rendition is not None:
-                return Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
-        elif node.kind is ThingKind.ASSET:
-            asset = assets.asset(connection, AssetId(node.id))
-            if asset is not None:
-                return file_entry("", asset)
-        raise NotFound(f"{node.kind.name.lower()} {node.id} is gone")
+            made = None if rendition is None else (rendition.size, rendition.made_ns)
+            return None if made is None else Entry("", node, *made, READ_FILE)
+        if node.kind is ThingKind.VERSION:
+            version = versions.version(connection, VersionId(node.id))
+            return None if version is None else version_entry(version, "")
+        asset = assets.asset(connection, AssetId(node.id))
+        return None if asset is None else file_entry("", asset)

@@ -83,7 +83,8 @@ CREATE TABLE rewrite (
   asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
   closed   INTEGER NOT NULL,            -- 1: its last close was seen, what is staged is whole
   size     INTEGER NOT NULL,            -- of what is staged, as of the last close or fsync
-  mtime_ns INTEGER NOT NULL             -- of the next version
+  mtime_ns INTEGER NOT NULL,            -- of the next version
+  dated    INTEGER NOT NULL             -- 1: mtime_ns was set by a program, and is not just when it wrote
 ) STRICT;
 
 -- One blob at one key (folder + name) of one store, shown there as one asset.
@@ -213,7 +214,7 @@ INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
 INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
-INSERT INTO rewrite (asset, closed, size, mtime_ns) VALUES (1, 0, 1000, 5);
+INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
 INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
