@@ -11,17 +11,17 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from damfs.presentation.fuse import native
-from tests.mount.conftest import serving
+from tests.mount.conftest import Serve, serving
 from tests.mount.daemon_process import Daemon, damfs, rows, run
 from tests.mount.test_writing import refused
 
-MEBIBYTE = 1 << 20
 FIRST, SECOND = b"first bytes\n" * 50_000, b"second, shorter\n" * 9_000
 _numbers = count(1)
 
@@ -354,6 +354,59 @@ def test_a_file_of_a_read_only_store_cannot_be_written(dam: Daemon, tmp_path: Pa
     assert rows(dam.library, "SELECT * FROM rewrite") == []
     with refused(errno.EROFS):
         like_libreoffice_from(dam / "by-tag/beach", path)
+
+
+@pytest.mark.parametrize("save", [like_gimp, None], ids=["overwritten-before", "first-time"])
+def test_a_crash_while_overwriting_loses_nothing_that_was_synced(serve: Serve, save: Save | None) -> None:
+    """kill -9 with the file still open after fsync: the original is whole, and so is what was written, beside it."""
+    dam = serve().start()
+    (dam / "by-tag/beach").mkdir()
+    path = dam / "by-tag/beach/clip.bin"
+    path.write_bytes(FIRST)
+    dam.settled()
+    if save is not None:
+        save(path, SECOND)
+        dam.settled()
+    before = path.read_bytes()
+    file = os.open(path, os.O_RDWR | os.O_TRUNC)
+    try:
+        os.write(file, b"synced")
+        os.fsync(file)
+        dam.kill()
+    finally:
+        with suppress(OSError):
+            os.close(file)
+    dam.announced.append("was interrupted; what was written over it")
+    dam.start()
+    assert path.read_bytes() == before
+    assert (path.parent / "clip.bin.part").read_bytes() == b"synced"
+    assert rows(dam.library, "SELECT * FROM rewrite") == []
+    (path.parent / "clip.bin.part").rename(path)
+    dam.settled()
+    assert path.read_bytes() == b"synced"
+    assert versions_of(dam, path) == [FIRST, *([SECOND] if save is not None else []), b"synced"]
+
+
+def test_what_was_closed_survives_a_crash(serve: Serve) -> None:
+    dam = serve().start()
+    path = dam / "inbox/clip.bin"
+    path.write_bytes(FIRST)
+    dam.settled()
+    with path.open("wb") as file:
+        file.write(SECOND * 200)
+        file.flush()
+        os.fsync(file.fileno())
+    until(lambda: is_closed(dam), "closed")
+    dam.kill()
+    dam.start()
+    dam.settled()
+    assert path.read_bytes() == SECOND * 200
+    assert versions_of(dam, path) == [FIRST, SECOND * 200]
+
+
+def is_closed(dam: Daemon) -> bool:
+    sealed = rows(dam.library, "SELECT 1 FROM version WHERE number = 2")
+    return bool(sealed or rows(dam.library, "SELECT 1 FROM rewrite WHERE closed"))
 
 
 def like_libreoffice_from(folder: Path, path: Path) -> None:
