@@ -54,14 +54,15 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     drafts = Drafts(library, reception, nursery)
     listings, hook = Listings(), native.load()
     kernel_cache = KernelCache(inodes, listings)
-    files = OpenFiles(library, drafts, Backings(hook))
+    files = OpenFiles(library, drafts, Backings(hook), inodes)
+    kernel_cache.version_added = files.version_added
     owner, originals = Owner.of_this_process(), views[Originals.name]
     assert isinstance(originals, Originals)
     appearance = Appearance(tree, inodes, drafts, owner, Marks(library, inodes, originals, owner))
     operations = Operations(
         library=library,
         tree=tree,
-        edits=Edits(library, tree, drafts.sealed),
+        edits=Edits(library, tree, drafts.sealed, files.supersede),
         inodes=inodes,
         files=files,
         counters=library.counters,

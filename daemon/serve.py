@@ -66,7 +66,7 @@ async def _serve_mounted(
     library: Library, parts: Parts, wanted: Wanted, options: Sequence[str] | set[str], on_ready: Callable[[], None]
 ) -> None:
     stop = trio.Event()
-    service = Service(library, stop.set)
+    service = Service(library, stop.set, parts.reception)
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     with mounted(parts.operations, wanted.mountpoint, set(options)):
         async with _session(stop), parts.kernel_cache.notifying(), trio.open_nursery() as nursery:

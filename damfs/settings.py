@@ -75,6 +75,11 @@ class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long the trash keeps an asset and its bytes; 0: for ever."""
 
 
+class VersionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    keep: Annotated[int, Meta(ge=0)] = 0
+    """Versions of an asset that are kept beside its first; 0: all."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -83,6 +88,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
     trash: TrashSettings = TrashSettings()
+    versions: VersionSettings = VersionSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -176,4 +182,9 @@ DEFAULT_SETTINGS = """\
 [trash]
 # Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.
 # days = 30
+
+[versions]
+# How many of the newest versions of an overwritten file are kept, the current one included; 0: all. The first one, what
+# was there before anything was written over it, is always kept as well.
+# keep = 0
 """

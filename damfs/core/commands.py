@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from damfs.catalog import assets, folders, job_table, predicates, stores, trash, vocabulary
+from damfs.catalog import assets, folders, job_table, predicates, rewrites, stores, trash, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
@@ -303,12 +303,15 @@ class Trash:
 
 @dataclass(frozen=True, slots=True)
 class SetTimes:
+    """Of the bytes that whoever sets them sees: those of the next version, where one is being written."""
+
     asset: AssetId
     mtime_ns: int
 
     def apply(self, x: Execution) -> None:
         asset = known(x, self.asset)
-        assets.set_mtime(x.tx, self.asset, self.mtime_ns)
+        if not rewrites.set_mtime(x.tx, self.asset, self.mtime_ns):
+            assets.set_mtime(x.tx, self.asset, self.mtime_ns)
         x.changes.record("times-set", frozenset(), asset=self.asset, names=(asset.name,))
 
 

@@ -56,7 +56,9 @@ def misfiled(connection: Connection, library: Library, blob: BlobId) -> list[Mis
     found = []
     for copy in stores.copies_of_blob(connection, blob):
         asset = library.asset(copy.asset)
-        if copy.store != own or asset is None or folders.is_placed(connection, copy.id):
+        if copy.store != own or asset is None or asset.blob != blob:  # earlier versions stay where they are
+            continue
+        if folders.is_placed(connection, copy.id):
             continue
         key, day = stores.key_of(connection, copy.folder, copy.name), assets.day_of(connection, copy.asset)
         filed_under = key.rpartition(b"/")[0].replace(b"/", b"-").decode("ascii", "replace")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
@@ -30,11 +31,11 @@ from damfs.core.arranging import (
 from damfs.core.commands import Command
 from damfs.core.indexing import HideFolders
 from damfs.core.ingest import MoveCopy
-from damfs.core.keys import link_or_take
+from damfs.core.keys import is_taken, keys_beside, link_or_take
 from damfs.core.library import Library
 from damfs.core.trashing import settle
-from damfs.errors import NotEmpty, NotFound, Refused, Unavailable
-from damfs.model import TRASH_FOLDER, Copy, CopyId, CopyState, FolderId, Key, Store
+from damfs.errors import Conflict, NotEmpty, NotFound, Refused, Unavailable
+from damfs.model import TRASH_FOLDER, AssetId, AssetState, Copy, CopyId, CopyState, FolderId, Key, Store
 from damfs.storage.local import LocalStore
 
 log = logging.getLogger(__name__)
@@ -158,16 +159,39 @@ def other_names(library: Library, copy: Copy) -> list[Copy]:
 
 
 async def free_name(library: Library, folder: FolderId, name: bytes) -> None:
-    """Let go of a name that is not listed: its file is in the trash, or missing. Call it outside of the gate."""
+    """Let go of a name that is not listed: its file is in the trash, missing, or an earlier version. Call it outside
+    of the gate."""
     there = stores.copy_at(library.db.writer, folder, name)
     if there is not None and there.state is CopyState.MISSING:
         library.perform(LosePlace(there.id), ACTOR)
     elif there is not None:
-        await settle(library, [there.asset])
+        await _make_way(library, there)
 
 
 async def _clear_unlisted(library: Library, folder: FolderId) -> None:
-    await settle(library, [copy.asset for copy in folders.unlisted_files(library.db.writer, folder)])
+    for copy in folders.unlisted_files(library.db.writer, folder):
+        await _make_way(library, copy)
+
+
+async def _make_way(library: Library, copy: Copy) -> None:
+    """A file in the trash moves there; one of an earlier version to where the current one lies."""
+    asset = library.asset(copy.asset)
+    if asset is None or asset.state is AssetState.TRASHED:
+        await settle(library, [copy.asset])
+        return
+    async with library.publishing.alone():
+        connection = library.db.writer
+        current = [each for each in stores.copies_of_asset(connection, asset.id) if each.blob == asset.blob]
+        beside = next((each.folder for each in current if each.store == copy.store), copy.folder)
+        key, files = _key(library, copy.folder, copy.name), library.blob_store(copy.store)
+        if copy.blob == asset.blob:
+            return
+        for new_key in keys_beside(_key(library, beside, copy.name)):
+            if new_key != key and not is_taken(connection, copy.store, new_key, AssetId(0)):
+                with suppress(Conflict):
+                    placed = await trio.to_thread.run_sync(files.move, key, new_key)
+                    library.perform(MoveCopy(copy.id, placed), ACTOR)
+                    return
 
 
 async def reconcile_folders(library: Library, store: Store) -> None:

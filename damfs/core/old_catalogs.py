@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from damfs.catalog.salvage import OldAsset, OldBlob, OldStore, OldTagging, OldTerm, OldVersion, Salvage
+from damfs.catalog.salvage import OldAsset, OldBlob, OldRewrite, OldStore, OldTagging, OldTerm, OldVersion, Salvage
 from damfs.core.backups import newest_first
 from damfs.core.restoring import KnownAsset, Place
 from damfs.model import AssetState, Digest, TagSource
@@ -41,6 +41,8 @@ class Learnt:
     receiving: dict[int, OldAsset] = field(default_factory=dict)
     arrived: set[int] = field(default_factory=set)
     """Ids of all assets that are known to have arrived."""
+    rewriting: dict[int, int] = field(default_factory=dict)
+    """Those that were being written again, with whether their last close was seen."""
     old_versions: int = 0
     highest: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
@@ -111,6 +113,10 @@ def _assets(learnt: Learnt, old: Salvage, tags: Tags) -> None:
     digests = {blob.id: blob.digest for blob in old.each(OldBlob) if len(blob.digest) == DIGEST_SIZE}
     places = old.keys()
     versions = sum(1 for _ in old.each(OldVersion))
+    for rewrite in old.each(OldRewrite):
+        learnt.rewriting.setdefault(rewrite.asset, rewrite.closed)
+    if old.lost["rewrite"] < 0:  # schema 1 had no such table
+        del old.lost["rewrite"]
     for row in old.each(OldAsset):
         if row.state is AssetState.RECEIVING and row.id not in learnt.arrived:
             learnt.receiving.setdefault(row.id, row)

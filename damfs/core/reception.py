@@ -1,4 +1,4 @@
-"""From the last close of a received file to an asset: hash, publish, commit.
+"""From the last close of a received file to an asset, or to the next version of one: hash, publish, commit.
 
 Concurrency: hashing and publishing run in threads, several files at a time; two files with the same bytes take
 turns. Crash rule: blob first, row second. A crash before the commit leaves the staged file, or a published one that
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
 
-from damfs.catalog import assets, folders, stores
-from damfs.core.commands import Abandon
+from damfs.catalog import assets, folders, rewrites, stores
+from damfs.core.commands import Abandon, Command
 from damfs.core.filing import file_by_capture
 from damfs.core.folders import free_name
 from damfs.core.ingest import Heal, MarkDamaged, Merge, PlanAgain, Seal
+from damfs.core.installing import PUBLISHED_MODE, adopt, install
 from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
@@ -32,7 +33,6 @@ from damfs.storage.droppings import is_temporary
 log = logging.getLogger(__name__)
 
 ACTOR = "reception"
-PUBLISHED_MODE = 0o644
 
 
 class KeyedLocks:
@@ -60,6 +60,8 @@ class Reception:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._by_digest = KeyedLocks()
+        self.rewriting = KeyedLocks()
+        """Held, by the asset, by whoever stages or seals the next bytes of an asset that has arrived."""
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
 
@@ -71,7 +73,10 @@ class Reception:
         """
         library = self._library
         asset = library.asset(id_)
-        if asset is None or asset.state is not AssetState.RECEIVING or is_temporary(asset.name):
+        if asset is not None and asset.state is not AssetState.RECEIVING:
+            async with self.rewritten(id_):
+                return await self.seal_version(id_)
+        if asset is None or is_temporary(asset.name):
             return None
         try:
             hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
@@ -86,6 +91,34 @@ class Reception:
         if known is not None and known.blob is not None:  # bytes probed before: their day of capture is known
             await file_by_capture(library, known.blob)
         return sealed
+
+    def rewritten(self, id_: AssetId) -> AbstractAsyncContextManager[None]:
+        """Nobody else stages or seals bytes of the asset meanwhile."""
+        return self.rewriting.hold(b"%d" % id_)
+
+    async def seal_version(self, id_: AssetId, also: Sequence[Command[object]] = ()) -> AssetId | None:
+        """What is staged for an asset that has arrived becomes its next version; None when nothing is, or it is still
+        written. ``also`` happens in the same transaction. The caller holds `rewritten`. Raises as `seal`."""
+        library = self._library
+        row = rewrites.of(library.db.writer, id_)
+        if row is None or not row.closed:
+            return None
+        try:
+            hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
+        except NotFound:
+            async with library.publishing.together():
+                await adopt(library, row, also)
+            return id_
+        async with self._by_digest.hold(hashed.digest), library.publishing.together():
+            blob = stores.blob_of(library.db.writer, hashed.digest)
+            shared = await trio.to_thread.run_sync(library.staging.is_shared, id_)  # with a copy: no need to read that
+            good = None if blob is None or shared else await self.verified(library.sources(blob), hashed.digest)
+            await install(library, row, hashed, good, also)
+        return id_
+
+    def same_bytes(self, digest: Digest) -> AbstractAsyncContextManager[None]:
+        """Nobody else comes to rely on bytes of that digest meanwhile."""
+        return self._by_digest.hold(digest)
 
     async def _adopt(self, asset: Asset) -> AssetId | None:
         """Staging has it no more: a crash came between publishing and the commit. Find it and commit."""
@@ -140,7 +173,7 @@ class Reception:
     async def _good_copy(self, hashed: Hashed) -> Copy | None:
         """A file that has the bytes already, read just now: nobody waits for that who publishes something else."""
         blob = stores.blob_of(self._library.db.writer, hashed.digest)
-        return None if blob is None else await self._verified(self._library.sources(blob), hashed.digest)
+        return None if blob is None else await self.verified(self._library.sources(blob), hashed.digest)
 
     async def _settle(self, id_: AssetId, hashed: Hashed, good: Copy | None) -> AssetId | None:
         library = self._library
@@ -170,7 +203,7 @@ class Reception:
         lost = None if copy is None or copy.blob != blob else self._library.asset(copy.asset)
         return lost if lost is not None and lost.state is AssetState.MISSING else None
 
-    async def _verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
+    async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
         """The first copy whose bytes were read just now and are good. Those found bad on the way are marked."""
         for copy in copies:
             store = self._library.blob_store(copy.store)

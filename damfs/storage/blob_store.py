@@ -72,6 +72,13 @@ class BlobStore(Protocol):
     def publish(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file appear at key, durably and without replacing; the staged name goes away."""
 
+    def replace(self, staged: Path, key: Key) -> FileFact:
+        """Make the staged file take the place of the file at key, durably, in one step; the staged name goes away.
+
+        NotFound when there is none to replace. Who calls this has given the old bytes another name first: they are not
+        to be lost, and whoever has them open keeps reading them.
+        """
+
     def link(self, key: Key, new_key: Key) -> FileFact:
         """A second name for the same bytes, durably and without replacing."""
 
@@ -79,7 +86,8 @@ class BlobStore(Protocol):
         """Rename without replacing, durably."""
 
     def remove(self, key: Key) -> None:
-        """Only trash expiry and the removal of a superfluous second name of the same file may call this."""
+        """Only trash expiry, the pruning of versions that the settings ask for, and the removal of a superfluous second
+        name of the same file may call this."""
 
     def folders(self) -> Iterator[Key]:
         """Every folder of the store, also empty ones; one that holds others comes before them."""

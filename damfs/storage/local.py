@@ -20,7 +20,7 @@ from damfs.storage import folder_steps
 from damfs.storage.blob_store import FileFact, Hashed, WalkProblem
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown, translated
-from damfs.storage.placing import copied_to, link, rename
+from damfs.storage.placing import copied_to, link, rename, replaced
 from damfs.storage.spots import Identity, Spot, fsync_folder, identity, made_spot, parts, spot
 from damfs.storage.tree_walk import passed_by, walk_tree
 
@@ -91,6 +91,18 @@ class LocalStore:
                 if _is_same_file(source, target) or self._placed(source, target, (link, rename)):
                     fsync_folder(target.folder)
                     os.unlink(source.name, dir_fd=source.folder)
+                fsync_folder(target.folder)
+                return _fact_of(target, key)
+
+    def replace(self, staged: Path, key: Key) -> FileFact:
+        self._must_be_writable(key)
+        with _spot_of(staged) as source:
+            with disk_errors(staged):
+                _fsync_file(source)
+            with self._errors(key), spot(self._root, key) as target:
+                _regular(os.stat(target.name, dir_fd=target.folder, follow_symlinks=False), key)
+                with self._one_copy_at_a_time:
+                    replaced(source, target)
                 fsync_folder(target.folder)
                 return _fact_of(target, key)
 

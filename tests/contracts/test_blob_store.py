@@ -193,6 +193,57 @@ def test_link_gives_the_same_bytes_a_second_name(place: Place) -> None:
         place.store.link(other, other)
 
 
+def test_replace_takes_the_place_of_a_file_in_one_step(place: Place) -> None:
+    place.publish(b"first")
+    with open(place.root / "2026/11/22/clip.mov", "rb") as reader:
+        staged = place.staged(b"second")
+        os.utime(staged, ns=(5, 1_700_000_000_000_000_000))
+        fact = place.store.replace(staged, CLIP)
+        assert reader.read() == b"first", "whoever has the old bytes open keeps them"
+    published = place.root / "2026/11/22/clip.mov"
+    assert published.read_bytes() == b"second"
+    assert fact == FileFact(CLIP, 6, 1_700_000_000_000_000_000, published.stat().st_ino) == place.store.stat(CLIP)
+    assert not staged.exists()
+    assert [file.name for file in published.parent.iterdir()] == ["clip.mov"]
+
+
+def test_replace_leaves_other_names_of_the_old_bytes_alone(place: Place) -> None:
+    place.publish(b"first")
+    place.store.link(CLIP, Key(b"2026/11/22/clip~v1.mov"))
+    place.store.replace(place.staged(b"second"), CLIP)
+    assert (place.root / "2026/11/22/clip~v1.mov").read_bytes() == b"first"
+    assert (place.root / "2026/11/22/clip.mov").read_bytes() == b"second"
+
+
+def test_replace_by_another_name_of_the_same_file(place: Place) -> None:
+    """rename(2) does nothing then, and leaves both names."""
+    place.publish(b"first")
+    again = place.root.parent / "again"
+    try:
+        again.hardlink_to(place.root / CLIP.decode())
+    except OSError:
+        pytest.skip("this place has no hard links")
+    place.store.replace(again, CLIP)
+    assert not again.exists()
+    assert (place.root / CLIP.decode()).read_bytes() == b"first"
+
+
+def test_replace_needs_something_to_replace(place: Place) -> None:
+    staged = place.staged(b"second")
+    with pytest.raises(NotFound):
+        place.store.replace(staged, CLIP)
+    place.publish(b"first", Key(b"2026/11/22/other.mov"))
+    staged = place.staged(b"second", "8")
+    with pytest.raises(NotFound):
+        place.store.replace(staged, CLIP)
+    with pytest.raises(NotFound):
+        place.store.replace(staged, Key(b"2026/11/22"))
+    assert staged.read_bytes() == b"second"
+    with pytest.raises(ReadOnly):
+        place.as_read_only().replace(staged, Key(b"2026/11/22/other.mov"))
+    assert (place.root / "2026/11/22/other.mov").read_bytes() == b"first"
+
+
 def test_move_renames_without_replacing(place: Place) -> None:
     place.publish(b"first", Key(b"a/1"))
     place.publish(b"second", Key(b"a/2"))

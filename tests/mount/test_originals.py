@@ -206,14 +206,35 @@ def test_a_file_is_renamed_across_folders_and_names(shared: Daemon, here: Path, 
         (here / "x.txt").rename(here / "z.txt")
 
 
-def test_renaming_over_a_file_replaces_it(shared: Daemon, here: Path, disk: Path, word: str) -> None:
+def test_renaming_over_a_file_makes_its_next_version(shared: Daemon, here: Path, disk: Path, word: str) -> None:
     (here / "old.txt").write_text(f"old {word}")
     (here / "new.txt").write_text(f"new {word}")
+    (here / "elsewhere").mkdir()
     shared.settled()
+    inode = (here / "old.txt").stat().st_ino
     (here / "new.txt").rename(here / "old.txt")
-    assert tree(here) == tree(disk) == {"old.txt": f"new {word}".encode()}
-    kept = (shared.library / "originals/.damfs-trash").glob("*-old.txt")
-    assert f"old {word}" in [path.read_text() for path in kept], "the bytes that were replaced are kept"
+    assert tree(here) == {"elsewhere": None, "old.txt": f"new {word}".encode()}
+    assert tree(disk) == {**tree(here), "old~v1.txt": f"old {word}".encode()}, "earlier bytes are kept beside it"
+    assert (here / "old.txt").stat().st_ino == inode
+    (here / "old~v1.txt").write_text("a file of that name")
+    shared.settled()
+    assert (disk / "old~v1.txt").read_text() == "a file of that name", "they make way"
+    (here / "old~v1.txt").unlink()
+    (here / "old.txt").rename(here / "elsewhere/old.txt")
+    (here / "elsewhere").rename(shared / f"originals/library/{word}-elsewhere")
+    here.rmdir()
+    assert not disk.exists(), "and keep no folder from being removed"
+
+
+def test_a_file_with_several_names_is_replaced_under_one(shared: Daemon, here: Path, disk: Path, word: str) -> None:
+    (here / "a").write_text(f"a {word}")
+    (here / "b").write_text(f"b {word}")
+    shared.settled()
+    os.link(here / "a", here / "a2")
+    (here / "b").rename(here / "a")
+    assert tree(here) == {"a": f"b {word}".encode(), "a2": f"a {word}".encode()}
+    (here / "a2").rename(here / "a")
+    assert tree(here) == {"a": f"a {word}".encode()}
 
 
 def test_a_removed_file_frees_its_name_and_keeps_its_bytes(shared: Daemon, here: Path, disk: Path, word: str) -> None:

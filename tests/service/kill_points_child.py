@@ -32,6 +32,8 @@ from damfs.core.processors.processor import MadeRendition
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FinishJob
+from damfs.core.rewriting import BeginRewrite, CloseRewrite, SizeRewrite
+from damfs.core.superseding import revert, supersede_by_draft
 from damfs.core.trashing import DAY_NS, expire, restore_assets, trash_assets
 from damfs.model import AssetId, FolderId, Job, RenditionKind
 from damfs.storage import placing
@@ -235,6 +237,42 @@ async def with_others(library: Library) -> None:
         await received(library, f"{name}.mov", f"{name} bytes".encode())
 
 
+async def overwrite(library: Library) -> None:
+    """What `cp other.mov by-tag/beach/known.mov` does, with an fsync in the middle."""
+    asset = the_asset(library, "known.mov")
+    reception = Reception(library)
+    descriptor = library.staging.stage_copy(asset.id, None)
+    library.execute([BeginRewrite(asset.id, 0)], "fuse")
+    os.write(descriptor, b"other bytes, ")
+    library.staging.sync(descriptor)
+    library.execute([SizeRewrite(asset.id, 13)], "fuse", durable=True)
+    (library.path / "synced").write_bytes(b"")
+    os.write(descriptor, b"more of them")
+    os.close(descriptor)
+    library.execute([CloseRewrite(asset.id, 25, JULY_NS + 1)], "fuse")
+    (library.path / "closed").write_bytes(b"")
+    await reception.seal(asset.id)
+
+
+async def go_back(library: Library) -> None:
+    """`damfs revert known.mov 1`, of an asset that has two versions."""
+    await revert(library, Reception(library), the_asset(library, "known.mov").id, 1)
+
+
+async def save_over(library: Library) -> None:
+    """What an editor does: a temporary file, renamed over the original."""
+    known = the_asset(library, "known.mov")
+    asset = library.perform(Receive("known.mov.tmp", 0o644, triaged=True), "fuse")
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, b"other bytes, more of them")
+    os.close(descriptor)
+    library.execute([SetClosed(asset, closed=True, size=25)], "fuse")
+    reception = Reception(library)
+    await supersede_by_draft(library, reception, known.id, asset, 25, JULY_NS, closed=True)
+    (library.path / "closed").write_bytes(b"")
+    await reception.seal(known.id)
+
+
 BEFORE: dict[str, Callable[[Library], Awaitable[None]]] = {
     "restore": trash,
     "expire_old": with_old_in_trash,
@@ -257,6 +295,9 @@ SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
         move_folder,
         move_file,
         replace_file,
+        overwrite,
+        go_back,
+        save_over,
     )
 }
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from damfs.catalog import derived, folders, job_table, stores, vocabulary
+from damfs.catalog import derived, folders, job_table, rewrites, stores, versions, vocabulary
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.upkeep import repair, tidy
@@ -30,6 +30,7 @@ from tests.small_library import (
     files_below,
     keys,
     opened,
+    overwritten,
     received,
     scanned,
     tags,
@@ -40,10 +41,12 @@ from tests.small_library import (
 ROOT = Path(__file__).parent.parent.parent
 
 
-async def prepare(path: Path) -> None:
+async def prepare(path: Path, scenario: str = "") -> None:
     """A library with one asset of its own and a folder that changed since it was scanned."""
     with opened(path, PROCESSORS) as library:
-        await received(library, "known.mov", b"known bytes", "beach")
+        known = await received(library, "known.mov", b"known bytes", "beach")
+        if scenario == "go_back":
+            await overwritten(library, known.id, OTHER)
         footage = path.parent / "footage"
         added(library, footage)
         (footage / "day").mkdir()
@@ -59,6 +62,7 @@ async def prepare(path: Path) -> None:
         (footage / "new.mov").write_bytes(b"new")
 
 
+OTHER = b"other bytes, more of them"
 Check = Callable[[Library, bool], None]
 
 
@@ -70,7 +74,7 @@ def check_everything(library: Library) -> None:
     for id_, size in library.staging.entries().items():
         draft = asset(library, id_)
         assert draft.state is AssetState.RECEIVING
-        assert draft.name.endswith(".part")
+        assert draft.name.endswith((".part", ".tmp"))
         assert draft.size == size
     for (id_,) in library.db.writer.rows("SELECT id FROM asset WHERE state = 'receiving'"):
         assert library.staging.path(AssetId(id_)).exists(), "no row without bytes"
@@ -82,7 +86,10 @@ def check_everything(library: Library) -> None:
     known = the_asset(library, "known.mov")
     assert "beach" in tags(library, known.id)
     assert known.blob is not None
-    assert library.source_paths(known.blob)[0].read_bytes() == b"known bytes"
+    first = versions.numbered(library.db.writer, known.id, 1)
+    assert first is not None
+    assert library.source_paths(first.blob)[0].read_bytes() == b"known bytes", "no version is ever lost"
+    assert rewrites.every(library.db.writer) == []
     assert job_table.states_of(library.db.writer, known.blob).keys() >= {"preview"}, "jobs go on"
 
 
@@ -220,6 +227,44 @@ def check_expire_old(library: Library, closed: bool) -> None:
     assert library.db.writer.rows("SELECT * FROM doomed") == []
 
 
+def contents(library: Library) -> list[bytes]:
+    """Of the versions of known.mov, oldest first."""
+    found = versions.of_asset(library.db.writer, the_asset(library, "known.mov").id)
+    assert [each.current for each in found] == [*[0] * (len(found) - 1), 1]
+    return [library.source_paths(each.blob)[0].read_bytes() for each in found]
+
+
+def check_overwrite(library: Library, closed: bool) -> None:
+    """The new version whole, or the old one; and what was synced is in a file of its own."""
+    found, parts = contents(library), assets_named(library, "known.mov.part")
+    assert found == [b"known bytes", *([OTHER] if not parts and len(found) > 1 else [])]
+    if closed:
+        assert len(found) == 2
+    elif (library.path / "synced").exists() and len(found) == 1:
+        (part,) = parts
+        assert library.staging.path(part.id).read_bytes().startswith(b"other bytes, ")
+        assert tags(library, part.id) == ["beach"]
+    kept = b"2024/07/15/known~v1.mov"
+    assert set(keys(library)) == {b"2024/07/15/known.mov", *([kept] if len(found) > 1 else [])}
+
+
+def check_go_back(library: Library, closed: bool) -> None:
+    found = contents(library)
+    assert found in ([b"known bytes", OTHER], [b"known bytes", OTHER, b"known bytes"])
+    assert set(files_below(library.originals).values()) == {b"known bytes", OTHER}
+
+
+def check_save_over(library: Library, closed: bool) -> None:
+    found = contents(library)
+    assert found in ([b"known bytes"], [b"known bytes", OTHER])
+    drafts = [each for each in assets_named(library, "known.mov.tmp") if library.staging.path(each.id).exists()]
+    if closed:
+        assert len(found) == 2
+        assert drafts == []
+    for draft in drafts:
+        assert OTHER.startswith(library.staging.path(draft.id).read_bytes())
+
+
 CHECKS: dict[str, Check] = {
     "receive": check_receive,
     "receive_twin": check_receive_twin,
@@ -234,6 +279,9 @@ CHECKS: dict[str, Check] = {
     "trash": check_trash,
     "restore": check_trash,
     "expire_old": check_expire_old,
+    "overwrite": check_overwrite,
+    "go_back": check_go_back,
+    "save_over": check_save_over,
 }
 
 
@@ -277,11 +325,14 @@ LEAST = {
     "trash": {"COMMIT": 3, "mkdir": 1, "link": 1, "fsync": 2, "unlink": 1},
     "restore": {"COMMIT": 2, "link": 1, "fsync": 2, "unlink": 1},
     "expire_old": {"COMMIT": 2, "unlink": 1},
+    "overwrite": {"COMMIT": 4, "link": 1, "rename": 1, "replace": 1, "fsync": 4},
+    "go_back": {"COMMIT": 2, "link": 2, "rename": 1, "replace": 1, "fsync": 4},
+    "save_over": {"COMMIT": 5, "link": 1, "rename": 1, "replace": 1, "fsync": 4},
 }
 """Steps that each scenario is known to take: a step that is no longer seen would not be tested any more."""
 
 
-INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
+INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what (arrived|was written over it)")
 
 
 @pytest.mark.parametrize(
@@ -300,11 +351,14 @@ INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
         "trash",
         "restore",
         "expire_old",
+        pytest.param("overwrite", marks=INTERRUPTED),
+        "go_back",
+        "save_over",
     ],
 )
 def test_killed_at_every_step(tmp_path: Path, scenario: str) -> None:
     start, runs = tmp_path / "start", tmp_path / "runs"
-    trio.run(prepare, start / "library")
+    trio.run(prepare, start / "library", scenario)
     command = [sys.executable, "-m", "tests.service.kill_points_child", str(start), scenario, str(runs)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

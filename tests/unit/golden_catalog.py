@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from damfs.catalog import assets, derived, desktop_trash, folders, job_table, stores, trash, vocabulary
+from damfs.catalog import assets, derived, desktop_trash, folders, job_table, rewrites, stores, trash, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
@@ -36,6 +36,7 @@ def fill(tx: Connection) -> None:
     folders.mark_placed(tx, folder, b"clip.mov")
     draft = assets.insert_receiving(tx, "new.mov", Media.VIDEO, 0o644, "2024-07-15", 14, triaged=True)
     folders.set_destination(tx, draft, folder, b"new.mov")
+    rewrites.begin(tx, clip, 1000, 5)
     beach = vocabulary.define(tx, "beach", None, 6)
     sunset = vocabulary.define(tx, "sunset", beach, 7)
     vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)

@@ -125,7 +125,13 @@ class Operations(pyfuse3.Operations):
                 made = self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
                 made.st_nlink = 0
                 return made
+            if isinstance(node, Thing) and self._is_outdated(node, inode):
+                return self.appearance.outdated(self.tree.entry(node), self.files.outdated(inode))
             return self.appearance.of(self.tree.entry(node))
+
+    def _is_outdated(self, node: Thing, inode: int) -> bool:
+        """Whether the kernel has another handle for the asset now, and this one is for those who read its old bytes."""
+        return self.inodes.turned and node.kind is ThingKind.ASSET and self.inodes.handle(node.id) != inode
 
     def _is_nameless(self, node: Thing) -> bool:
         """A draft whose name was removed while it is open, as programs do with temporary files."""
@@ -145,23 +151,33 @@ class Operations(pyfuse3.Operations):
             return self._present(inode)
         if isinstance(node, Thing) and node.kind is not ThingKind.ASSET:
             raise Refused("files that damfs makes cannot be changed")
-        if fields.update_uid or fields.update_gid:
-            now = self.appearance.marks.owner_of(inode)
-            uid, gid = attr.st_uid if fields.update_uid else now.uid, attr.st_gid if fields.update_gid else now.gid
-            self.appearance.marks.own(node, Owner(uid, gid))
+        if isinstance(node, Thing) and self._is_outdated(node, inode):
+            raise FUSEError(errno.ESTALE)
+        self._set_owner(node, attr, fields)
         if isinstance(node, Place):
-            if fields.update_mode or fields.update_mtime:
-                mode = attr.st_mode if fields.update_mode else None
-                self.edits.set_directory(node, mode, attr.st_mtime_ns if fields.update_mtime else None)
+            self._set_directory(node, attr, fields)
         else:
-            await self._set_file(AssetId(node.id), attr, fields)
+            await self._set_file(inode, AssetId(node.id), attr, fields)
+        number = self.inodes.number(node)
         if fields.update_atime:
-            self.appearance.marks.access(inode, attr.st_atime_ns)
-        self.appearance.marks.touch(inode)
+            self.appearance.marks.access(number, attr.st_atime_ns)
+        self.appearance.marks.touch(number)
         return self._present(inode)
 
-    async def _set_file(self, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
+    def _set_owner(self, node: Thing | Place, attr: EntryAttributes, fields: SetattrFields) -> None:
+        if fields.update_uid or fields.update_gid:
+            now = self.appearance.marks.owner_of(self.inodes.number(node))
+            uid, gid = attr.st_uid if fields.update_uid else now.uid, attr.st_gid if fields.update_gid else now.gid
+            self.appearance.marks.own(node, Owner(uid, gid))
+
+    def _set_directory(self, place: Place, attr: EntryAttributes, fields: SetattrFields) -> None:
+        if fields.update_mode or fields.update_mtime:
+            mode = attr.st_mode if fields.update_mode else None
+            self.edits.set_directory(place, mode, attr.st_mtime_ns if fields.update_mtime else None)
+
+    async def _set_file(self, inode: int, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
         if fields.update_size:
+            self.files.check_cut(asset, inode)
             await self.files.drafts.truncate(asset, attr.st_size)
         if not self._is_nameless(Thing(ThingKind.ASSET, asset)):
             self._set_times_and_mode(asset, attr, fields)
@@ -176,7 +192,7 @@ class Operations(pyfuse3.Operations):
             with stale_if_gone():
                 self.library.execute(commands, ACTOR)
         if fields.update_mtime:
-            self.files.drafts.times_set(asset)
+            self.files.drafts.times_set(asset, attr.st_mtime_ns)
 
     @answers
     async def create(
@@ -204,7 +220,8 @@ class Operations(pyfuse3.Operations):
             if node.kind is ThingKind.NOTE:
                 return self._open_note(OpenNote(self.library, node.id), flags)
             if node.kind is not ThingKind.TEXT:
-                return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
+                opened = await self.files.open_thing(node, flags, inode)
+                return FileInfo(fh=opened.handle, keep_cache=opened.keep_cache)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")
         self.counters["catalog_statements"] = self.library.db.writer.statements
@@ -279,7 +296,7 @@ class Operations(pyfuse3.Operations):
     async def link(self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext) -> EntryAttributes:
         asset, place = self._asset(inode), self._place(new_parent_inode)
         await self.edits.link(asset.id, place, self._spelled(place, new_name))
-        self.appearance.marks.touch(inode)
+        self.appearance.marks.touch(self.inodes.number(Thing(ThingKind.ASSET, asset.id)))
         return self._told(self.tree.entry(Thing(ThingKind.ASSET, asset.id)), place, new_name)
 
     @answers

@@ -18,17 +18,22 @@ from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.views.folder_edits import FolderEdits
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.tree import Tree
-from damfs.presentation.views.view import ROOT_PLACE, Arrival, Entry, Place, Thing, ThingKind
+from damfs.presentation.views.view import ROOT_PLACE, Arrival, Commands, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
 ACTOR = "fuse"
+Supersede = Callable[[AssetId, AssetId, Commands], Awaitable[None]]
 
 
 class Edits:
-    """``settled`` waits while an asset is being sealed; whether there was anything to wait for."""
+    """``settled`` waits while an asset is being sealed; whether there was anything to wait for. ``supersede`` makes
+    what a second asset is, or is going to be, the next version of the first, after some commands."""
 
-    def __init__(self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]]) -> None:
+    def __init__(
+        self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]], supersede: Supersede
+    ) -> None:
         self._settled = settled
+        self._supersede = supersede
         self._library = library
         self._tree = tree
         self._connection = library.db.writer
@@ -91,6 +96,10 @@ class Edits:
         if isinstance(entry.node, Place):
             await self._move_directory(place, name, to, new_name)
             return None
+        there = await self._tree.lookup(to, new_name)
+        saves = there is not None and there.node != entry.node and replace and is_asset(there) and is_asset(entry)
+        if saves and there is not None and not self._folders.has_names(place, entry, to, there):
+            return await self._save_over(place, self._asset_of(entry), to, self._asset_of(there))
         if self._folders.concern(to) and self._folders.takes(entry):
             return await self._folders.move(self._asset_of(entry), place, name, to, new_name, replace=replace)
         await self._refuse_taken(to, new_name, entry, replace=replace)
@@ -142,6 +151,23 @@ class Edits:
         if place != to:
             raise Refused(f"{entry.name} belongs to the trash of a file manager and stays there")
         self._library.perform(RenameNote(entry.node.id, new_name), ACTOR)
+
+    async def _save_over(self, place: Place, source: Asset, to: Place, target: Asset) -> Asset | None:
+        """How editors save: a temporary file, renamed over the original, whose next version it is."""
+        if target.state is AssetState.RECEIVING and await self._settled(target.id):
+            target = self._known(target.id)
+        if target.state is AssetState.RECEIVING:
+            raise Conflict(f"{target.name} is there already, and still being received")
+        leaving: Commands = ()
+        if self._folders.concern(to):
+            leaving = self._folders.left_behind(source, place, to)
+        elif place != to:
+            self._tree.view(to).enter(self._connection, to, source.id)  # refuses where nothing can be put
+            leaving = self._tree.view(place).leave_by_move(self._connection, place, source.id)
+        else:
+            self._tree.view(place).receive(place)
+        await self._supersede(target.id, source.id, leaving)
+        return self._library.asset(target.id)
 
     async def _refuse_taken(self, to: Place, new_name: str, entry: Entry, *, replace: bool) -> None:
         """The target may be the asset itself (its bare and its qualified name both resolve), never another one."""
@@ -205,3 +231,7 @@ class Edits:
         if asset is None:
             raise NotFound(f"no asset {id_}")
         return asset
+
+
+def is_asset(entry: Entry) -> bool:
+    return isinstance(entry.node, Thing) and entry.node.kind is ThingKind.ASSET

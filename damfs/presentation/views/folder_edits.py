@@ -84,7 +84,7 @@ class FolderEdits:
         if asset.state is AssetState.RECEIVING and await self._settled(asset.id):
             asset = self._known(await self._meant(place, name))
         there = await self._tree.lookup(to, new_name)
-        also = self._left_behind(asset, place, to)
+        also = self.left_behind(asset, place, to)
         if there is not None and there.node == Thing(ThingKind.ASSET, asset.id):
             self._library.execute(also, ACTOR)
             return self._known(asset.id)
@@ -99,7 +99,8 @@ class FolderEdits:
             await folders.move_file(self._library, copy.id, folder, raw, also)
         return self._known(asset.id)
 
-    def _left_behind(self, asset: Asset, place: Place, to: Place) -> list[Command[object]]:
+    def left_behind(self, asset: Asset, place: Place, to: Place) -> list[Command[object]]:
+        """What moving a file into a folder means for the place it comes from."""
         also: list[Command[object]] = [ContentChanged(folder_of(to))]
         if self.concern(place):
             also.append(ContentChanged(folder_of(place)))
@@ -123,6 +124,16 @@ class FolderEdits:
         elif not await self.remove_name(known, place, there.name):
             path = f"{self._tree.view(place).path_of(self._connection, place)}/{there.name}"
             await trash_assets(self._library, [asset], ACTOR, os.fsencode(path).decode("utf-8", "replace"))
+
+    def has_names(self, place: Place, entry: Entry, to: Place, there: Entry) -> bool:
+        """Whether one of two files has another name that a rename of the one over the other must leave as it is."""
+        return self.concern(to) and (self._has_other_names(place, entry) or self._has_other_names(to, there))
+
+    def _has_other_names(self, place: Place, entry: Entry) -> bool:
+        if not self.concern(place):
+            return False
+        copy = stores.copy_at(self._connection, folder_of(place), os.fsencode(entry.name))
+        return copy is not None and bool(folders.other_names(self._library, copy))
 
     async def make_directory(self, place: Place, name: str, mode: int) -> None:
         raw = self._fit(name)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from damfs.catalog import assets, change_feed, derived, desktop_trash
+from damfs.catalog import assets, change_feed, derived, desktop_trash, versions
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
 from damfs.errors import NotFound
-from damfs.model import AssetId, Facet, RenditionId
+from damfs.model import AssetId, Facet, RenditionId, VersionId
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.desktop_trash import note_entry
 from damfs.presentation.views.facet import file_entry, row_entry
+from damfs.presentation.views.versions import version_entry
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
     READ_FILE,
@@ -135,5 +136,8 @@ class Tree:
         if node.kind is ThingKind.NOTE:
             note = desktop_trash.note(connection, node.id)
             return None if note is None else note_entry(note)
+        if node.kind is ThingKind.VERSION:
+            version = versions.version(connection, VersionId(node.id))
+            return None if version is None else version_entry(version, "")
         asset = assets.asset(connection, AssetId(node.id)) if node.kind is ThingKind.ASSET else None
         return None if asset is None else file_entry("", asset)
