@@ -22,6 +22,7 @@ GROUPS = ("open", "mkdir", "rmdir", "rename", "unlink", "link", "truncate", "ftr
 EXCLUDED = Path(__file__).with_name("pjdfstest_excluded.toml")
 ABSENT_TYPES = re.compile(r"\b(?:fifo|block|char|socket|symlink)\b")
 """Kinds of files that a media library has not; loops over kinds go over the others."""
+OVER_TYPES = re.compile(r"\s*for type\d* in ")
 LIMIT_S = 900.0
 
 
@@ -68,8 +69,7 @@ def spelled(text: str) -> Iterator[int]:
 
 def adapted(script: str) -> str:
     """Without the kinds of files that there are not, where a test loops over kinds."""
-    lines = script.split("\n")
-    return "\n".join(ABSENT_TYPES.sub("", line) if line.lstrip().startswith("for type in") else line for line in lines)
+    return "\n".join(ABSENT_TYPES.sub("", line) if OVER_TYPES.match(line) else line for line in script.split("\n"))
 
 
 def run_file(script: Path, copy: Path, directory: Path) -> Result:
