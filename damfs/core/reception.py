@@ -163,6 +163,20 @@ class Reception:
             return keys_for(asset.name, self._library.day(asset.mtime_ns))
         return keys_beside(stores.key_of(self._library.db.writer, there.folder, there.name))
 
+    def is_plain(self, asset: Asset) -> bool:
+        """Whether it is to be sealed, as a new file where nothing has to make way."""
+        if asset.state is not AssetState.RECEIVING or is_temporary(asset.name):
+            return False
+        there = folders.destination(self._library.db.writer, asset.id)
+        return there is None or stores.copy_at(self._library.db.writer, there.folder, there.name) is None
+
+    def free_keys(self, asset: Asset) -> Iterator[Key]:
+        """Where a plain file may go, best first."""
+        store = self._library.library_store().id
+        for key in self._keys(asset):
+            if not is_taken(self._library.db.writer, store, key, asset.id):
+                yield key
+
     async def _free_destination(self, asset: Asset, hashed: Hashed) -> None:
         """Before it is published: a name that no listing shows is no obstacle to who writes under it."""
         connection = self._library.db.writer
@@ -223,13 +237,16 @@ class Reception:
         self._seal_at(asset, hashed, placed)
 
     def _seal_at(self, asset: Asset, hashed: Hashed, placed: FileFact) -> None:
+        self._library.execute([self.seal_of(asset, hashed, placed)], ACTOR, durable=True)
+
+    def seal_of(self, asset: Asset, hashed: Hashed, placed: FileFact) -> Seal:
+        """What enters the published file into the catalog."""
         library = self._library
         media = guess_media(asset.name, hashed.head)
         asset_now = library.asset(asset.id) or asset
         store = library.library_store().id
         day = library.day(asset_now.mtime_ns)
-        seal = Seal(asset.id, hashed.digest, hashed.size, asset_now.mtime_ns, media, day, store, placed)
-        library.execute([seal], ACTOR, durable=True)
+        return Seal(asset.id, hashed.digest, hashed.size, asset_now.mtime_ns, media, day, store, placed)
 
     async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset, good: Copy | None) -> None:
         """The known asset has lost its bytes; the new ones heal it."""
@@ -257,7 +274,7 @@ class Reception:
             if is_taken(library.db.writer, store, key, owner):
                 continue
             with suppress(Conflict):
-                return await trio.to_thread.run_sync(_publish, files, staged, asset.mtime_ns, key, linked)
+                return await trio.to_thread.run_sync(publish, files, staged, asset.mtime_ns, key, linked)
         raise AssertionError("the keys never end without an error")
 
     @staticmethod
@@ -266,8 +283,8 @@ class Reception:
         return asset.blob
 
 
-def _publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: Key | None) -> FileFact:
-    """Blocks."""
+def publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: Key | None) -> FileFact:
+    """The staged file at a key, or a second name of the one that has its bytes. Blocks. Conflict: the key is taken."""
     if linked is not None:
         return link_or_take(files, linked, key)
     with disk_errors(staged):

@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from damfs.errors import DamfsError
-from tests.bench import ingesting, listing, lookup, notices, reading, scanning, starting
+from tests.bench import busy, ingesting, listing, lookup, notices, reading, scanning, starting, writing
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
 
@@ -21,11 +21,14 @@ Measure = Callable[[Ground], Iterator[Figure]]
 
 GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "read": (reading.measure, ("read-cached", "read-forwarded", "read-uncached")),
+    "plain": (reading.measure_plain, ("read-plain",)),
+    "write": (writing.measure, ("write-large",)),
     "scan": (scanning.measure, ("scan-small", "scan-large")),
     "ingest": (ingesting.measure, ("ingest",)),
     "lookup": (lookup.measure, ("lookup-uncached", "lookup-cached")),
     "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),
     "notice": (notices.measure, ("notice-gone", "notice-there", "notice-unlisted", "notice-listed")),
+    "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
 }

@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from damfs.core.library import make_library
 from damfs.errors import DamfsError
@@ -104,9 +105,10 @@ class Ground:
         return self._populated
 
     @contextmanager
-    def mounted(self, library: Path) -> Iterator[Daemon]:
+    def mounted(self, library: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Daemon]:
+        """``environment``: variables of the daemon beside those of this process."""
         mountpoint = self.new("mount")
-        process, ready_s = self._start(library, mountpoint)
+        process, ready_s = self._start(library, mountpoint, environment)
         try:
             yield Daemon(library, mountpoint, process.pid, ready_s)
             call(library, Stop())
@@ -119,12 +121,17 @@ class Ground:
         finally:
             _end(process, mountpoint)
 
-    def _start(self, library: Path, mountpoint: Path) -> tuple[subprocess.Popen[bytes], float]:
+    def _start(
+        self, library: Path, mountpoint: Path, environment: Mapping[str, str]
+    ) -> tuple[subprocess.Popen[bytes], float]:
         read_end, write_end = os.pipe()
         command = [sys.executable, "-m", "daemon", str(library), str(mountpoint), "--ready-fd", str(write_end)]
         began = time.perf_counter()
         with (library / "state" / LOG).open("ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(write_end,))
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(write_end,),
+                env={**os.environ, **environment},
+            )  # fmt: skip
         os.close(write_end)
         with os.fdopen(read_end, "rb") as pipe:
             said = pipe.read(len(READY))

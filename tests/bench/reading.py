@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from damfs.integration.client import call
@@ -17,6 +21,7 @@ from tests.bench.page_cache import cached_share, forget_content
 
 NAME = "clip.bin"
 DIRECTLY = "the file itself"
+BINDFS = "the file through bindfs"
 HELD_LIMIT = 0.01
 
 
@@ -37,6 +42,45 @@ def measure(ground: Ground) -> Iterator[Figure]:
             rates = {side: rate(size / 1e6, each) for side, each in seconds.items()}
             detail = {"state": state, "bytes": size, "daemon_cpu_s": statistics.median(sides.cpu_s)}
             yield figure(name, "MB/s", rates["mount"], {DIRECTLY: rates[DIRECTLY]}, detail)
+
+
+def measure_plain(ground: Ground) -> Iterator[Figure]:
+    """Without the module that has the kernel read files itself, beside bindfs where it is installed."""
+    folder, library = ground.new("footage"), ground.library()
+    direct = folder / NAME
+    write_random(direct, ground.size.original)
+    call(library, Add(str(folder), "footage"))
+    with ground.mounted(library, {"DAMFS_NATIVE": "off"}) as daemon, bound(ground, folder) as beside:
+        ground.say("read-plain …")
+        mounted = daemon.mountpoint / "originals" / "footage" / NAME
+        sides: dict[str, Callable[[], float]] = {"mount": partial(forwarded, mounted, direct)}
+        if beside is not None:
+            sides[BINDFS] = partial(forwarded, beside / NAME, direct)
+        sides[DIRECTLY] = partial(read_all, direct)
+        seconds = in_turns(ground.size.runs, sides)
+    size = direct.stat().st_size
+    rates = {side: rate(size / 1e6, each) for side, each in seconds.items()}
+    detail = {"bytes": size, "state": STATES["read-forwarded"][1]}
+    yield figure("read-plain", "MB/s", rates.pop("mount"), rates, detail)
+
+
+def forwarded(mounted: Path, direct: Path) -> float:
+    forward(mounted, direct)
+    return read_all(mounted)
+
+
+@contextmanager
+def bound(ground: Ground, folder: Path) -> Iterator[Path | None]:
+    """The folder through bindfs: a file system in C that only passes on what it is asked. None where there is none."""
+    if shutil.which("bindfs") is None:
+        yield None
+        return
+    mountpoint = ground.new("bindfs")
+    subprocess.run(["bindfs", "--no-allow-other", str(folder), str(mountpoint)], check=True)
+    try:
+        yield mountpoint
+    finally:
+        subprocess.run(["fusermount3", "-u", "-z", str(mountpoint)], check=True)
 
 
 def hold(mounted: Path, direct: Path) -> None:

@@ -23,7 +23,7 @@ import trio
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
 from damfs.catalog.folders import Move
-from damfs.core import folders
+from damfs.core import batch_sealing, folders
 from damfs.core.arranging import SetDestination, SetFolder
 from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes, Triage
 from damfs.core.filing import file_by_capture
@@ -115,6 +115,27 @@ async def copy_in(library: Library, name: str) -> None:
     library.execute([SetTimes(asset, JULY_NS), SetClosed(asset, closed=True, size=11)], "fuse")
     (library.path / "closed").write_bytes(b"")
     await Reception(library).seal(asset)
+
+
+async def receive_card(library: Library) -> None:
+    """Small files that were closed one after the other, one of them with known bytes: sealed together."""
+    batch_sealing.THREADS = 1  # steps are counted one by one
+    contents = {"a.jpg": b"picture a", "b.jpg": b"picture b", "again.jpg": b"known bytes"}
+    ids = [staged(library, name, content) for name, content in contents.items()]
+    (library.path / "closed").write_bytes(b"")
+    async with trio.open_nursery() as nursery:
+        batches = batch_sealing.BatchSealing(library, Reception(library), nursery)
+        for id_ in ids:
+            nursery.start_soon(batches.seal, id_)
+
+
+def staged(library: Library, name: str, content: bytes) -> AssetId:
+    asset = library.perform(Receive(name, 0o644, triaged=False), "fuse")
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, content)
+    os.close(descriptor)
+    library.execute([SetTimes(asset, JULY_NS), SetClosed(asset, closed=True, size=len(content))], "fuse")
+    return asset
 
 
 async def scan_moved(library: Library) -> None:
@@ -285,6 +306,7 @@ SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
         receive,
         receive_twin,
         receive_copy,
+        receive_card,
         scan_moved,
         finish_job,
         file_by_day,

@@ -30,6 +30,9 @@ OF_THE_ISSUE = {
     "memory-idle",
     "memory-many",
     "start-many",
+    "read-plain",
+    "write-large",
+    "stat-busy",
 }
 
 

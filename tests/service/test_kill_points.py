@@ -121,6 +121,16 @@ def check_receive_copy(library: Library, closed: bool) -> None:
         assert tags(library, the_asset(library, "copy.mov").id) == ["sea"]
 
 
+def check_receive_card(library: Library, closed: bool) -> None:
+    for name, content in {"a.jpg": b"picture a", "b.jpg": b"picture b", "again.jpg": b"known bytes"}.items():
+        found = assets_named(library, name)
+        assert len(found) == 1 or not closed
+        for each in found:
+            assert each.state is AssetState.PRESENT
+            assert each.blob is not None
+            assert library.source_paths(each.blob)[0].read_bytes() == content
+
+
 def check_scan_moved(library: Library, closed: bool) -> None:
     moved = the_asset(library, "renamed.mov")
     assert tags(library, moved.id) == ["beach"]
@@ -269,6 +279,7 @@ CHECKS: dict[str, Check] = {
     "receive": check_receive,
     "receive_twin": check_receive_twin,
     "receive_copy": check_receive_copy,
+    "receive_card": check_receive_card,
     "scan_moved": check_scan_moved,
     "finish_job": check_finish_job,
     "file_by_day": check_file_by_day,
@@ -315,6 +326,7 @@ LEAST = {
     "receive": {"COMMIT": 5, "fsync": 4, "link": 1, "unlink": 1, "mkdir": 0},
     "receive_twin": {"COMMIT": 4, "unlink": 1},
     "receive_copy": {"COMMIT": 4, "link": 1, "fsync": 2, "unlink": 1},
+    "receive_card": {"COMMIT": 8, "fsync": 9, "link": 3, "unlink": 3},
     "scan_moved": {"COMMIT": 2},
     "finish_job": {"COMMIT": 1, "fsync": 2, "rename": 1},
     "file_by_day": {"COMMIT": 2, "link": 1, "unlink": 1},
@@ -341,6 +353,7 @@ INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what (arrived|was wr
         pytest.param("receive", marks=INTERRUPTED),
         pytest.param("receive_twin", marks=INTERRUPTED),
         pytest.param("receive_copy", marks=INTERRUPTED),
+        pytest.param("receive_card", marks=INTERRUPTED),
         "scan_moved",
         "finish_job",
         "file_by_day",

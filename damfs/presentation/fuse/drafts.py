@@ -16,6 +16,7 @@ from typing import NamedTuple
 import trio
 
 from damfs.catalog import rewrites, stores
+from damfs.core.batch_sealing import BatchSealing
 from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
@@ -68,6 +69,7 @@ class Drafts:
         self._library = library
         self._reception = reception
         self._nursery = nursery
+        self._batches = BatchSealing(library, reception, nursery)
         self._drafts: dict[AssetId, Draft] = {}
         self._sealing: dict[AssetId, trio.Event] = {}
         self._closed = {
@@ -343,7 +345,7 @@ class Drafts:
             if self._library.asset(asset) is None:
                 await trio.to_thread.run_sync(self._library.staging.discard, asset)
             else:
-                await self._reception.seal_or_report(asset)
+                await self._batches.seal(asset)
         finally:
             draft = self._drafts.get(asset)
             if draft is not None and not draft.writers:  # what it reads is an original now, and never written

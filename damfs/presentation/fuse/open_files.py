@@ -339,14 +339,18 @@ def file_of(fd: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+READ_LIMIT = 1 << 20
+"""The kernel asks for no more at once."""
+_buffer = memoryview(bytearray(READ_LIMIT))
+
+
 async def read_at(fd: int, offset: int, size: int) -> bytes:
-    """At once from the page cache where it has the bytes, else in a thread."""
+    """At once from the page cache where it has the bytes, else in a thread. On the loop, which alone has the buffer."""
     try:
-        data = bytearray(size)
-        count = os.preadv(fd, [data], offset, os.RWF_NOWAIT)
+        count = os.preadv(fd, [_buffer[:size]], offset, os.RWF_NOWAIT)
     except OSError:  # EAGAIN: not cached; EOPNOTSUPP: the file system below cannot say
         return await trio.to_thread.run_sync(os.pread, fd, size, offset)
-    if count == size or (count == 0 and size == 0):
-        return bytes(data)
-    rest = await trio.to_thread.run_sync(os.pread, fd, size - count, offset + count)
-    return bytes(memoryview(data)[:count]) + rest
+    data = bytes(_buffer[:count])
+    if count == size or not data:
+        return data
+    return data + await trio.to_thread.run_sync(os.pread, fd, size - count, offset + count)

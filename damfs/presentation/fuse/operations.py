@@ -280,7 +280,10 @@ class Operations(pyfuse3.Operations):
         if is_dropping(os.fsdecode(name_new)):
             raise Refused("files that only desktops leave behind are not kept")
         replace = not flags & pyfuse3.RENAME_NOREPLACE
+        there = await self.tree.lookup(new, new_name)
         asset = await self.edits.move(old, name, new, new_name, replace=replace)
+        if there is not None:
+            self.appearance.marks.touch(self.inodes.number(there.node))
         if asset is None:
             moved = Place(new.view, (*new.path, new_name))
             self.inodes.moved(Place(old.view, (*old.path, name)), moved)

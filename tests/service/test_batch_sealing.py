@@ -1,0 +1,101 @@
+"""Small files sealed together: the same assets as one by one, for a share of the commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from damfs.core import batch_sealing
+from damfs.core.batch_sealing import BatchSealing
+from damfs.core.library import Library
+from damfs.core.reception import Reception
+from damfs.errors import NoSpace
+from damfs.model import AssetId, AssetState
+from damfs.storage.local import LocalStore
+from tests.small_library import asset, drafted, files_below, keys, opened, received, the_asset
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with opened(tmp_path / "library") as made:
+        yield made
+
+
+async def sealed(library: Library, ids: list[AssetId]) -> Reception:
+    reception = Reception(library)
+    async with trio.open_nursery() as nursery:
+        batches = BatchSealing(library, reception, nursery)
+        for id_ in ids:
+            nursery.start_soon(batches.seal, id_)
+    return reception
+
+
+async def test_many_small_files_share_commits(library: Library) -> None:
+    ids = [drafted(library, f"{number}.jpg", b"picture %d" % number) for number in range(40)]
+    before = library.db.writer.integer("SELECT count(DISTINCT at_ns) FROM change WHERE kind = 'ingested'")
+    await sealed(library, ids)
+    assert {asset(library, id_).state for id_ in ids} == {AssetState.PRESENT}
+    commits = library.db.writer.integer("SELECT count(DISTINCT at_ns) FROM change WHERE kind = 'ingested'") - before
+    assert commits <= -(-len(ids) // batch_sealing.COMMIT)
+    assert set(files_below(library.originals).values()) == {b"picture %d" % number for number in range(40)}
+    assert set(files_below(library.originals)) == set(keys(library))
+    assert library.staging.entries() == {}
+
+
+async def test_the_same_bytes_twice_and_known_bytes_are_as_ever(library: Library) -> None:
+    known = await received(library, "known.jpg", b"known", "beach")
+    contents = [
+        ("a.jpg", b"same"),
+        ("b.jpg", b"same"),
+        ("known.jpg", b"known"),
+        ("c.jpg", b"other"),
+        ("a.jpg", b"third"),
+    ]
+    ids = [drafted(library, name, content) for name, content in contents]
+    await sealed(library, ids)
+    assert library.asset(ids[2]) is None, "it became the asset of that name and those bytes"
+    assert the_asset(library, "known.jpg").id == known.id
+    assert asset(library, ids[0]).blob == asset(library, ids[1]).blob
+    assert sorted(files_below(library.originals).values()) == [b"known", b"other", b"same", b"same", b"third"]
+    assert library.staging.entries() == {}
+
+
+@pytest.mark.expect_warnings("is held back and will be tried again")
+async def test_one_that_fails_is_held_back_and_the_others_arrive(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = LocalStore.publish
+
+    def full_for_one(store: LocalStore, staged: Path, key: bytes) -> object:
+        if key.endswith(b"/1.jpg"):
+            raise NoSpace("no space left")
+        return publish(store, staged, key)  # type: ignore[arg-type]  # the key as it came
+
+    monkeypatch.setattr(LocalStore, "publish", full_for_one)
+    ids = [drafted(library, f"{number}.jpg", b"picture %d" % number) for number in range(4)]
+    reception = await sealed(library, ids)
+    assert list(reception.held_back) == [ids[1]]
+    assert [asset(library, id_).state for id_ in ids].count(AssetState.PRESENT) == 3
+    assert list(library.staging.entries()) == [ids[1]]
+
+
+async def test_an_error_of_the_catalog_has_them_sealed_one_by_one(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are published then and have no row: each is found where it lies."""
+    commit, failures = BatchSealing._commit, iter([True])
+
+    def failing_once(batches: BatchSealing, placed: object) -> None:
+        if next(failures, False):
+            raise NoSpace("no space left for the catalog")
+        commit(batches, placed)  # type: ignore[arg-type]  # as it came
+
+    monkeypatch.setattr(BatchSealing, "_commit", failing_once)
+    ids = [drafted(library, f"{number}.jpg", b"picture %d" % number) for number in range(4)]
+    reception = await sealed(library, ids)
+    assert reception.held_back == {}
+    assert {asset(library, id_).state for id_ in ids} == {AssetState.PRESENT}
+    assert set(files_below(library.originals)) == set(keys(library))
