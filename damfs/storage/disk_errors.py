@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from damfs.errors import Conflict, DamfsError, NoSpace, NotEmpty, NotFound, ReadOnly, Unavailable
+from damfs.errors import Conflict, DamfsError, NoSpace, NotEmpty, NotFound, ReadOnly, TooBig, Unavailable
 
 _MEANING: dict[int, tuple[type[DamfsError], str]] = {
     errno.ENOENT: (NotFound, "no such file"),
@@ -22,6 +22,7 @@ _MEANING: dict[int, tuple[type[DamfsError], str]] = {
     errno.EEXIST: (Conflict, "the name is taken"),
     errno.ENOSPC: (NoSpace, "the disk is full; free some space and try again"),
     errno.EDQUOT: (NoSpace, "the disk quota is used up; free some space and try again"),
+    errno.EFBIG: (TooBig, "the file system cannot hold a file of that length"),
     errno.EROFS: (ReadOnly, "its file system is mounted read-only"),
     errno.EACCES: (Unavailable, "permission denied; give the user that runs damfs access to it"),
     errno.EIO: (Unavailable, "the disk reports an input/output error; check the disk and restore the file"),

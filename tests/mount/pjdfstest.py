@@ -23,6 +23,8 @@ EXCLUDED = Path(__file__).with_name("pjdfstest_excluded.toml")
 ABSENT_TYPES = re.compile(r"\b(?:fifo|block|char|socket|symlink)\b")
 """Kinds of files that a media library has not; loops over kinds go over the others."""
 OVER_TYPES = re.compile(r"\s*for type\d* in ")
+NOT_OK = re.compile(r"^not ok (\d+)(?: - )?(?! # TODO)(.*)$", re.MULTILINE)
+"""TODO: the tests themselves do not expect that it passes everywhere."""
 LIMIT_S = 900.0
 
 
@@ -80,7 +82,7 @@ def run_file(script: Path, copy: Path, directory: Path) -> Result:
     ended = subprocess.run(
         ["sh", str(copy)], cwd=directory, capture_output=True, text=True, check=False, timeout=LIMIT_S
     )
-    failed = {int(number): why for number, why in re.findall(r"^not ok (\d+)(?: - )?(.*)$", ended.stdout, re.MULTILINE)}
+    failed = {int(number): why for number, why in re.findall(NOT_OK, ended.stdout)}
     passed = len(re.findall(r"^ok \d+", ended.stdout, re.MULTILINE))
     return Result(f"{script.parent.name}/{script.name}", passed, failed, whole=passed + len(failed) > 0)
 

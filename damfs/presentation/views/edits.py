@@ -78,7 +78,7 @@ class Edits:
             self._library.perform(DropNote(entry.node.id), ACTOR)
             return
         asset = self._asset_of(entry)
-        if asset.state is AssetState.RECEIVING and await self._settled(asset.id):
+        if await self._settled(asset.id):  # what was written last is sealed first: it is trashed as well
             await self.remove(place, name)
             return
         if self._folders.concern(place) and await self._folders.remove_name(asset, place, name):

@@ -81,7 +81,7 @@ class FolderEdits:
     async def move(self, asset: Asset, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset:
         """A file renamed here, or brought here from another view: its file on the disk comes along."""
         raw, folder = self._fit(new_name), folder_of(to)
-        if asset.state is AssetState.RECEIVING and await self._settled(asset.id):
+        if await self._settled(asset.id):
             asset = self._known(await self._meant(place, name))
         there = await self._tree.lookup(to, new_name)
         also = self.left_behind(asset, place, to)
