@@ -19,10 +19,11 @@ import pytest
 
 from damfs.presentation.fuse import native
 from tests.mount.conftest import Serve, serving
-from tests.mount.daemon_process import Daemon, damfs, rows, run
+from tests.mount.daemon_process import Daemon, damfs, rows, run, until
 from tests.mount.test_writing import refused
 
 FIRST, SECOND = b"first bytes\n" * 50_000, b"second, shorter\n" * 9_000
+STALE = "is a stale mount of a daemon that died"
 _numbers = count(1)
 
 
@@ -376,7 +377,7 @@ def test_a_crash_while_overwriting_loses_nothing_that_was_synced(serve: Serve, s
     finally:
         with suppress(OSError):
             os.close(file)
-    dam.announced.append("was interrupted; what was written over it")
+    dam.announced += ["was interrupted; what was written over it", STALE]
     dam.start()
     assert path.read_bytes() == before
     assert (path.parent / "clip.bin.part").read_bytes() == b"synced"
@@ -398,6 +399,7 @@ def test_what_was_closed_survives_a_crash(serve: Serve) -> None:
         os.fsync(file.fileno())
     until(lambda: is_closed(dam), "closed")
     dam.kill()
+    dam.announced.append(STALE)
     dam.start()
     dam.settled()
     assert path.read_bytes() == SECOND * 200
