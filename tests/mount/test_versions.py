@@ -150,7 +150,8 @@ def test_while_it_is_written_size_and_time_are_the_drafts(dam: Daemon, clip: Pat
 
 @pytest.mark.parametrize("wanted", [SECOND, FIRST + SECOND, b""], ids=["shorter", "longer", "empty"])
 def test_who_has_it_open_keeps_the_old_bytes(dam: Daemon, clip: Path, wanted: bytes) -> None:
-    inode = clip.stat().st_ino
+    inode, elsewhere = clip.stat().st_ino, dam / "by-type/other" / clip.name
+    assert elsewhere.stat().st_size == len(FIRST)
     with clip.open("rb") as old, mmap.mmap(old.fileno(), 0, prot=mmap.PROT_READ) as mapped:
         assert old.read(1_000) == FIRST[:1_000]
         clip.write_bytes(wanted)
@@ -162,6 +163,8 @@ def test_who_has_it_open_keeps_the_old_bytes(dam: Daemon, clip: Path, wanted: by
         assert mapped[:] == FIRST
         assert os.fstat(old.fileno()).st_size == len(FIRST)
         assert clip.stat().st_ino == os.fstat(old.fileno()).st_ino == inode
+        until(lambda: elsewhere.stat().st_size == len(wanted), "told of in the other directory")
+        assert elsewhere.read_bytes() == wanted
         with clip.open("rb") as new:
             clip.write_bytes(b"third")
             assert new.read() == wanted

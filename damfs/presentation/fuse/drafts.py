@@ -135,6 +135,7 @@ class Drafts:
                 draft = await self._staged_again(asset, truncate=truncate)
                 self._drafts[asset] = draft
                 self._closed.pop(asset, None)
+                self._reception.held_back.pop(asset, None)
             draft.writers += 1
         return draft
 
@@ -348,6 +349,8 @@ class Drafts:
             draft = self._drafts.get(asset)
             if draft is not None and not draft.writers:  # what it reads is an original now, and never written
                 self._forget(draft)
+            if rewrites.of(self._library.db.writer, asset) is None:
+                self._closed.pop(asset, None)
             self._sealing.pop(asset).set()
 
     async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
