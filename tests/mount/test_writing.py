@@ -249,16 +249,23 @@ def test_two_programs_create_one_name(shared: Daemon, word: str) -> None:
         assert sum(pool.map(create, range(8))) == 1
 
 
-def test_originals_are_never_changed(shared: Daemon, note: Path) -> None:
+def test_an_original_that_is_opened_to_write_and_not_written_is_not_changed(shared: Daemon, note: Path) -> None:
+    """What is written over one is another version: see test_versions."""
     run("cp", note, shared / "inbox")
     shared.settled()
     path = shared / "inbox" / note.name
-    for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_APPEND):
-        with refused(errno.EPERM):
-            os.open(path, flags)
-    with refused(errno.EPERM):
-        os.truncate(path, 0)
+    (original,) = original_files(shared, note.name)
+    before = original.stat()
+    for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND):
+        os.close(os.open(path, flags))
+    shared.settled()
     assert path.read_bytes() == note.read_bytes()
+    after = original.stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    )
 
 
 def test_unlinked_while_open_it_never_was(shared: Daemon, word: str) -> None:
