@@ -24,6 +24,7 @@ from damfs.core.installing import PUBLISHED_MODE, adopt, install
 from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
+from damfs.core.rewriting import CloseRewrite
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
@@ -75,6 +76,8 @@ class Reception:
         asset = library.asset(id_)
         if asset is not None and asset.state is not AssetState.RECEIVING:
             async with self.rewritten(id_):
+                if id_ in self.held_back:
+                    await self._close_again(id_)
                 return await self.seal_version(id_)
         if asset is None or is_temporary(asset.name):
             return None
@@ -91,6 +94,13 @@ class Reception:
         if known is not None and known.blob is not None:  # bytes probed before: their day of capture is known
             await file_by_capture(library, known.blob)
         return sealed
+
+    async def _close_again(self, id_: AssetId) -> None:
+        """Its last close could not be entered into the catalog, because that was full."""
+        row = rewrites.of(self._library.db.writer, id_)
+        staged = await trio.to_thread.run_sync(self._library.staging.entries)
+        if row is not None and not row.closed and id_ in staged:
+            self._library.perform(CloseRewrite(id_, staged[id_], row.mtime_ns, bool(row.dated)), ACTOR)
 
     def rewritten(self, id_: AssetId) -> AbstractAsyncContextManager[None]:
         """Nobody else stages or seals bytes of the asset meanwhile."""

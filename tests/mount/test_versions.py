@@ -23,6 +23,7 @@ from tests.mount.daemon_process import Daemon, damfs, rows, run, until
 from tests.mount.test_writing import refused
 
 FIRST, SECOND = b"first bytes\n" * 50_000, b"second, shorter\n" * 9_000
+STALE = "is a stale mount of a daemon that died"
 _numbers = count(1)
 
 
@@ -149,7 +150,8 @@ def test_while_it_is_written_size_and_time_are_the_drafts(dam: Daemon, clip: Pat
 
 @pytest.mark.parametrize("wanted", [SECOND, FIRST + SECOND, b""], ids=["shorter", "longer", "empty"])
 def test_who_has_it_open_keeps_the_old_bytes(dam: Daemon, clip: Path, wanted: bytes) -> None:
-    inode = clip.stat().st_ino
+    inode, elsewhere = clip.stat().st_ino, dam / "by-type/other" / clip.name
+    assert elsewhere.stat().st_size == len(FIRST)
     with clip.open("rb") as old, mmap.mmap(old.fileno(), 0, prot=mmap.PROT_READ) as mapped:
         assert old.read(1_000) == FIRST[:1_000]
         clip.write_bytes(wanted)
@@ -161,6 +163,8 @@ def test_who_has_it_open_keeps_the_old_bytes(dam: Daemon, clip: Path, wanted: by
         assert mapped[:] == FIRST
         assert os.fstat(old.fileno()).st_size == len(FIRST)
         assert clip.stat().st_ino == os.fstat(old.fileno()).st_ino == inode
+        until(lambda: elsewhere.stat().st_size == len(wanted), "told of in the other directory")
+        assert elsewhere.read_bytes() == wanted
         with clip.open("rb") as new:
             clip.write_bytes(b"third")
             assert new.read() == wanted
@@ -376,7 +380,7 @@ def test_a_crash_while_overwriting_loses_nothing_that_was_synced(serve: Serve, s
     finally:
         with suppress(OSError):
             os.close(file)
-    dam.announced.append("was interrupted; what was written over it")
+    dam.announced += ["was interrupted; what was written over it", STALE]
     dam.start()
     assert path.read_bytes() == before
     assert (path.parent / "clip.bin.part").read_bytes() == b"synced"
@@ -398,6 +402,7 @@ def test_what_was_closed_survives_a_crash(serve: Serve) -> None:
         os.fsync(file.fileno())
     until(lambda: is_closed(dam), "closed")
     dam.kill()
+    dam.announced.append(STALE)
     dam.start()
     dam.settled()
     assert path.read_bytes() == SECOND * 200

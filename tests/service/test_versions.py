@@ -127,6 +127,18 @@ async def test_bytes_that_are_known_are_stored_once(library: Library, clip: Asse
     await check_sound(library)
 
 
+async def test_a_close_that_the_catalog_had_no_room_for_is_made_good(library: Library, clip: Asset) -> None:
+    os.close(library.staging.stage_copy(clip.id, None))
+    library.staging.path(clip.id).write_bytes(b"two")
+    library.perform(BeginRewrite(clip.id, 0), "test")
+    reception = Reception(library)
+    assert await reception.seal(clip.id) is None, "somebody may still write it"
+    reception.held_back[clip.id] = "no space left for the catalog"
+    await reception.seal_or_report(clip.id)
+    assert contents(library, clip.id) == [b"one", b"two"]
+    assert reception.held_back == {}
+
+
 async def test_names_of_versions_that_are_taken(library: Library, clip: Asset) -> None:
     taken = await received(library, "clip~v1.mov", b"somebody's own")
     await overwritten(library, clip.id, b"two")

@@ -10,12 +10,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import trio
 
-from damfs.catalog import rewrites, stores
+from damfs.catalog import rewrites
 from damfs.core.batch_sealing import BatchSealing
 from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
 from damfs.core.installing import check_writable
@@ -24,42 +22,13 @@ from damfs.core.reception import Reception
 from damfs.core.rewriting import BeginRewrite, CloseRewrite, EndRewrite, SizeRewrite
 from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
-from damfs.model import Asset, AssetId, AssetState, Key
+from damfs.model import AssetId, AssetState
+from damfs.presentation.fuse.draft_files import Draft, Shown, first_source, own, stage, write_at
 from damfs.storage.disk_errors import disk_errors
-from damfs.storage.local import LocalStore
 
 log = logging.getLogger(__name__)
 
 ACTOR = "fuse"
-
-
-@dataclass(slots=True)
-class Draft:
-    """A file that is being received, or written again."""
-
-    asset: AssetId
-    fd: int
-    size: int
-    """What was written so far."""
-    mtime_ns: int | None = None
-    """Of the last write; None: what the catalog says, because nothing was written since it was set there."""
-    lost_at: int | None = None
-    """Where a write failed that was not made good since: what was received is not whole."""
-    rewrites: bool = False
-    """The asset has arrived: what is written becomes its next version."""
-    changed: bool = False
-    """Whether anything was written since it was staged."""
-    dated: bool = False
-    """Whether ``mtime_ns`` was set since the last write."""
-    writers: int = 0
-    readers: int = 0
-
-
-class Shown(NamedTuple):
-    """What a file looks like whose bytes are not the catalog's. ``mtime_ns`` None: as the catalog says."""
-
-    size: int
-    mtime_ns: int | None
 
 
 class Drafts:
@@ -137,6 +106,7 @@ class Drafts:
                 draft = await self._staged_again(asset, truncate=truncate)
                 self._drafts[asset] = draft
                 self._closed.pop(asset, None)
+                self._reception.held_back.pop(asset, None)
             draft.writers += 1
         return draft
 
@@ -350,6 +320,8 @@ class Drafts:
             draft = self._drafts.get(asset)
             if draft is not None and not draft.writers:  # what it reads is an original now, and never written
                 self._forget(draft)
+            if rewrites.of(self._library.db.writer, asset) is None:
+                self._closed.pop(asset, None)
             self._sealing.pop(asset).set()
 
     async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
@@ -373,42 +345,3 @@ class Drafts:
         if not written:
             self._closed[target] = Shown(size, mtime_ns)
             self.begin_seal(target)
-
-
-def first_source(library: Library, asset: Asset) -> tuple[LocalStore, Key]:
-    """The best copy of an asset's bytes. Raises Unavailable."""
-    assert asset.blob is not None
-    found = library.sources(asset.blob, asset.id)
-    if not found:
-        raise Unavailable(f"no copy of {asset.name} can be reached; is its store mounted?")
-    return library.blob_store(found[0].store), stores.key_of(library.db.writer, found[0].folder, found[0].name)
-
-
-def stage(library: Library, source: tuple[LocalStore, Key] | None, asset: AssetId) -> int:
-    """A descriptor of a staged copy. Blocks."""
-    if source is None:
-        return library.staging.stage_copy(asset, None)
-    fd = source[0].open(source[1])
-    try:
-        return library.staging.stage_copy(asset, fd)
-    finally:
-        os.close(fd)
-
-
-def own(library: Library, asset: AssetId) -> int:
-    """A descriptor of what is staged already, which is not to be a name of any original. Blocks. Raises NotFound."""
-    fd = library.staging.open(asset, os.O_RDWR)
-    if not library.staging.is_shared(asset):
-        return fd
-    try:
-        return library.staging.stage_copy(asset, fd)
-    finally:
-        os.close(fd)
-
-
-def write_at(fd: int, data: bytes, offset: int) -> int:
-    """All of it. Blocks."""
-    written = 0
-    while written < len(data):
-        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
-    return written

@@ -24,7 +24,8 @@ from damfs.core.library import Library
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, RenditionId, VersionId
 from damfs.presentation.fuse.backings import Backings
-from damfs.presentation.fuse.drafts import Draft, Drafts
+from damfs.presentation.fuse.draft_files import Draft
+from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
 from damfs.presentation.fuse.notes import OpenNote
