@@ -27,10 +27,12 @@ from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
 from damfs.presentation.fuse.live_folders import LiveFolders
 from damfs.presentation.fuse.live_operations import LiveOperations
+from damfs.presentation.fuse.marks import Marks
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.fuse.operations import Operations
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.edits import Edits
+from damfs.presentation.views.originals import Originals
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import View
 
@@ -58,14 +60,17 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     drafts = Drafts(library, reception, nursery)
     listings, hook = Listings(), native.load()
     kernel_cache = KernelCache(inodes, listings)
-    files = OpenFiles(library, drafts, Backings(hook))
-    appearance = Appearance(tree, inodes, drafts, Owner.of_this_process())
+    files = OpenFiles(library, drafts, Backings(hook), inodes)
+    kernel_cache.version_added = files.version_added
+    owner, originals = Owner.of_this_process(), views[Originals.name]
+    assert isinstance(originals, Originals)
+    appearance = Appearance(tree, inodes, drafts, owner, Marks(library, inodes, originals, owner))
     events = Events(library)
     live = LiveFolders(library, tree, inodes, kernel_cache)
     operations = LiveOperations(
         library=library,
         tree=tree,
-        edits=Edits(library, tree, drafts.sealed),
+        edits=Edits(library, tree, drafts.sealed, files.supersede),
         inodes=inodes,
         files=files,
         counters=library.counters,

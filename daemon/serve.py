@@ -67,7 +67,7 @@ async def _serve_mounted(
     library: Library, parts: Parts, wanted: Wanted, options: set[str], on_ready: Callable[[], None], guard: Guard
 ) -> None:
     stop = trio.Event()
-    service = Service(library, stop.set)
+    service = Service(library, stop.set, parts.reception)
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     guard.await_ready()
     with mounted(parts.operations, wanted.mountpoint, options):

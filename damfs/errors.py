@@ -34,6 +34,10 @@ class NoSpace(DamfsError):
     """The disk below is full, or a quota is used up (ENOSPC)."""
 
 
+class TooBig(DamfsError):
+    """No file of the disk below can be so long (EFBIG)."""
+
+
 class Unavailable(DamfsError):
     """Bytes or a service cannot be reached now: a store is offline, a copy damaged (EIO)."""
 

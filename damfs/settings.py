@@ -80,6 +80,11 @@ class MountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Tell programs that watch a directory of the mount (inotify) of changes that were not made through it."""
 
 
+class VersionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    keep: Annotated[int, Meta(ge=0)] = 0
+    """Versions of an asset that are kept beside its first; 0: all."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -89,6 +94,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     similar: SimilarSettings = SimilarSettings()
     trash: TrashSettings = TrashSettings()
     mount: MountSettings = MountSettings()
+    versions: VersionSettings = VersionSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -186,4 +192,9 @@ DEFAULT_SETTINGS = """\
 [mount]
 # Tell programs that watch a directory of the mount (file managers do) of changes that were not made through it.
 # live = true
+
+[versions]
+# How many of the newest versions of an overwritten file are kept, the current one included; 0: all. The first one, what
+# was there before anything was written over it, is always kept as well.
+# keep = 0
 """

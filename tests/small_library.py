@@ -18,6 +18,7 @@ from damfs.core.commands import AddStore, AddTag, DefineTerm, Receive, SetClosed
 from damfs.core.library import Library, make_library
 from damfs.core.processor_registry import GROUP, ProcessorRegistry
 from damfs.core.reception import Reception
+from damfs.core.rewriting import BeginRewrite, CloseRewrite
 from damfs.core.scan_report import ScanReport
 from damfs.core.scanner import scan
 from damfs.model import Asset, AssetId, Store, StoreKind, TermId
@@ -30,6 +31,7 @@ TABLES = (
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
     "proposal", "change", "facet", "job", "property", "remark", "attribute",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
+    "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "rewrite",
 )  # fmt: skip
 
 
@@ -70,6 +72,15 @@ async def received(library: Library, name: str, data: bytes, *tags: str, triaged
     """The asset that a received file became."""
     id_ = await Reception(library).seal(drafted(library, name, data, *tags, triaged=triaged))
     assert id_ is not None
+    return asset(library, id_)
+
+
+async def overwritten(library: Library, id_: AssetId, data: bytes) -> Asset:
+    """The asset after other bytes were written over it and closed."""
+    os.close(library.staging.stage_copy(id_, None))
+    library.staging.path(id_).write_bytes(data)
+    library.execute([BeginRewrite(id_, 0), CloseRewrite(id_, len(data), JULY_NS)], "test")
+    await Reception(library).seal(id_)
     return asset(library, id_)
 
 

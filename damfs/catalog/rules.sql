@@ -39,8 +39,8 @@ CREATE TEMP VIEW IF NOT EXISTS unversioned (asset) AS
   SELECT a.id FROM asset AS a WHERE a.state <> 'receiving'
   AND NOT EXISTS (SELECT 1 FROM version WHERE id = a.version AND asset = a.id);
 
-CREATE TEMP VIEW IF NOT EXISTS gapped (asset) AS
-  SELECT asset FROM version GROUP BY asset HAVING max(number) - min(number) + 1 <> count(*);
+CREATE TEMP VIEW IF NOT EXISTS gapped (asset) AS -- pruning keeps the first version and the newest: one gap, behind the first
+  SELECT asset FROM version WHERE number > 1 GROUP BY asset HAVING max(number) - min(number) + 1 <> count(*);
 
 CREATE TEMP VIEW IF NOT EXISTS unfit_name (kind, id, fitting) AS
   SELECT kind, id, replace(replace(name, '/', '_'), char(0), '_')
@@ -95,7 +95,7 @@ FROM pragma_foreign_key_check AS f WHERE (f."table", f.parent) NOT IN (VALUES --
   ('copy', 'folder'), ('copy', 'asset'), ('folder', 'folder'), ('version', 'asset'), ('fact', 'blob'),
   ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('term', 'term'), ('tagging', 'asset'),
   ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'), ('trashed', 'asset'), ('aside', 'copy'),
-  ('trash_name', 'asset'));
+  ('trash_name', 'asset'), ('rewrite', 'asset'));
 
 -- rule: properties
 -- holds: the library has an id, and the time it was made
@@ -223,7 +223,7 @@ UPDATE version SET mtime_ns = a.mtime_ns FROM asset AS a
   WHERE a.version = version.id AND a.id = version.asset AND a.state <> 'receiving' AND a.mtime_ns <> version.mtime_ns;
 
 -- rule: version-numbers
--- holds: the versions of an asset are numbered without a gap
+-- holds: the versions of an asset behind its first are numbered without a gap
 -- repair: they are numbered anew, in their order
 SELECT printf('asset %d "%s"', id, name) FROM asset WHERE id IN (SELECT asset FROM gapped);
 -- mend
@@ -298,10 +298,26 @@ SELECT printf('asset %d "%s"', id, name) FROM asset
 WHERE state = 'receiving' AND id NOT IN (SELECT asset FROM staged);
 
 -- rule: staged-received
--- holds: bytes in staging are those of a file that is being received
+-- holds: bytes in staging are those of a file that is being received, or of one that is being written again
 -- repair: they are superfluous, because the asset has arrived, and go away
 -- at rest
-SELECT 'staging/' || asset FROM staged WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'receiving');
+SELECT 'staging/' || asset FROM staged WHERE asset NOT IN
+  (SELECT id FROM asset WHERE state = 'receiving' UNION SELECT asset FROM rewrite);
+
+-- rule: rewrite-staged
+-- holds: a file that is being written again has its next bytes in staging
+-- repair: they are found in the store where they were published, or the file stays as it was
+-- at rest
+SELECT printf('asset %d "%s"', r.asset, a.name) FROM rewrite AS r JOIN asset AS a ON a.id = r.asset
+WHERE r.asset NOT IN (SELECT asset FROM staged);
+
+-- rule: rewrite-asset
+-- holds: only an asset that has arrived is being written again
+-- repair: that it was is forgotten
+SELECT printf('asset %d', asset) FROM rewrite
+WHERE asset NOT IN (SELECT id FROM asset WHERE state <> 'receiving');
+-- mend
+DELETE FROM rewrite WHERE asset NOT IN (SELECT id FROM asset WHERE state <> 'receiving');
 
 -- rule: blob-used
 -- holds: known bytes are those of an asset, a version or a file

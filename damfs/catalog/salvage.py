@@ -64,6 +64,11 @@ class OldVersion(NamedTuple):
     asset: int
 
 
+class OldRewrite(NamedTuple):
+    asset: int
+    closed: int
+
+
 class OldCopy(NamedTuple):
     id: int
     asset: int
@@ -141,6 +146,7 @@ QUERIES: dict[type, tuple[str, str]] = {
         FROM asset WHERE id > ? AND id <= ?""",
     ),
     OldVersion: ("version", "SELECT id, asset FROM version WHERE id > ? AND id <= ?"),
+    OldRewrite: ("rewrite", "SELECT asset, closed FROM rewrite WHERE asset > ? AND asset <= ?"),
     OldCopy: ("copy", "SELECT id, asset, folder, name FROM copy WHERE id > ? AND id <= ?"),
     OldTerm: ("term", "SELECT id, name, broader FROM term WHERE id > ? AND id <= ?"),
     OldTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
@@ -159,7 +165,7 @@ QUERIES: dict[type, tuple[str, str]] = {
 }
 """Record to its table, and the rows of a range of ids: of what the rows are about, where they have no id."""
 RANGED_BY = {
-    **dict.fromkeys(("tagging", "remark", "attribute"), "asset"),
+    **dict.fromkeys(("tagging", "rewrite", "remark", "attribute"), "asset"),
     **dict.fromkeys(("fact", "rendition", "embedding", "job"), "blob"),
 }
 HIGHEST = {

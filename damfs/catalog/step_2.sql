@@ -15,6 +15,40 @@ CREATE TABLE attribute (
   name  BLOB NOT NULL,                  -- with its 'user.'; any bytes but NUL
   value BLOB NOT NULL,                  -- at most 64 KiB, as the kernel has it
   PRIMARY KEY (asset, name)
+-- Where a file that is being received is shown, and will be published: in a folder of the writable store.
+CREATE TABLE destination (
+  asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  folder INTEGER NOT NULL REFERENCES folder (id),
+  name   BLOB NOT NULL,                 -- the bytes that the store's file system will have
+  UNIQUE (folder, name)
+) STRICT;
+
+-- A file that a person put where it is: it is not filed elsewhere by its day of capture.
+CREATE TABLE placed (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE
+) STRICT;
+
+-- What a program set of a folder of the writable store.
+CREATE TABLE folder_attribute (
+  folder   INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  mode     INTEGER NOT NULL,            -- permission bits
+  mtime_ns INTEGER,                     -- NULL: when its content last changed
+  uid      INTEGER,                     -- NULL, like gid: the user that runs damfs
+  gid      INTEGER
+) STRICT;
+
+-- A file that belongs to another user than the one that runs damfs, where the mount lets others in.
+CREATE TABLE asset_owner (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  uid   INTEGER NOT NULL,
+  gid   INTEGER NOT NULL
+) STRICT;
+
+-- A folder that is just being renamed on the disk. Which of its names is there tells start-up whether it was.
+CREATE TABLE folder_move (
+  folder INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  parent INTEGER NOT NULL REFERENCES folder (id) ON DELETE CASCADE,
+  name   BLOB NOT NULL
 ) STRICT;
 -- An asset in the trash, kept there until its retention ends.
 CREATE TABLE trashed (
@@ -60,3 +94,14 @@ CREATE TABLE trash_note (
 -- What is in the trash already is kept for a whole retention from now on.
 INSERT INTO trashed (asset, at_ns, place)
   SELECT id, CAST(strftime('%s', 'now') AS INTEGER) * 1000000000, '' FROM asset WHERE state = 'trashed';
+CREATE INDEX version_later ON version (asset) WHERE number > 1;
+
+-- An asset that has arrived and is being written again: its next bytes are in staging/<asset> until they are a version.
+-- A row is here from the first open for writing until the new version is committed, or the attempt is dropped.
+CREATE TABLE rewrite (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  closed   INTEGER NOT NULL,            -- 1: its last close was seen, what is staged is whole
+  size     INTEGER NOT NULL,            -- of what is staged, as of the last close or fsync
+  mtime_ns INTEGER NOT NULL,            -- of the next version
+  dated    INTEGER NOT NULL             -- 1: mtime_ns was set by a program, and is not just when it wrote
+) STRICT;

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from damfs.catalog.database import Connection, Row
 from damfs.errors import NotFound
 from damfs.model import (
+    TRASH_FOLDER,
     AssetId,
     BlobId,
     Copy,
@@ -107,7 +108,7 @@ class Child(NamedTuple):
 def ensure_folder(tx: Connection, store: StoreId, parts: list[bytes]) -> tuple[FolderId, list[Child]]:
     """The folder at a path below the store's root, made where missing; and the folders that are listed from now on.
 
-    damfs's own folders at the top of a store, whose names begin with a dot, are never listed.
+    damfs's own folder at the top of a store is never listed.
     """
     current, grown, listed = root_folder(tx, store), [], not is_hidden(parts)
     for part in parts:
@@ -129,7 +130,7 @@ def ensure_folder(tx: Connection, store: StoreId, parts: list[bytes]) -> tuple[F
 
 def is_hidden(parts: list[bytes]) -> bool:
     """Whether a path leads into a folder of damfs's own."""
-    return bool(parts) and parts[0].startswith(b".")
+    return bool(parts) and parts[0] == TRASH_FOLDER
 
 
 def list_empty_folders(connection: Connection, store: StoreId) -> list[Folder]:
@@ -150,7 +151,8 @@ def hide_folder(tx: Connection, id_: FolderId) -> bool:
         tx.run(
             "UPDATE folder SET live = 0 WHERE id = ?1 AND live"
             " AND NOT EXISTS (SELECT 1 FROM copy WHERE folder = ?1 AND state = 'present')"
-            " AND NOT EXISTS (SELECT 1 FROM folder WHERE parent = ?1 AND live)",
+            " AND NOT EXISTS (SELECT 1 FROM folder WHERE parent = ?1 AND live)"
+            " AND NOT EXISTS (SELECT 1 FROM destination WHERE folder = ?1)",
             id_,
         )
     )

@@ -46,6 +46,7 @@ async def _all_renditions(library: Library) -> None:
 WORK_ON_FILES: dict[str, Callable[[Library], Awaitable[None]]] = {
     "receiving-staged": _settle_staging,
     "staged-received": _settle_staging,
+    "rewrite-staged": _settle_staging,
     "rendition-file": _all_renditions,
     "file-rendition": _all_renditions,
 }

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from damfs.catalog import assets, job_table, predicates, stores, trash, vocabulary
+from damfs.catalog import assets, folders, job_table, predicates, rewrites, stores, trash, vocabulary
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
 from damfs.core.media_types import media_of_name
-from damfs.core.news import seen, tell
+from damfs.core.news import Seen, seen, seen_destination, tell
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Facts, StoreId, StoreKind, TagSource, Term, TermId
 from damfs.storage.droppings import is_dropping, is_temporary
@@ -266,13 +266,16 @@ class Rename:
         asset, name = known(x, self.asset), fit_name(self.name)
         if asset.name == name:
             return
+        before = seen_destination(x.tx, self.asset)
         assets.set_name(x.tx, self.asset, name)
         if asset.state is AssetState.RECEIVING:
             assets.set_media(x.tx, self.asset, media_of_name(name))
+            folders.rename_destination(x.tx, self.asset, name.encode())
         elif asset.blob is not None and is_temporary(asset.name):
             x.planner.plan_jobs(x.tx, asset.blob, x.at_ns)
         touched = assets.facets(x.tx, self.asset) | {predicates.media_facet(asset.media)}
-        x.changes.record("renamed", touched, asset=self.asset, names=(asset.name, name))
+        own = Seen(touched, frozenset({asset.name, name}))
+        tell(x.changes, "renamed", self.asset, own, before, seen_destination(x.tx, self.asset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,12 +311,15 @@ class Trash:
 
 @dataclass(frozen=True, slots=True)
 class SetTimes:
+    """Of the bytes that whoever sets them sees: those of the next version, where one is being written."""
+
     asset: AssetId
     mtime_ns: int
 
     def apply(self, x: Execution) -> None:
         asset = known(x, self.asset)
-        assets.set_mtime(x.tx, self.asset, self.mtime_ns)
+        if not rewrites.set_mtime(x.tx, self.asset, self.mtime_ns):
+            assets.set_mtime(x.tx, self.asset, self.mtime_ns)
         x.changes.record("times-set", frozenset(), asset=self.asset, names=(asset.name,))
 
 
@@ -350,7 +356,7 @@ class SetMode:
 
     def apply(self, x: Execution) -> None:
         asset = known(x, self.asset)
-        assets.set_mode(x.tx, self.asset, self.mode & 0o777)
+        assets.set_mode(x.tx, self.asset, self.mode & 0o7777)
         x.changes.record("mode-set", frozenset(), asset=self.asset, names=(asset.name,))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import trio
 
-from damfs.catalog import assets, stores
+from damfs.catalog import assets, folders, stores
 from damfs.catalog.database import Connection
 from damfs.core.ingest import MoveCopy
 from damfs.core.keys import is_taken, keys_for, link_or_take
@@ -41,6 +41,8 @@ async def file_by_capture(library: Library, blob: BlobId) -> None:
     for found in misfiled(library.db.writer, library, blob):
         try:
             async with library.publishing.together():
+                if not _is_there(library, found):
+                    continue  # somebody has put it elsewhere
                 placed = await _linked(library, store, found)
                 library.perform(MoveCopy(found.copy.id, placed), ACTOR, durable=True)
                 await trio.to_thread.run_sync(store.remove, found.key)
@@ -54,13 +56,20 @@ def misfiled(connection: Connection, library: Library, blob: BlobId) -> list[Mis
     found = []
     for copy in stores.copies_of_blob(connection, blob):
         asset = library.asset(copy.asset)
-        if copy.store != own or asset is None:
+        if copy.store != own or asset is None or asset.blob != blob:  # earlier versions stay where they are
+            continue
+        if folders.is_placed(connection, copy.id):
             continue
         key, day = stores.key_of(connection, copy.folder, copy.name), assets.day_of(connection, copy.asset)
         filed_under = key.rpartition(b"/")[0].replace(b"/", b"-").decode("ascii", "replace")
         if filed_under == library.day(asset.mtime_ns) != day:
             found.append(Misfiled(copy, key, asset, day))
     return found
+
+
+def _is_there(library: Library, found: Misfiled) -> bool:
+    copy = stores.copy(library.db.writer, found.copy.id)
+    return copy is not None and stores.key_of(library.db.writer, copy.folder, copy.name) == found.key
 
 
 async def _linked(library: Library, store: BlobStore, found: Misfiled) -> FileFact:

@@ -9,15 +9,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from damfs.catalog import assets, stores, trash
+from damfs.catalog import assets, stores, trash, versions
 from damfs.catalog.stores import Child, Folder
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution, known
 from damfs.core.ingest import describe_known, known_copy, mark_lost, move_tags, place_copy, revive
-from damfs.core.keys import is_trash, name_in_trash
+from damfs.core.keys import is_trash, name_in_trash, versioned_name
 from damfs.core.news import Seen, seen, seen_folders, tell
 from damfs.core.trash_commands import Restore
-from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyId, CopyState, Digest, Key, Media, StoreId
+from damfs.model import (
+    Asset,
+    AssetId,
+    AssetState,
+    BlobId,
+    Copy,
+    CopyId,
+    CopyState,
+    Digest,
+    FolderId,
+    Key,
+    Media,
+    StoreId,
+)
 from damfs.storage.blob_store import FileFact
 from damfs.storage.droppings import is_temporary
 
@@ -56,8 +69,10 @@ class IndexFile:
         moved = self._lost_copy(x, blob, name)
         if moved is not None:
             return self._moved(x, moved, here)
-        if here is not None and not self._is_shared(x, here):
+        if here is not None and not self._is_shared(x, here) and known(x, here.asset).blob == here.blob:
             return self._changed(x, here, blob)
+        if here is None and self._is_earlier(x, folder, name, blob):
+            return Found.SAME
         return self._new(x, blob, here)
 
     def _same(self, x: Execution, here: Copy) -> Found:
@@ -68,6 +83,15 @@ class IndexFile:
             x.planner.plan_jobs(x.tx, here.blob, x.at_ns)
             tell(x.changes, "found", here.asset, seen(x.tx, here.asset), seen_folders(grown))
         return Found.SAME
+
+    def _is_earlier(self, x: Execution, folder: FolderId | None, name: bytes, blob: BlobId) -> bool:
+        """Whether it is an earlier version of the file beside it, left without a row: it becomes one of its copies."""
+        base = versioned_name(name)
+        beside = None if folder is None or base is None else stores.copy_at(x.tx, folder, base)
+        if beside is None or not versions.has(x.tx, beside.asset, blob):
+            return False
+        place_copy(x, blob, beside.asset, self.store, self.fact)
+        return True
 
     def _lost_copy(self, x: Execution, blob: BlobId, name: bytes) -> Copy | None:
         """A copy of the same bytes in this store whose own key is gone: the file was moved here. Best of the same

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import assets, derived, remarks, stores, vocabulary
+from damfs.catalog import assets, derived, folders, remarks, stores, vocabulary
 from damfs.core.commands import Execution, known
 from damfs.core.description import describe
 from damfs.core.news import Seen, moved, seen, seen_folders, tell
 from damfs.errors import NotFound, Refused
-from damfs.model import AssetId, AssetState, BlobId, Copy, CopyId, CopyState, Digest, Media, StoreId
+from damfs.model import AssetId, AssetState, BlobId, Copy, CopyId, CopyState, Digest, Key, Media, StoreId
 from damfs.storage.blob_store import FileFact
 
 
@@ -41,6 +41,8 @@ class Seal:
         assets.set_day(x.tx, self.asset, self.day, None)
         describe_known(x, self.asset, blob)
         grown = place_copy(x, blob, self.asset, self.store, self.placed)
+        if folders.clear_destination(x.tx, self.asset):
+            mark_placed(x, self.store, self.placed.key)
         revive(x, blob)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         tell(x.changes, "ingested", self.asset, moved(before, seen(x.tx, self.asset)), grown)
@@ -138,6 +140,14 @@ def place_copy(x: Execution, blob: BlobId, asset: AssetId, store: StoreId, fact:
     folder, grown = stores.ensure_folder(x.tx, store, parts)
     stores.add_copy(x.tx, blob, asset, store, folder, name, fact.size, fact.mtime_ns, fact.inode, x.at_ns)
     return seen_folders(grown)
+
+
+def mark_placed(x: Execution, store: StoreId, key: Key) -> None:
+    """A person put the file there: it is not filed elsewhere."""
+    parts, name = stores.split_key(key)
+    folder = stores.folder_at(x.tx, store, parts)
+    if folder is not None:
+        folders.mark_placed(x.tx, folder, name)
 
 
 def describe_known(x: Execution, asset: AssetId, blob: BlobId) -> None:

@@ -23,6 +23,7 @@ from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
 from damfs.model import BlobId, Job
 from damfs.settings import cores
+from damfs.storage.spots import Identity, identity
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,9 @@ class JobRunner:
             try:
                 await trio.to_thread.run_sync(_empty_directory, out)
                 reference = library.registry.references[job.processor]
+                before = await trio.to_thread.run_sync(_identity, source)
                 output = await self._pool.run(reference, source, out, subject)
+                await self._check_read(job, before)
                 command = await self._published(job, output)
             finally:
                 self.running.pop(subject.name, None)
@@ -134,6 +137,12 @@ class JobRunner:
             # what a plug-in hands over may be anything: its job fails, not the mount
             log.exception("%s: its result could not be stored", job.processor)
             self._again_or_never(job, ProcessorFailed(f"{type(error).__name__}: {error}"))
+
+    async def _check_read(self, job: Job, before: Identity | None) -> None:
+        """A new version may have taken the place of the file that was read: Unavailable, the job is done again."""
+        paths = self._library.source_paths(job.blob)
+        if before not in await trio.to_thread.run_sync(lambda: [_identity(path) for path in paths]):
+            raise Unavailable("its file was replaced while it was read")
 
     async def _finish(self, job: Job, command: FinishJob) -> None:
         """Commit, then let the file find its folder; jobs that the commit planned wait for that."""
@@ -180,6 +189,14 @@ class JobRunner:
     @staticmethod
     def _actor(job: Job) -> str:
         return f"processor:{job.processor}"
+
+
+def _identity(path: Path) -> Identity | None:
+    """None when it cannot be told. Blocks."""
+    try:
+        return identity(path.stat())
+    except OSError:
+        return None
 
 
 def one_line(error: Exception) -> str:

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
-from damfs.core.asset_names import NAME_LIMIT, clean_name, fit, size_of, split_ending
+from damfs.core.asset_names import NAME_LIMIT, clean_name, split_ending
 from damfs.errors import Conflict, NotFound, Unavailable
 from damfs.model import TRASH_FOLDER, AssetId, Copy, Key, StoreId
 from damfs.storage.blob_store import BlobStore, FileFact
 from damfs.storage.droppings import is_dropping
 
+_VERSION = re.compile(rb"(.+)~v[0-9]+(?:~[0-9]+)?(\.[^.]*)?", re.DOTALL)
 TRIES = 10_000
 """Files of one name under one day, or in one folder."""
 _NUMBERED = re.compile(rb"\d+(?:~\d+)?-(.+)", re.DOTALL)
@@ -29,12 +30,24 @@ def keys_for(name: str, day: str) -> Iterator[Key]:
     folder = day.replace("-", "/")
     if name.startswith(".") or is_dropping(name):
         name = clean_name("_" + name)  # walks of a store pass hidden names by
-    stem, ending = split_ending(name)
-    yield Key(os.fsencode(f"{folder}/{name}"))
-    for number in range(2, TRIES):
-        mark = f"~{number}{ending}"
-        yield Key(os.fsencode(f"{folder}/{fit(stem, NAME_LIMIT - size_of(mark))}{mark}"))
-    raise Unavailable(f"{name}: no name is free under {folder} of the writable store; rename the file and try again")
+    return keys_beside(Key(os.fsencode(f"{folder}/{name}")))
+
+
+def version_keys(key: Key, number: int) -> Iterator[Key]:
+    """Where an earlier version of the file at ``key`` goes, in order: clip~v1.mov, clip~v1~2.mov … beside it.
+    Unavailable when none was free."""
+    folders, slash, name = key.rpartition(b"/")
+    stem, ending = split_ending(os.fsdecode(name))
+    for attempt in range(1, TRIES):
+        mark = os.fsencode(f"~v{number}" + (f"~{attempt}" if attempt > 1 else "") + ending)
+        yield Key(folders + slash + _fit(os.fsencode(stem), NAME_LIMIT - len(mark)) + mark)
+    raise Unavailable(f"{os.fsdecode(key)}: no name is free beside it for its version {number}; rename such files")
+
+
+def versioned_name(name: bytes) -> bytes | None:
+    """The name of the file of which one of this name would be an earlier version; None when it is no such name."""
+    found = _VERSION.fullmatch(name)
+    return None if found is None else found[1] + (found[2] or b"")
 
 
 def is_taken(connection: Connection, store: StoreId, key: Key, owner: AssetId) -> bool:
@@ -97,3 +110,5 @@ def keys_beside(key: Key) -> Iterator[Key]:
         mark = os.fsencode(f"~{number}{ending}")
         beside = _fit(os.fsencode(stem), NAME_LIMIT - len(mark)) + mark
         yield Key(folders + b"/" + beside if folders else beside)
+    where = os.fsdecode(folders)
+    raise Unavailable(f"{os.fsdecode(name)}: no name is free in {where} of the writable store; rename it and try again")

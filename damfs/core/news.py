@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from damfs.catalog import assets, derived, predicates, stores
+from damfs.catalog import assets, derived, folders, predicates, stores
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Child
@@ -33,7 +33,8 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
         return Seen(frozenset())
     day = assets.day_of(connection, id_)
     own = Seen(assets.facets(connection, id_), frozenset({asset.name}), frozenset(day.encode().split(b"-")))
-    return together([own, seen_files(connection, id_), seen_proxies(connection, asset)])
+    files = [seen_files(connection, id_), seen_destination(connection, id_)]
+    return together([own, *files, seen_proxies(connection, asset)])
 
 
 def seen_files(connection: Connection, id_: AssetId) -> Seen:
@@ -41,6 +42,14 @@ def seen_files(connection: Connection, id_: AssetId) -> Seen:
     copies = [copy for copy in stores.copies_of_asset(connection, id_) if copy.state is not CopyState.MISSING]
     facets = frozenset(predicates.folder_facet(copy.folder) for copy in copies)
     return Seen(facets, keys=frozenset(copy.name for copy in copies))
+
+
+def seen_destination(connection: Connection, id_: AssetId) -> Seen:
+    """What originals/ shows of an asset that is being received."""
+    there = folders.destination(connection, id_)
+    if there is None:
+        return Seen(frozenset())
+    return Seen(frozenset({predicates.folder_facet(there.folder)}), keys=frozenset({there.name}))
 
 
 def seen_proxies(connection: Connection, asset: Asset) -> Seen:

@@ -18,6 +18,7 @@ from damfs.catalog.salvage import (
     OldAttribute,
     OldBlob,
     OldRemark,
+    OldRewrite,
     OldStore,
     OldTagging,
     OldTerm,
@@ -53,6 +54,8 @@ class Learnt:
     receiving: dict[int, OldAsset] = field(default_factory=dict)
     arrived: set[int] = field(default_factory=set)
     """Ids of all assets that are known to have arrived."""
+    rewriting: dict[int, int] = field(default_factory=dict)
+    """Those that were being written again, with whether their last close was seen."""
     old_versions: int = 0
     highest: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
@@ -124,6 +127,10 @@ def _assets(learnt: Learnt, old: Salvage, tags: Tags) -> None:
     places = old.keys()
     remarks, attributes = _remarks(old)
     versions = sum(1 for _ in old.each(OldVersion))
+    for rewrite in old.each(OldRewrite):
+        learnt.rewriting.setdefault(rewrite.asset, rewrite.closed)
+    if old.lost["rewrite"] < 0:  # schema 1 had no such table
+        del old.lost["rewrite"]
     for row in old.each(OldAsset):
         if row.state is AssetState.RECEIVING and row.id not in learnt.arrived:
             learnt.receiving.setdefault(row.id, row)

@@ -103,13 +103,14 @@ def _take_over(library: Library, learnt: Learnt) -> None:
 
 
 async def _publish_staged(library: Library, learnt: Learnt, summary: RebuildReport) -> None:
-    """Bytes that were being received have no row any more: they go where the scan finds them."""
+    """Bytes that were being received, or written over others, have no row now: they go where the scan finds them."""
     staged = await trio.to_thread.run_sync(library.staging.entries)
     for id_, size in staged.items():
-        if size and id_ not in learnt.arrived:
-            row = learnt.receiving.get(id_)
+        if size and (id_ not in learnt.arrived or id_ in learnt.rewriting):
+            known, row = learnt.assets.get(id_), learnt.receiving.get(id_)
+            row = row if known is None else known.row
             name = f"recovered-{id_}" if row is None else row.name
-            whole = row is not None and row.closed
+            whole = row is not None and learnt.rewriting.get(id_, row.closed)
             name = name if whole else name + INTERRUPTED
             await trio.to_thread.run_sync(_publish, library, id_, name)
             summary.staged.append(name)

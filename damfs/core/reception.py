@@ -1,4 +1,4 @@
-"""From the last close of a received file to an asset: hash, publish, commit.
+"""From the last close of a received file to an asset, or to the next version of one: hash, publish, commit.
 
 Concurrency: hashing and publishing run in threads, several files at a time; two files with the same bytes take
 turns. Crash rule: blob first, row second. A crash before the commit leaves the staged file, or a published one that
@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
 
-from damfs.catalog import assets, stores
-from damfs.core.commands import Abandon
+from damfs.catalog import assets, folders, rewrites, stores
+from damfs.core.commands import Abandon, Command
 from damfs.core.filing import file_by_capture
+from damfs.core.folders import free_name
 from damfs.core.ingest import Heal, MarkDamaged, Merge, PlanAgain, Seal
-from damfs.core.keys import is_taken, keys_for, link_or_take
+from damfs.core.installing import PUBLISHED_MODE, adopt, install
+from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
+from damfs.core.rewriting import CloseRewrite
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
@@ -31,7 +34,6 @@ from damfs.storage.droppings import is_temporary
 log = logging.getLogger(__name__)
 
 ACTOR = "reception"
-PUBLISHED_MODE = 0o644
 
 
 class KeyedLocks:
@@ -59,6 +61,8 @@ class Reception:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._by_digest = KeyedLocks()
+        self.rewriting = KeyedLocks()
+        """Held, by the asset, by whoever stages or seals the next bytes of an asset that has arrived."""
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
 
@@ -70,18 +74,61 @@ class Reception:
         """
         library = self._library
         asset = library.asset(id_)
-        if asset is None or asset.state is not AssetState.RECEIVING or is_temporary(asset.name):
+        if asset is not None and asset.state is not AssetState.RECEIVING:
+            async with self.rewritten(id_):
+                if id_ in self.held_back:
+                    await self._close_again(id_)
+                return await self.seal_version(id_)
+        if asset is None or is_temporary(asset.name):
             return None
         try:
             hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
         except NotFound:
             return await self._adopt(asset)
-        async with self._by_digest.hold(hashed.digest), library.publishing.together():
-            sealed = await self._settle(id_, hashed)
+        async with self._by_digest.hold(hashed.digest):
+            good = await self._good_copy(hashed)
+            await self._free_destination(asset, hashed)
+            async with library.publishing.together():
+                sealed = await self._settle(id_, hashed, good)
         known = None if sealed is None else library.asset(sealed)
         if known is not None and known.blob is not None:  # bytes probed before: their day of capture is known
             await file_by_capture(library, known.blob)
         return sealed
+
+    async def _close_again(self, id_: AssetId) -> None:
+        """Its last close could not be entered into the catalog, because that was full."""
+        row = rewrites.of(self._library.db.writer, id_)
+        staged = await trio.to_thread.run_sync(self._library.staging.entries)
+        if row is not None and not row.closed and id_ in staged:
+            self._library.perform(CloseRewrite(id_, staged[id_], row.mtime_ns, bool(row.dated)), ACTOR)
+
+    def rewritten(self, id_: AssetId) -> AbstractAsyncContextManager[None]:
+        """Nobody else stages or seals bytes of the asset meanwhile."""
+        return self.rewriting.hold(b"%d" % id_)
+
+    async def seal_version(self, id_: AssetId, also: Sequence[Command[object]] = ()) -> AssetId | None:
+        """What is staged for an asset that has arrived becomes its next version; None when nothing is, or it is still
+        written. ``also`` happens in the same transaction. The caller holds `rewritten`. Raises as `seal`."""
+        library = self._library
+        row = rewrites.of(library.db.writer, id_)
+        if row is None or not row.closed:
+            return None
+        try:
+            hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
+        except NotFound:
+            async with library.publishing.together():
+                await adopt(library, row, also)
+            return id_
+        async with self._by_digest.hold(hashed.digest), library.publishing.together():
+            blob = stores.blob_of(library.db.writer, hashed.digest)
+            shared = await trio.to_thread.run_sync(library.staging.is_shared, id_)  # with a copy: no need to read that
+            good = None if blob is None or shared else await self.verified(library.sources(blob), hashed.digest)
+            await install(library, row, hashed, good, also)
+        return id_
+
+    def same_bytes(self, digest: Digest) -> AbstractAsyncContextManager[None]:
+        """Nobody else comes to rely on bytes of that digest meanwhile."""
+        return self._by_digest.hold(digest)
 
     async def _adopt(self, asset: Asset) -> AssetId | None:
         """Staging has it no more: a crash came between publishing and the commit. Find it and commit."""
@@ -98,7 +145,7 @@ class Reception:
         library = self._library
         store = library.library_store().id
         files = library.blob_store(store)
-        for key in keys_for(asset.name, library.day(asset.mtime_ns)):
+        for key in self._keys(asset):
             if is_taken(library.db.writer, store, key, asset.id):
                 continue
             try:
@@ -119,30 +166,47 @@ class Reception:
             self.held_back[id_] = str(error)
             log.warning("a received file is held back and will be tried again: %s", error)
 
+    def _keys(self, asset: Asset) -> Iterator[Key]:
+        """Where its file may go, best first: exactly where a person put it, else under its day."""
+        there = folders.destination(self._library.db.writer, asset.id)
+        if there is None:
+            return keys_for(asset.name, self._library.day(asset.mtime_ns))
+        return keys_beside(stores.key_of(self._library.db.writer, there.folder, there.name))
+
     def is_plain(self, asset: Asset) -> bool:
-        """Whether it is to be sealed, as a new file under its day."""
-        return asset.state is AssetState.RECEIVING and not is_temporary(asset.name)
+        """Whether it is to be sealed, as a new file where nothing has to make way."""
+        if asset.state is not AssetState.RECEIVING or is_temporary(asset.name):
+            return False
+        there = folders.destination(self._library.db.writer, asset.id)
+        return there is None or stores.copy_at(self._library.db.writer, there.folder, there.name) is None
 
     def free_keys(self, asset: Asset) -> Iterator[Key]:
         """Where a plain file may go, best first."""
         store = self._library.library_store().id
-        for key in keys_for(asset.name, self._library.day(asset.mtime_ns)):
+        for key in self._keys(asset):
             if not is_taken(self._library.db.writer, store, key, asset.id):
                 yield key
 
-    def same_bytes(self, digest: Digest) -> AbstractAsyncContextManager[None]:
-        """Nobody else comes to rely on bytes of that digest meanwhile."""
-        return self._by_digest.hold(digest)
+    async def _free_destination(self, asset: Asset, hashed: Hashed) -> None:
+        """Before it is published: a name that no listing shows is no obstacle to who writes under it."""
+        connection = self._library.db.writer
+        blob, there = stores.blob_of(connection, hashed.digest), folders.destination(connection, asset.id)
+        if there is not None and (blob is None or self._twin(asset, blob) is None):
+            await free_name(self._library, there.folder, there.name)
 
-    async def _settle(self, id_: AssetId, hashed: Hashed) -> AssetId | None:
+    async def _good_copy(self, hashed: Hashed) -> Copy | None:
+        """A file that has the bytes already, read just now: nobody waits for that who publishes something else."""
+        blob = stores.blob_of(self._library.db.writer, hashed.digest)
+        return None if blob is None else await self.verified(self._library.sources(blob), hashed.digest)
+
+    async def _settle(self, id_: AssetId, hashed: Hashed, good: Copy | None) -> AssetId | None:
         library = self._library
         asset = library.asset(id_)
         if asset is None or asset.state is not AssetState.RECEIVING:
             return None
         blob = stores.blob_of(library.db.writer, hashed.digest)
-        good = None if blob is None else await self._verified(library.sources(blob), hashed.digest)
-        asset = library.asset(id_) or asset  # its name may have changed meanwhile
-        twin = None if blob is None else assets.find_twin(library.db.writer, blob, asset.name, id_)
+        good = None if good is None else stores.copy(library.db.writer, good.id)  # it may lie elsewhere by now
+        twin = None if blob is None else self._twin(asset, blob)
         if twin is None:
             await self._publish_new(asset, hashed, good)
         elif good is None or twin.state is AssetState.MISSING:
@@ -152,7 +216,18 @@ class Reception:
         await trio.to_thread.run_sync(library.staging.discard, id_)
         return id_ if twin is None else twin.id
 
-    async def _verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
+    def _twin(self, asset: Asset, blob: BlobId) -> Asset | None:
+        """The asset that it becomes. What is written into a folder is found there, even if the same bytes lie in
+        another under the same name; so there it is only the one that is missing at that very place."""
+        connection = self._library.db.writer
+        there = folders.destination(connection, asset.id)
+        if there is None:
+            return assets.find_twin(connection, blob, asset.name, asset.id)
+        copy = stores.copy_at(connection, there.folder, there.name)
+        lost = None if copy is None or copy.blob != blob else self._library.asset(copy.asset)
+        return lost if lost is not None and lost.state is AssetState.MISSING else None
+
+    async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
         """The first copy whose bytes were read just now and are good. Those found bad on the way are marked."""
         for copy in copies:
             store = self._library.blob_store(copy.store)
@@ -201,16 +276,16 @@ class Reception:
         return stores.key_of(self._library.db.writer, copy.folder, copy.name)
 
     async def _place(self, asset: Asset, linked: Key | None, owner: AssetId) -> FileFact:
-        """Publish at the first free key of the asset's day."""
+        """Publish at the first key that is free."""
         library = self._library
         store = library.library_store().id
         files, staged = library.blob_store(store), library.staging.path(asset.id)
-        for key in keys_for(asset.name, library.day(asset.mtime_ns)):
+        for key in self._keys(asset):
             if is_taken(library.db.writer, store, key, owner):
                 continue
             with suppress(Conflict):
                 return await trio.to_thread.run_sync(publish, files, staged, asset.mtime_ns, key, linked)
-        raise AssertionError("keys_for raises when it ends")
+        raise AssertionError("the keys never end without an error")
 
     @staticmethod
     def _blob(asset: Asset) -> BlobId:

@@ -8,15 +8,16 @@ Crash rule: a scan may be killed and run again; what it committed it does not re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import trio
 
 from damfs.catalog import stores
-from damfs.core.commands import Command, SetOnline
-from damfs.core.indexing import Found, HideFolders, IndexFile, MarkMissing
+from damfs.core.commands import SetOnline
+from damfs.core.folders import reconcile_folders
+from damfs.core.indexing import HideFolders, IndexFile, MarkMissing
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.scan_report import ScanProgress, ScanReport
@@ -49,7 +50,9 @@ async def scan(library: Library, store: Store, report: Report = lambda _: None) 
     summary.count("unchanged", len(facts) - len(difference.to_read))
     await _read_all(library, store, difference, summary, report)
     await _mark_missing(library, difference.gone, summary)
-    if not summary.problems:
+    if store.kind is StoreKind.WRITABLE:
+        await reconcile_folders(library, store)
+    elif not summary.problems:
         await _hide_empty_folders(library, store)
     return summary
 
@@ -135,7 +138,7 @@ async def _commit_all(
 ) -> None:  # fmt: skip
     total, total_size = len(difference.to_read), sum(fact.size for fact in difference.to_read)
     read = size_read = 0
-    batch: list[Command[Found]] = []
+    batch: list[IndexFile] = []
     deadline = time.monotonic() + BATCH_S
     async for item in receive:
         read += 1
@@ -161,13 +164,25 @@ def _index_command(library: Library, store: Store, difference: _Difference, hash
     return IndexFile(store.id, fact, hashed.digest, media, library.day(fact.mtime_ns), difference.gone)
 
 
-async def _commit(library: Library, store: Store, batch: list[Command[Found]], summary: ScanReport) -> None:
+async def _commit(library: Library, store: Store, batch: list[IndexFile], summary: ScanReport) -> None:
     """In the writable store a file without a row may just be arriving: wait until nobody is between the two."""
-    async with library.publishing.alone() if store.kind is StoreKind.WRITABLE else nullcontext():
-        answers = library.execute(batch, ACTOR) if batch else []
+    writable = store.kind is StoreKind.WRITABLE
+    async with library.publishing.alone() if writable else nullcontext():
+        still = await trio.to_thread.run_sync(_still_so, library.blob_store(store.id), batch) if writable else batch
+        answers = library.execute(still, ACTOR) if still else []
     for found in answers:
         summary.count(str(found))
     batch.clear()
+
+
+def _still_so(files: BlobStore, batch: Sequence[IndexFile]) -> list[IndexFile]:
+    """Without those whose file was replaced since it was read, by the next version of its asset. Blocks."""
+    still = []
+    for command in batch:
+        with suppress(DamfsError):
+            if files.stat(command.fact.key) == command.fact:
+                still.append(command)
+    return still
 
 
 async def _mark_missing(library: Library, gone: dict[CopyId, Key], summary: ScanReport) -> None:

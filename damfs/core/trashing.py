@@ -70,8 +70,10 @@ async def _settle(library: Library, id_: AssetId) -> None:
         is_aside = copy.folder == trash.trash_folder(library.db.writer, copy.store)
         if is_aside == (asset.state is AssetState.TRASHED):
             continue
-        async with library.publishing.together():
-            await (_bring_back if is_aside else _put_aside)(library, asset, copy)
+        async with library.publishing.alone():  # nobody may put a next version at the key that is about to be removed
+            now = stores.copy(library.db.writer, copy.id)
+            if now is not None and now.state is not CopyState.MISSING:
+                await (_bring_back if is_aside else _put_aside)(library, asset, now)
 
 
 async def _put_aside(library: Library, asset: Asset, copy: Copy) -> None:

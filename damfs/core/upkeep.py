@@ -11,19 +11,23 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from damfs.catalog import assets, derived, job_table
+from damfs.catalog import assets, derived, job_table, rewrites, versions, vocabulary
+from damfs.catalog.rewrites import Rewrite
 from damfs.core.backups import back_up_daily
-from damfs.core.commands import Abandon, Command, Rename, SetSize
+from damfs.core.commands import Abandon, AddTag, Command, Receive, ReceiveInto, Rename, SetSize
 from damfs.core.feed import Batch
+from damfs.core.folders import settle_moves
 from damfs.core.ingest import PlanAgain
 from damfs.core.library import Library
 from damfs.core.processors.processor import Worker
+from damfs.core.pruning import prune_versions
 from damfs.core.reception import Reception
 from damfs.core.rendition_upkeep import tidy_renditions
 from damfs.core.results import RetryFailed
+from damfs.core.rewriting import EndRewrite
 from damfs.core.trashing import expire, settle_all, settle_interrupted_trash
 from damfs.errors import DamfsError
-from damfs.model import Asset, AssetId, BlobId
+from damfs.model import Asset, AssetId, AssetState, BlobId
 from damfs.storage.droppings import is_temporary
 
 log = logging.getLogger(__name__)
@@ -46,6 +50,7 @@ async def repair(library: Library, reception: Reception) -> None:
     if released:
         log.info("%d interrupted jobs go on", released)
     await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # ignore_errors
+    await settle_moves(library)
     await settle_interrupted_trash(library)
     await settle_interrupted(library, reception)
     for processor in library.registry.processors:
@@ -63,19 +68,25 @@ async def settle_interrupted(library: Library, reception: Reception) -> None:
     """Receptions that a crash cut short.
 
     A row without bytes is forgotten, staged bytes without a row are superfluous (their asset was sealed). Bytes whose
-    last close was seen are sealed; others come back in the inbox as ``name.part``: nothing is half an asset.
+    last close was seen are sealed; others come back in the inbox as ``name.part``: nothing is half an asset. The same
+    holds for the next bytes of an asset that has arrived: they are a version, or a file of their own.
     """
+    await trio.to_thread.run_sync(library.staging.tidy)
     staged = await trio.to_thread.run_sync(library.staging.entries)
     receiving = {asset.id: asset for asset in assets.list_receiving(library.db.writer)}
-    for id_ in staged.keys() - receiving.keys():
+    rewriting = rewrites.every(library.db.writer)
+    for id_ in staged.keys() - receiving.keys() - {row.asset for row in rewriting}:
         await trio.to_thread.run_sync(library.staging.discard, id_)
+    for row in rewriting:
+        await _settle_rewrite(library, reception, row, staged.get(row.asset))
     for id_, asset in receiving.items():
         await _settle(library, reception, asset, staged.get(id_))
 
 
 async def _settle(library: Library, reception: Reception, asset: Asset, size: int | None) -> None:
     """``size``: of what is staged. After a power loss that may be less than what was closed."""
-    if asset.closed and size in {None, asset.size}:
+    whole = asset.closed and size in {None, asset.size}
+    if whole and not (size is None and is_temporary(asset.name)):  # such a one was renamed over an original
         await reception.seal_or_report(asset.id)
     elif not size:
         await trio.to_thread.run_sync(library.staging.discard, asset.id)
@@ -86,6 +97,39 @@ async def _settle(library: Library, reception: Reception, asset: Asset, size: in
         name = asset.name + INTERRUPTED
         log.warning("%s was interrupted; what arrived (%d bytes) is in the mount as %s", asset.name, size, name)
         library.execute([Rename(asset.id, name), SetSize(asset.id, size)], ACTOR)
+
+
+async def _settle_rewrite(library: Library, reception: Reception, row: Rewrite, size: int | None) -> None:
+    """``size``: of what is staged."""
+    asset = library.asset(row.asset)
+    if asset is None or asset.state is AssetState.RECEIVING:
+        library.perform(EndRewrite(row.asset), ACTOR)
+    elif row.closed and size in {None, row.size}:
+        await reception.seal_or_report(asset.id)
+    elif not size or await _is_current(library, asset):
+        await trio.to_thread.run_sync(library.staging.discard, asset.id)
+        library.perform(EndRewrite(asset.id), ACTOR)
+    else:
+        await _set_apart(library, asset, size)
+
+
+async def _is_current(library: Library, asset: Asset) -> bool:
+    """Whether what is staged are the bytes that the asset has anyway."""
+    now = versions.current(library.db.writer, asset.id)
+    hashed = await trio.to_thread.run_sync(library.staging.seal, asset.id)
+    return now is not None and hashed.digest == now.digest
+
+
+async def _set_apart(library: Library, asset: Asset, size: int) -> None:
+    """What was being written over an asset when the daemon died becomes a file of its own: it may be half of it."""
+    name = asset.name + INTERRUPTED
+    log.warning("%s was interrupted; what was written over it (%d bytes) is in the mount as %s", asset.name, size, name)
+    tags = vocabulary.tagged_terms(library.db.writer, asset.id)
+    receive = Receive(name, asset.mode, asset.triaged)
+    apart = ReceiveInto(receive, lambda id_: [SetSize(id_, size), *(AddTag(id_, tag.id) for tag in tags)])
+    id_ = library.perform(apart, ACTOR)
+    await trio.to_thread.run_sync(library.staging.hand_over, asset.id, id_)
+    library.perform(EndRewrite(asset.id), ACTOR)
 
 
 async def plan_outdated(library: Library) -> None:
@@ -147,6 +191,7 @@ async def _do_chores(library: Library, reception: Reception) -> None:
         await trio.lowlevel.checkpoint()
     await trio.sleep(CHORES_EVERY_S)
     await plan_changed(library)
+    await prune_versions(library, reception)
     for id_ in list(reception.held_back):
         await reception.seal_or_report(AssetId(id_))
     try:

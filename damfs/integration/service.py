@@ -12,13 +12,16 @@ from pathlib import Path
 import msgspec
 import trio
 
-from damfs.catalog import stores, vocabulary
+from damfs.catalog import stores, versions, vocabulary
+from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
 from damfs.core.library import Library
+from damfs.core.reception import Reception
 from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
+from damfs.core.superseding import revert
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
@@ -31,16 +34,20 @@ from damfs.integration.wire import (
     GetTags,
     GetTrash,
     GetUndo,
+    GetVersions,
     Progress,
     Request,
     RestoreAssets,
     Retry,
+    Revert,
     Scan,
     Stop,
     Tag,
+    Target,
     TrashAssets,
     UndoLast,
     Verify,
+    VersionRow,
 )
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
@@ -49,10 +56,13 @@ Report = Callable[[Progress], None]
 
 
 class Service:
-    """``stop``: what a Stop request does; without one nothing is mounted here."""
+    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here."""
 
-    def __init__(self, library: Library, stop: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, library: Library, stop: Callable[[], None] | None = None, reception: Reception | None = None
+    ) -> None:
         self._library = library
+        self._reception = Reception(library) if reception is None else reception
         self._stop = stop
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
@@ -61,12 +71,12 @@ class Service:
     async def answer(self, request: Request, report: Report) -> object:
         """The answer to a request as JSON values. Raises damfs errors."""
         match request:
-            case Add():
-                return await self._add(request, report)
-            case Scan():
-                return [await self.scan(store, report) for store in self._stores_named(request.store)]
+            case Add() | Scan():
+                return await self._index(request, report)
             case Tag():
                 return self._tag(request)
+            case GetVersions() | Revert():
+                return await self._history(request)
             case Retry():
                 return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
             case Verify() | Check():
@@ -77,6 +87,11 @@ class Service:
                 return self._ask_to_stop()
             case _:
                 return await self._look(request)
+
+    async def _index(self, request: Add | Scan, report: Report) -> object:
+        if isinstance(request, Add):
+            return await self._add(request, report)
+        return [await self.scan(store, report) for store in self._stores_named(request.store)]
 
     async def _look(self, request: GetStatus | GetStores | GetTags) -> object:
         library = self._library
@@ -152,6 +167,18 @@ class Service:
             raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
         return found
 
+    async def _history(self, request: GetVersions | Revert) -> object:
+        id_ = self._target(request.target)
+        if isinstance(request, GetVersions):
+            return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
+        return version_row(await revert(self._library, self._reception, id_, request.number))
+
+    def _target(self, target: Target) -> AssetId:
+        id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))
+        if self._library.asset(id_) is None:
+            raise NotFound(f"no asset {id_}")
+        return id_
+
     def _ask_to_stop(self) -> object:
         if self._stop is None:
             raise Refused("the library is not mounted")
@@ -180,6 +207,13 @@ class Service:
         folder = stores.folder_at(connection, store.id, folders)
         shown = None if folder is None else stores.shown(connection, folder, name)
         return None if shown is None else shown.asset
+
+
+def version_row(version: Version) -> object:
+    row = VersionRow(
+        version.number, version.size, version.mtime_ns, version.created_ns, version.digest.hex(), bool(version.current)
+    )
+    return msgspec.to_builtins(row)
 
 
 def _check_folder(folder: Path, library: Path) -> None:

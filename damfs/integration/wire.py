@@ -45,6 +45,35 @@ class Tag(Struct, frozen=True, tag="tag"):
     paths: tuple[bytes, ...] = ()
 
 
+class Target(Struct, frozen=True):
+    """A file: by its asset, or by its path in a store, absolute, without links."""
+
+    asset: int = 0
+    path: bytes = b""
+
+
+class GetVersions(Struct, frozen=True, tag="versions"):
+    target: Target
+
+
+class Revert(Struct, frozen=True, tag="revert"):
+    """Make a new version with the bytes of an earlier one."""
+
+    target: Target
+    number: int
+
+
+class VersionRow(Struct, frozen=True):
+    """What is answered of a version. ``digest``: BLAKE3, hexadecimal."""
+
+    number: int
+    size: int
+    mtime_ns: int
+    created_ns: int
+    digest: str
+    current: bool
+
+
 class Retry(Struct, frozen=True, tag="retry"):
     """Failed jobs again; of one processor, or of all."""
 
@@ -98,7 +127,8 @@ class Stop(Struct, frozen=True, tag="stop"):
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
-Request = Add | Scan | GetStatus | GetStores | GetTags | Tag | Retry | Verify | Check | TakingBack | Stop
+Asking = GetStatus | GetStores | GetTags | GetVersions
+Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

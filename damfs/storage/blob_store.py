@@ -72,6 +72,13 @@ class BlobStore(Protocol):
     def publish(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file appear at key, durably and without replacing; the staged name goes away."""
 
+    def replace(self, staged: Path, key: Key) -> FileFact:
+        """Make the staged file take the place of the file at key, durably, in one step; the staged name goes away.
+
+        NotFound when there is none to replace. Who calls this has given the old bytes another name first: they are not
+        to be lost, and whoever has them open keeps reading them.
+        """
+
     def link(self, key: Key, new_key: Key) -> FileFact:
         """A second name for the same bytes, durably and without replacing."""
 
@@ -79,4 +86,20 @@ class BlobStore(Protocol):
         """Rename without replacing, durably."""
 
     def remove(self, key: Key) -> None:
-        """Only trash expiry and the removal of a superfluous second name of the same file may call this."""
+        """Only trash expiry, the pruning of versions that the settings ask for, and the removal of a superfluous second
+        name of the same file may call this."""
+
+    def folders(self) -> Iterator[Key]:
+        """Every folder of the store, also empty ones; one that holds others comes before them."""
+
+    def has_folder(self, key: Key) -> bool: ...
+
+    def make_folder(self, key: Key) -> None:
+        """An empty folder, durably. NotFound when the folder it is to lie in is not there; Conflict when it is."""
+
+    def remove_folder(self, key: Key) -> None:
+        """Durably. NotEmpty when anything is in it."""
+
+    def move_folder(self, key: Key, new_key: Key) -> None:
+        """Rename it with all that is below it, durably. It may take the place of an empty folder, and of nothing else:
+        NotEmpty, or Conflict for a file."""

@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from damfs.errors import Conflict, DamfsError, NoSpace, NotFound, ReadOnly, Unavailable
+from damfs.errors import Conflict, DamfsError, NoSpace, NotEmpty, NotFound, ReadOnly, TooBig, Unavailable
 
 _MEANING: dict[int, tuple[type[DamfsError], str]] = {
     errno.ENOENT: (NotFound, "no such file"),
     errno.ENOTDIR: (NotFound, "no such file: a part of its path is not a folder"),
     errno.EISDIR: (NotFound, "a folder, not a file"),
     errno.ELOOP: (NotFound, "a symbolic link, which is not followed"),
+    errno.ENOTEMPTY: (NotEmpty, "the folder still holds something"),
     errno.EEXIST: (Conflict, "the name is taken"),
     errno.ENOSPC: (NoSpace, "the disk is full; free some space and try again"),
     errno.EDQUOT: (NoSpace, "the disk quota is used up; free some space and try again"),
+    errno.EFBIG: (TooBig, "the file system cannot hold a file of that length"),
     errno.EROFS: (ReadOnly, "its file system is mounted read-only"),
     errno.EACCES: (Unavailable, "permission denied; give the user that runs damfs access to it"),
     errno.EIO: (Unavailable, "the disk reports an input/output error; check the disk and restore the file"),

@@ -14,17 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from damfs.errors import NotFound, ReadOnly, Unavailable
-from damfs.model import TRASH_FOLDER, Key, StoreKind
+from damfs.errors import Conflict, NotFound, ReadOnly, Unavailable
+from damfs.model import Key, StoreKind
+from damfs.storage import folder_steps
 from damfs.storage.blob_store import FileFact, Hashed, WalkProblem
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown, translated
-from damfs.storage.placing import copied_to, link, rename
+from damfs.storage.placing import copied_to, link, rename, replaced
 from damfs.storage.spots import Identity, Spot, fsync_folder, identity, made_spot, parts, spot
-from damfs.storage.tree_walk import walk_tree
+from damfs.storage.tree_walk import passed_by, walk_tree
 
-OWN_FOLDERS = frozenset({Key(TRASH_FOLDER)})
-"""Hidden folders of a writable store that hold files of its own."""
 Way = Callable[[Spot, Spot], bool]
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe would wait for ever
 
@@ -76,8 +75,7 @@ class LocalStore:
         replaced before the walk ended (a volume that went away): what was not met is then not gone."""
         before = self._root_identity()
         try:
-            own = frozenset[Key]() if self._kind is StoreKind.READ_ONLY else OWN_FOLDERS
-            yield from walk_tree(self._root, self._skip, own)
+            yield from walk_tree(self._root, self._skip, hidden=self._kind is StoreKind.WRITABLE)
         except OSError as error:
             raise Unavailable(str(translated(error, self._root))) from error
         if self._root_identity() != before:
@@ -93,6 +91,18 @@ class LocalStore:
                 if _is_same_file(source, target) or self._placed(source, target, (link, rename)):
                     fsync_folder(target.folder)
                     os.unlink(source.name, dir_fd=source.folder)
+                fsync_folder(target.folder)
+                return _fact_of(target, key)
+
+    def replace(self, staged: Path, key: Key) -> FileFact:
+        self._must_be_writable(key)
+        with _spot_of(staged) as source:
+            with disk_errors(staged):
+                _fsync_file(source)
+            with self._errors(key), spot(self._root, key) as target:
+                _regular(os.stat(target.name, dir_fd=target.folder, follow_symlinks=False), key)
+                with self._one_copy_at_a_time:
+                    replaced(source, target)
                 fsync_folder(target.folder)
                 return _fact_of(target, key)
 
@@ -120,6 +130,49 @@ class LocalStore:
             _regular(os.stat(place.name, dir_fd=place.folder, follow_symlinks=False), key)
             os.unlink(place.name, dir_fd=place.folder)
             fsync_folder(place.folder)
+
+    def folders(self) -> Iterator[Key]:
+        return folder_steps.folders_below(self._root, self._passes_by)
+
+    def _passes_by(self, name: bytes) -> bool:
+        return passed_by(name, hidden=self._kind is StoreKind.WRITABLE)
+
+    def has_folder(self, key: Key) -> bool:
+        with self._errors(key):
+            try:
+                with spot(self._root, key) as place:
+                    return stat.S_ISDIR(os.stat(place.name, dir_fd=place.folder, follow_symlinks=False).st_mode)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+
+    def make_folder(self, key: Key) -> None:
+        self._must_be_writable(key)
+        with self._errors(key), spot(self._root, key) as place:
+            folder_steps.make(place)
+
+    def remove_folder(self, key: Key) -> None:
+        self._must_be_writable(key)
+        with self._errors(key), spot(self._root, key) as place:
+            folder_steps.remove(place)
+
+    def move_folder(self, key: Key, new_key: Key) -> None:
+        self._must_be_writable(new_key)
+        with self._source_folder(key) as source, self._errors(new_key), spot(self._root, new_key) as target:
+            try:
+                folder_steps.move(source, target)
+            except NotADirectoryError as error:
+                raise Conflict(f"{shown(new_key)}: is a file, which a folder does not replace") from error
+
+    @contextmanager
+    def _source_folder(self, key: Key) -> Iterator[Spot]:
+        """Raises NotFound when it is no folder."""
+        with ExitStack() as stack:
+            with self._errors(key):
+                source = stack.enter_context(spot(self._root, key))
+                status = os.stat(source.name, dir_fd=source.folder, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    raise NotFound(f"{shown(key)}: not a folder")
+            yield source
 
     def _placed(self, source: Spot, target: Spot, ways: tuple[Way, ...]) -> bool:
         """Give the bytes the target's name, by copying where nothing else works; whether the old name remains."""

@@ -1,4 +1,4 @@
-"""Giving bytes a new name without ever replacing another file, on every kind of file system.
+"""Giving bytes a new name on every kind of file system, without ever replacing another file (but in `replaced`).
 
 Raises OSError (EEXIST when the name is taken). Blocks; thread-safe, except that copies of one store must not run
 at the same time (`copied_to` reuses its temporary name, so that a crash leaves one at most).
@@ -67,6 +67,23 @@ def copied_to(source: Spot, target: Spot) -> None:
             raise OSError(errno.EOPNOTSUPP, "this file system can neither link nor rename without replacing")
     finally:
         _unlink_if_there(temporary)
+
+
+def replaced(source: Spot, target: Spot) -> None:
+    """The source takes the place of the file at target, in one atomic step; its own name goes away."""
+    try:
+        os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        temporary = Spot(target.folder, COPY_PREFIX + blake3(target.name).hexdigest(8).encode())
+        _unlink_if_there(temporary)
+        try:
+            _copy_bytes(source, temporary)
+            os.rename(temporary.name, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
+        finally:
+            _unlink_if_there(temporary)
+    _unlink_if_there(source)  # rename(2) between two names of one file leaves both
 
 
 def _copy_bytes(source: Spot, target: Spot) -> None:

@@ -1,4 +1,4 @@
-"""Files that are still being received, one for each asset, named by its id: what a crash leaves, start-up finds.
+"""Files that are being received, or written again, one for each asset, named by its id: what a crash leaves is found.
 
 Every call blocks (briefly, except `seal` and `sync`); safe from several threads for different assets.
 Crash rule: `sync` and `seal` make bytes durable; `sync` the name as well. Nothing here deletes but `discard`.
@@ -6,7 +6,10 @@ Crash rule: `sync` and `seal` make bytes durable; `sync` the name as well. Nothi
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,17 +18,22 @@ from damfs.model import AssetId
 from damfs.storage.blob_store import Hashed
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown
+from damfs.storage.placing import CANNOT_LINK
 from damfs.storage.spots import fsync_folder
+from damfs.storage.tree_walk import STAGING_INSIDE_STORE
 
 STAGING_INSIDE_STATE = "staging"
-STAGING_INSIDE_STORE = ".damfs-staging"
+UNFINISHED = ".unfinished"
+_CHUNK = 1 << 24
+_FICLONE = 0x40049409
+_NO_COPY_FILE_RANGE = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _ALWAYS = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def staging_directory(state: Path, originals: Path) -> Path:
     """Where to stage, made if missing (0700): on the device of the originals, because links need one device."""
     same = _device(state) == _device(originals)
-    directory = state / STAGING_INSIDE_STATE if same else originals / STAGING_INSIDE_STORE
+    directory = state / STAGING_INSIDE_STATE if same else originals / os.fsdecode(STAGING_INSIDE_STORE)
     with disk_errors(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(directory.parent)
@@ -50,6 +58,57 @@ class Staging:
         """``flags``: the access mode of os.open; nothing is created by it. The caller closes the descriptor."""
         with disk_errors(self.path(asset)):
             return os.open(self.path(asset), (flags & ~os.O_CREAT) | _ALWAYS)
+
+    def stage_copy(self, asset: AssetId, source: int | None) -> int:
+        """A staged file that begins with all bytes of the descriptor ``source`` (None: with none); a descriptor of it.
+
+        Shares the blocks where the disk can (reflink). A copy that a crash cuts short has no name that counts.
+        """
+        part = self.path(asset).with_suffix(UNFINISHED)
+        with disk_errors(part):
+            part.unlink(missing_ok=True)
+            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | _ALWAYS, 0o600)
+            try:
+                if source is not None:
+                    copy_all(source, descriptor)
+                part.replace(self.path(asset))
+            except BaseException:
+                os.close(descriptor)
+                part.unlink(missing_ok=True)
+                raise
+        return descriptor
+
+    def stage_link(self, asset: AssetId, path: Path) -> None:
+        """The staged file becomes another name of the file at ``path``, or a copy where there are no hard links."""
+        part = self.path(asset).with_suffix(UNFINISHED)
+        with disk_errors(part):
+            part.unlink(missing_ok=True)
+            try:
+                part.hardlink_to(path)
+            except OSError as error:
+                if error.errno not in CANNOT_LINK:
+                    raise
+                shutil.copy2(path, part)
+            part.replace(self.path(asset))
+            part.unlink(missing_ok=True)  # two names of one file: the rename did nothing
+            _sync_folder(self._directory)
+
+    def hand_over(self, asset: AssetId, to: AssetId) -> None:
+        """What was staged for one asset is staged for another from now on. NotFound when there is nothing."""
+        with disk_errors(self.path(asset)):
+            self.path(asset).replace(self.path(to))
+            _sync_folder(self._directory)
+
+    def tidy(self) -> None:
+        """Forget copies that a crash cut short."""
+        with disk_errors(self._directory):
+            for part in self._directory.glob("*" + UNFINISHED):
+                part.unlink(missing_ok=True)
+
+    def is_shared(self, asset: AssetId) -> bool:
+        """Whether what is staged is another name of a file of a store, which must not be written."""
+        with disk_errors(self.path(asset)):
+            return self.path(asset).stat().st_nlink > 1
 
     def entries(self) -> dict[AssetId, int]:
         """Sizes by asset. Names that are no id are left alone."""
@@ -84,6 +143,28 @@ class Staging:
         """Also when there is none."""
         with disk_errors(self.path(asset)):
             self.path(asset).unlink(missing_ok=True)
+
+
+def copy_all(source: int, target: int) -> None:
+    """All bytes of one descriptor to another, which is empty. Shares blocks where the disk can. Raises OSError."""
+    with suppress(OSError):
+        fcntl.ioctl(target, _FICLONE, source)
+        return
+    offset, size = 0, os.fstat(source).st_size
+    while offset < size:
+        copied = _copy_some(source, target, min(_CHUNK, size - offset), offset)
+        if not copied:
+            break
+        offset += copied
+
+
+def _copy_some(source: int, target: int, count: int, offset: int) -> int:
+    try:
+        return os.copy_file_range(source, target, count, offset, offset)
+    except OSError as error:
+        if error.errno not in _NO_COPY_FILE_RANGE:
+            raise
+    return os.pwrite(target, os.pread(source, count, offset), offset)
 
 
 def _device(folder: Path) -> int:

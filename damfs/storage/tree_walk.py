@@ -16,32 +16,33 @@ from damfs.storage.disk_errors import translated
 from damfs.storage.droppings import is_dropping
 from damfs.storage.placing import COPY_PREFIX
 
+STAGING_INSIDE_STORE = b".damfs-staging"
+"""Where files are staged when the originals are on a disk of their own."""
 Met = FileFact | WalkProblem | Key
 """A Key is a folder still to be walked."""
 
 
-def walk_tree(
-    root: bytes, skip: frozenset[bytes], own: frozenset[Key] = frozenset()
-) -> Iterator[FileFact | WalkProblem]:
+def walk_tree(root: bytes, skip: frozenset[bytes], *, hidden: bool = False) -> Iterator[FileFact | WalkProblem]:
     """``skip``: absolute paths of folders that are left out, compared as text (a stat of damfs's own mount could
-    wait for damfs itself). ``own``: hidden folders that are walked all the same, where they are there. Raises OSError
-    when the root itself cannot be listed."""
+    wait for damfs itself). ``hidden``: also names that begin with a dot. Raises OSError when the root itself cannot
+    be listed."""
     waiting: list[Key] = []
-    yield from _listed(root, Key(b""), skip, waiting)
-    waiting += [folder for folder in sorted(own) if os.path.isdir(os.path.join(root, folder))]
+    yield from _listed(root, Key(b""), skip, waiting, hidden=hidden)
     while waiting:
         folder = waiting.pop()
         try:
-            yield from _listed(root, folder, skip, waiting)
+            yield from _listed(root, folder, skip, waiting, hidden=hidden)
         except OSError as error:
             yield _problem(root, folder, error)
 
 
-def _listed(root: bytes, folder: Key, skip: frozenset[bytes], waiting: list[Key]) -> Iterator[FileFact | WalkProblem]:
+def _listed(
+    root: bytes, folder: Key, skip: frozenset[bytes], waiting: list[Key], *, hidden: bool
+) -> Iterator[FileFact | WalkProblem]:
     with os.scandir(os.path.join(root, folder)) as entries:
         for entry in entries:
             key = Key(os.path.join(folder, entry.name))
-            if _left_out(entry.name) or entry.path in skip:
+            if passed_by(entry.name, hidden=hidden) or entry.path in skip:
                 continue
             try:
                 met = _met(entry, key)
@@ -53,10 +54,13 @@ def _listed(root: bytes, folder: Key, skip: frozenset[bytes], waiting: list[Key]
                 yield met
 
 
-def _left_out(name: bytes) -> bool:
+def passed_by(name: bytes, *, hidden: bool) -> bool:
+    """Whether a walk leaves a name out. ``hidden``: whether names that begin with a dot are files like others."""
     if name.startswith(COPY_PREFIX):
         return False
-    return name.startswith(b".") or is_dropping(os.fsdecode(name))
+    if name == STAGING_INSIDE_STORE or (name.startswith(b".") and not hidden):
+        return True
+    return is_dropping(os.fsdecode(name))
 
 
 def _met(entry: os.DirEntry[bytes], key: Key) -> Met:

@@ -11,13 +11,13 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from damfs.errors import Conflict, NotFound, ReadOnly, Unavailable
+from damfs.errors import Conflict, NotEmpty, NotFound, ReadOnly, Unavailable
 from damfs.model import Key, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, WalkProblem
 from damfs.storage.local import LocalStore
@@ -193,6 +193,57 @@ def test_link_gives_the_same_bytes_a_second_name(place: Place) -> None:
         place.store.link(other, other)
 
 
+def test_replace_takes_the_place_of_a_file_in_one_step(place: Place) -> None:
+    place.publish(b"first")
+    with open(place.root / "2026/11/22/clip.mov", "rb") as reader:
+        staged = place.staged(b"second")
+        os.utime(staged, ns=(5, 1_700_000_000_000_000_000))
+        fact = place.store.replace(staged, CLIP)
+        assert reader.read() == b"first", "whoever has the old bytes open keeps them"
+    published = place.root / "2026/11/22/clip.mov"
+    assert published.read_bytes() == b"second"
+    assert fact == FileFact(CLIP, 6, 1_700_000_000_000_000_000, published.stat().st_ino) == place.store.stat(CLIP)
+    assert not staged.exists()
+    assert [file.name for file in published.parent.iterdir()] == ["clip.mov"]
+
+
+def test_replace_leaves_other_names_of_the_old_bytes_alone(place: Place) -> None:
+    place.publish(b"first")
+    place.store.link(CLIP, Key(b"2026/11/22/clip~v1.mov"))
+    place.store.replace(place.staged(b"second"), CLIP)
+    assert (place.root / "2026/11/22/clip~v1.mov").read_bytes() == b"first"
+    assert (place.root / "2026/11/22/clip.mov").read_bytes() == b"second"
+
+
+def test_replace_by_another_name_of_the_same_file(place: Place) -> None:
+    """rename(2) does nothing then, and leaves both names."""
+    place.publish(b"first")
+    again = place.root.parent / "again"
+    try:
+        again.hardlink_to(place.root / CLIP.decode())
+    except OSError:
+        pytest.skip("this place has no hard links")
+    place.store.replace(again, CLIP)
+    assert not again.exists()
+    assert (place.root / CLIP.decode()).read_bytes() == b"first"
+
+
+def test_replace_needs_something_to_replace(place: Place) -> None:
+    staged = place.staged(b"second")
+    with pytest.raises(NotFound):
+        place.store.replace(staged, CLIP)
+    place.publish(b"first", Key(b"2026/11/22/other.mov"))
+    staged = place.staged(b"second", "8")
+    with pytest.raises(NotFound):
+        place.store.replace(staged, CLIP)
+    with pytest.raises(NotFound):
+        place.store.replace(staged, Key(b"2026/11/22"))
+    assert staged.read_bytes() == b"second"
+    with pytest.raises(ReadOnly):
+        place.as_read_only().replace(staged, Key(b"2026/11/22/other.mov"))
+    assert (place.root / "2026/11/22/other.mov").read_bytes() == b"first"
+
+
 def test_move_renames_without_replacing(place: Place) -> None:
     place.publish(b"first", Key(b"a/1"))
     place.publish(b"second", Key(b"a/2"))
@@ -296,6 +347,9 @@ def test_a_read_only_store_reads_and_is_never_touched(place: Place) -> None:
         lambda: store.link(CLIP, other),
         lambda: store.move(CLIP, other),
         lambda: store.remove(CLIP),
+        lambda: store.make_folder(other),
+        lambda: store.remove_folder(Key(b"2026")),
+        lambda: store.move_folder(Key(b"2026"), other),
     ]
     for call in calls:
         with pytest.raises(ReadOnly, match="read-only store"):
@@ -318,7 +372,6 @@ def test_walk_leaves_out_what_desktops_leave_behind(place: Place) -> None:
         ".DS_Store",
         "day/._clip.mov",
         "day/Thumbs.db",
-        "day/.hidden",
         ".Trash-1000/files/x",
         ".damfs-staging/7",
     ):
@@ -327,3 +380,69 @@ def test_walk_leaves_out_what_desktops_leave_behind(place: Place) -> None:
         path.write_bytes(b"")
     assert place.keys() == {b"day/clip.mov"}
     assert place.problems() == {}
+
+
+def test_hidden_files_are_files_where_people_write(place: Place) -> None:
+    """What is written into a folder of the writable store is found there whatever its name; folders that are indexed
+    in place are full of what programs hide there."""
+    place.publish(b"x", Key(b"day/.notes"))
+    place.store.make_folder(Key(b".config"))
+    assert place.keys() == {b"day/.notes"}
+    assert set(place.store.folders()) == {b"day", b".config"}
+    assert list(place.as_read_only().walk()) == []
+    assert list(place.as_read_only().folders()) == [b"day"]
+
+
+def test_folders_are_made_met_and_removed(place: Place) -> None:
+    store = place.store
+    for key in (b"a", b"a/b", b"a/b/c", b"d\xff\n"):
+        store.make_folder(Key(key))
+    place.publish(b"x", Key(b"a/file"))
+    (place.root / "link").symlink_to("a")
+    met = list(store.folders())
+    assert set(met) == {b"a", b"a/b", b"a/b/c", b"d\xff\n"}
+    assert met.index(Key(b"a")) < met.index(Key(b"a/b")) < met.index(Key(b"a/b/c")), "what holds others comes first"
+    assert store.has_folder(Key(b"a/b"))
+    assert not any(store.has_folder(Key(key)) for key in (b"a/x", b"a/file", b"a/file/x", b"link", b"link/b"))
+    with pytest.raises(NotEmpty):
+        store.remove_folder(Key(b"a"))
+    store.remove_folder(Key(b"a/b/c"))
+    assert not store.has_folder(Key(b"a/b/c"))
+
+
+@pytest.mark.parametrize("key", [b"a", b"a/file"])
+def test_a_folder_is_made_only_where_its_name_is_free(place: Place, key: bytes) -> None:
+    place.publish(b"x", Key(b"a/file"))
+    with pytest.raises(Conflict):
+        place.store.make_folder(Key(key))
+    for missing in (b"absent/x", b"a/file/x"):
+        with pytest.raises(NotFound):
+            place.store.make_folder(Key(missing))
+    for call in (place.store.remove_folder, lambda bad: place.store.move_folder(bad, Key(b"new"))):
+        for bad in (b"absent", b"a/file", b"../a", b""):
+            with pytest.raises(NotFound):
+                call(Key(bad))
+    assert place.keys() == {b"a/file"}
+
+
+def test_a_folder_is_moved_with_everything_below_it(place: Place) -> None:
+    fact = place.publish(b"x", Key(b"a/b/file"))
+    place.store.make_folder(Key(b"c"))
+    place.store.move_folder(Key(b"a"), Key(b"c/d"))
+    assert list(place.store.walk()) == [replace(fact, key=Key(b"c/d/b/file"))]
+    place.store.make_folder(Key(b"empty"))
+    place.store.move_folder(Key(b"c/d"), Key(b"empty"))
+    assert place.keys() == {b"empty/b/file"}
+
+
+def test_a_folder_takes_the_place_of_an_empty_one_only(place: Place) -> None:
+    place.publish(b"x", Key(b"a/x"))
+    place.publish(b"y", Key(b"b/y"))
+    place.publish(b"z", Key(b"z"))
+    with pytest.raises(NotEmpty):
+        place.store.move_folder(Key(b"a"), Key(b"b"))
+    with pytest.raises(Conflict):
+        place.store.move_folder(Key(b"a"), Key(b"z"))
+    with pytest.raises(NotFound):
+        place.store.move_folder(Key(b"a"), Key(b"absent/a"))
+    assert place.keys() == {b"a/x", b"b/y", b"z"}

@@ -249,16 +249,23 @@ def test_two_programs_create_one_name(shared: Daemon, word: str) -> None:
         assert sum(pool.map(create, range(8))) == 1
 
 
-def test_originals_are_never_changed(shared: Daemon, note: Path) -> None:
+def test_an_original_that_is_opened_to_write_and_not_written_is_not_changed(shared: Daemon, note: Path) -> None:
+    """What is written over one is another version: see test_versions."""
     run("cp", note, shared / "inbox")
     shared.settled()
     path = shared / "inbox" / note.name
-    for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_APPEND):
-        with refused(errno.EPERM):
-            os.open(path, flags)
-    with refused(errno.EPERM):
-        os.truncate(path, 0)
+    (original,) = original_files(shared, note.name)
+    before = original.stat()
+    for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND):
+        os.close(os.open(path, flags))
+    shared.settled()
     assert path.read_bytes() == note.read_bytes()
+    after = original.stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    )
 
 
 def test_unlinked_while_open_it_never_was(shared: Daemon, word: str) -> None:
@@ -476,15 +483,22 @@ def test_mv_renames_in_place(shared: Daemon, note: Path, tag: Callable[[str], Pa
     assert (shared / "by-type/other" / f"renamed-{word}.txt").stat().st_ino == inode
 
 
-def test_mv_never_replaces_another_asset(shared: Daemon, note: Path, word: str) -> None:
+def test_mv_over_another_asset_loses_neither(shared: Daemon, note: Path, word: str) -> None:
+    """It is how editors save: the file is the next version of the one it replaces (see test_versions)."""
     run("cp", note, shared / "inbox")
     other = shared / "inbox" / f"other-{word}.txt"
     other.write_text(f"other {word}")
     shared.settled()
-    with refused(errno.EEXIST):
-        (shared / "inbox" / note.name).rename(other)
-    assert other.read_text() == f"other {word}"
-    assert (shared / "inbox" / note.name).read_bytes() == note.read_bytes()
+    inode = other.stat().st_ino
+    (shared / "inbox" / note.name).rename(other)
+    shared.settled()
+    assert not (shared / "inbox" / note.name).exists()
+    assert other.read_bytes() == note.read_bytes()
+    assert other.stat().st_ino == inode
+    versions = shared / "versions" / other.name
+    assert [(versions / name).read_bytes() for name in sorted(os.listdir(versions))] == [
+        f"other {word}".encode(), note.read_bytes(),
+    ]  # fmt: skip
 
 
 def test_mv_from_untagged_and_from_a_date_tags(shared: Daemon, note: Path, tag: Callable[[str], Path]) -> None:

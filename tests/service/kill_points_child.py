@@ -22,16 +22,20 @@ import trio
 
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
-from damfs.core import batch_sealing
-from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes
+from damfs.catalog.folders import Move
+from damfs.core import batch_sealing, folders
+from damfs.core.arranging import SetDestination, SetFolder
+from damfs.core.commands import AddTag, Receive, ReceiveInto, SetClosed, SetSize, SetTimes, Triage
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processors.processor import MadeRendition
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FinishJob
+from damfs.core.rewriting import BeginRewrite, CloseRewrite, SizeRewrite
+from damfs.core.superseding import revert, supersede_by_draft
 from damfs.core.trashing import DAY_NS, expire, restore_assets, trash_assets
-from damfs.model import AssetId, Job, RenditionKind
+from damfs.model import AssetId, FolderId, Job, RenditionKind
 from damfs.storage import placing
 from tests.service.kill_points_processors import PROCESSORS, Poster
 from tests.small_library import JULY_NS, opened, received, scanned, term, the_asset
@@ -167,6 +171,66 @@ async def file_by_day(library: Library) -> None:
     await file_by_capture(library, blob)
 
 
+async def receive_into_folder(library: Library) -> None:
+    """What `cp clip.mov originals/library/projects/` does. The bytes are known, under another name."""
+    projects = await folders.make_folder(library, root(library), b"projects", 0o755)
+    receive = Receive("clip.mov", 0o644, triaged=True)
+    asset = library.perform(ReceiveInto(receive, lambda id_: [SetDestination(id_, projects, b"clip.mov")]), "fuse")
+    write(library, asset)
+    await Reception(library).seal(asset)
+
+
+async def move_folder(library: Library) -> None:
+    """`mv originals/library/2024 originals/library/kept` while a file in it is still being received."""
+    above = folder(library, [b"2024"])
+    july = folder(library, [b"2024", b"07", b"15"])
+    library.execute([SetFolder(above, 0o750, None)], "fuse", durable=True)
+    receive = Receive("clip.mov", 0o644, triaged=True)
+    asset = library.perform(ReceiveInto(receive, lambda id_: [SetDestination(id_, july, b"clip.mov")]), "fuse")
+    write(library, asset)
+    await folders.move_folder(library, Move(above, root(library), b"kept"))
+    (library.path / "moved").write_bytes(b"")
+    await Reception(library).seal(asset)
+
+
+async def move_file(library: Library) -> None:
+    """`mv originals/library/2024/07/15/known.mov originals/library/a/`, and a folder goes away."""
+    to = await folders.make_folder(library, root(library), b"a", 0o755)
+    (copy,) = stores.copies_of_asset(library.db.writer, the_asset(library, "known.mov").id)
+    await folders.move_file(library, copy.id, to, b"known.mov", [Triage(copy.asset)])
+    await folders.remove_folder(library, await folders.make_folder(library, to, b"b", 0o755))
+    (library.path / "moved").write_bytes(b"")
+
+
+async def replace_file(library: Library) -> None:
+    """One file goes into the trash and another gets its name."""
+    third, other = (
+        stores.copies_of_asset(library.db.writer, the_asset(library, name).id)[0] for name in ("third.mov", "other.mov")
+    )
+    await trash_assets(library, [other.asset], "fuse")
+    await folders.move_file(library, third.id, other.folder, other.name)
+    (library.path / "moved").write_bytes(b"")
+
+
+def root(library: Library) -> FolderId:
+    return stores.root_folder(library.db.writer, library.library_store().id)
+
+
+def folder(library: Library, path: list[bytes]) -> FolderId:
+    found = stores.folder_at(library.db.writer, library.library_store().id, path)
+    assert found is not None
+    return found
+
+
+def write(library: Library, asset: AssetId) -> None:
+    """The bytes of the known asset, closed."""
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, b"known bytes")
+    os.close(descriptor)
+    library.execute([SetTimes(asset, JULY_NS), SetClosed(asset, closed=True, size=11)], "fuse")
+    (library.path / "closed").write_bytes(b"")
+
+
 async def trash(library: Library) -> None:
     """What `rm inbox/known.mov` does: its file moves out of the way."""
     await trash_assets(library, [the_asset(library, "known.mov").id], "fuse")
@@ -189,7 +253,52 @@ async def with_old_in_trash(library: Library) -> None:
     await trash_assets(library, [old.id], "fuse")
 
 
-BEFORE: dict[str, Callable[[Library], Awaitable[None]]] = {"restore": trash, "expire_old": with_old_in_trash}
+async def with_others(library: Library) -> None:
+    for name in ("other", "third"):
+        await received(library, f"{name}.mov", f"{name} bytes".encode())
+
+
+async def overwrite(library: Library) -> None:
+    """What `cp other.mov by-tag/beach/known.mov` does, with an fsync in the middle."""
+    asset = the_asset(library, "known.mov")
+    reception = Reception(library)
+    descriptor = library.staging.stage_copy(asset.id, None)
+    library.execute([BeginRewrite(asset.id, 0)], "fuse")
+    os.write(descriptor, b"other bytes, ")
+    library.staging.sync(descriptor)
+    library.execute([SizeRewrite(asset.id, 13)], "fuse", durable=True)
+    (library.path / "synced").write_bytes(b"")
+    os.write(descriptor, b"more of them")
+    os.close(descriptor)
+    library.execute([CloseRewrite(asset.id, 25, JULY_NS + 1)], "fuse")
+    (library.path / "closed").write_bytes(b"")
+    await reception.seal(asset.id)
+
+
+async def go_back(library: Library) -> None:
+    """`damfs revert known.mov 1`, of an asset that has two versions."""
+    await revert(library, Reception(library), the_asset(library, "known.mov").id, 1)
+
+
+async def save_over(library: Library) -> None:
+    """What an editor does: a temporary file, renamed over the original."""
+    known = the_asset(library, "known.mov")
+    asset = library.perform(Receive("known.mov.tmp", 0o644, triaged=True), "fuse")
+    descriptor = library.staging.create(asset)
+    os.write(descriptor, b"other bytes, more of them")
+    os.close(descriptor)
+    library.execute([SetClosed(asset, closed=True, size=25)], "fuse")
+    reception = Reception(library)
+    await supersede_by_draft(library, reception, known.id, asset, 25, JULY_NS, closed=True)
+    (library.path / "closed").write_bytes(b"")
+    await reception.seal(known.id)
+
+
+BEFORE: dict[str, Callable[[Library], Awaitable[None]]] = {
+    "restore": trash,
+    "expire_old": with_old_in_trash,
+    "replace_file": with_others,
+}
 """What is done before the steps of a scenario are counted."""
 SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
     each.__name__: each
@@ -204,6 +313,13 @@ SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
         trash,
         restore,
         expire_old,
+        receive_into_folder,
+        move_folder,
+        move_file,
+        replace_file,
+        overwrite,
+        go_back,
+        save_over,
     )
 }
 

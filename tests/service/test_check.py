@@ -68,7 +68,10 @@ DAMAGES: dict[str, Damage] = {
     "asset-version": Damage("UPDATE asset SET version = 4711; DELETE FROM version WHERE id = 1"),
     "asset-bytes": Damage("UPDATE asset SET size = 4711 WHERE name = 'beach.mov'"),
     "asset-mtime": Damage("UPDATE asset SET mtime_ns = 4711 WHERE name = 'beach.mov'"),
-    "version-numbers": Damage("UPDATE version SET number = 7 WHERE number = 2"),
+    "version-numbers": Damage("INSERT INTO version (asset, number, blob, mtime_ns, created_ns)"
+                              " SELECT asset, 7, blob, mtime_ns, 0 FROM version WHERE number = 2"),
+    "rewrite-staged": Damage("INSERT INTO rewrite VALUES (1, 1, 5, 0, 0)"),
+    "rewrite-asset": Damage("INSERT INTO rewrite VALUES (4711, 1, 5, 0, 0)"),
     "asset-lost": Damage(f"UPDATE copy SET state = 'missing' WHERE blob = {BEACH_BLOB}"),
     "asset-found": Damage("UPDATE asset SET state = 'missing' WHERE name = 'beach.mov'"),
     "asset-name": Damage("UPDATE asset SET name = 'a/b' || char(0) WHERE name = 'beach.mov'; UPDATE asset SET name = ''"

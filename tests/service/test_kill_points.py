@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from damfs.catalog import derived, job_table, stores, vocabulary
+from damfs.catalog import derived, folders, job_table, rewrites, stores, versions, vocabulary
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.upkeep import repair, tidy
@@ -30,6 +30,7 @@ from tests.small_library import (
     files_below,
     keys,
     opened,
+    overwritten,
     received,
     scanned,
     tags,
@@ -40,10 +41,12 @@ from tests.small_library import (
 ROOT = Path(__file__).parent.parent.parent
 
 
-async def prepare(path: Path) -> None:
+async def prepare(path: Path, scenario: str = "") -> None:
     """A library with one asset of its own and a folder that changed since it was scanned."""
     with opened(path, PROCESSORS) as library:
-        await received(library, "known.mov", b"known bytes", "beach")
+        known = await received(library, "known.mov", b"known bytes", "beach")
+        if scenario == "go_back":
+            await overwritten(library, known.id, OTHER)
         footage = path.parent / "footage"
         added(library, footage)
         (footage / "day").mkdir()
@@ -59,6 +62,7 @@ async def prepare(path: Path) -> None:
         (footage / "new.mov").write_bytes(b"new")
 
 
+OTHER = b"other bytes, more of them"
 Check = Callable[[Library, bool], None]
 
 
@@ -70,7 +74,7 @@ def check_everything(library: Library) -> None:
     for id_, size in library.staging.entries().items():
         draft = asset(library, id_)
         assert draft.state is AssetState.RECEIVING
-        assert draft.name.endswith(".part")
+        assert draft.name.endswith((".part", ".tmp"))
         assert draft.size == size
     for (id_,) in library.db.writer.rows("SELECT id FROM asset WHERE state = 'receiving'"):
         assert library.staging.path(AssetId(id_)).exists(), "no row without bytes"
@@ -82,7 +86,10 @@ def check_everything(library: Library) -> None:
     known = the_asset(library, "known.mov")
     assert "beach" in tags(library, known.id)
     assert known.blob is not None
-    assert library.source_paths(known.blob)[0].read_bytes() == b"known bytes"
+    first = versions.numbered(library.db.writer, known.id, 1)
+    assert first is not None
+    assert library.source_paths(first.blob)[0].read_bytes() == b"known bytes", "no version is ever lost"
+    assert rewrites.every(library.db.writer) == []
     assert job_table.states_of(library.db.writer, known.blob).keys() >= {"preview"}, "jobs go on"
 
 
@@ -103,7 +110,7 @@ def check_receive(library: Library, closed: bool) -> None:
 
 def check_receive_twin(library: Library, closed: bool) -> None:
     assert tags(library, the_asset(library, "known.mov").id) == (["beach", "sea"] if closed else ["beach"])
-    assert list(files_below(library.originals)) == [b"2024/07/15/known.mov"]
+    assert set(files_below(library.originals)) == {b"2024/07/15/known.mov"}
 
 
 def check_receive_copy(library: Library, closed: bool) -> None:
@@ -160,6 +167,50 @@ def check_file_by_day(library: Library, closed: bool) -> None:
     assert len({os.stat(library.originals / os.fsdecode(key)).st_ino for key in names}) == 1
 
 
+def check_receive_into_folder(library: Library, closed: bool) -> None:
+    whole = [each for each in assets_named(library, "clip.mov") if each.state is AssetState.PRESENT]
+    assert len(whole) == (1 if closed else 0)
+    wanted = {b"2024/07/15/known.mov"} | ({b"projects/clip.mov"} if closed else set())
+    assert set(files_below(library.originals)) == wanted, "exactly where it was written"
+    for part in assets_named(library, "clip.mov.part"):
+        there = folders.destination(library.db.writer, part.id)
+        assert there is not None
+        assert there.name == b"clip.mov.part"
+
+
+def check_move_folder(library: Library, closed: bool) -> None:
+    """Before it or after it, never half; whatever it was given stays, and who is still being received comes along."""
+    connection, store = library.db.writer, library.library_store().id
+    here = [stores.folder_at(connection, store, [name]) for name in (b"2024", b"kept")]
+    (found,) = [folder for folder in here if folder is not None]
+    name = "2024" if here[0] is not None else "kept"
+    if (library.path / "moved").exists():
+        assert name == "kept"
+    assert os.listdir(library.originals) == [name]
+    attribute = folders.attribute(connection, found)
+    assert attribute is None or attribute.mode == 0o750
+    assert folders.moves(connection) == []
+    names = {b"known.mov"} | ({b"clip.mov"} if closed else set())
+    assert set(files_below(library.originals)) == {name.encode() + b"/07/15/" + each for each in names}
+
+
+def check_move_file(library: Library, closed: bool) -> None:
+    known = the_asset(library, "known.mov")
+    (key,) = [key for key, (id_, _) in keys(library).items() if id_ == known.id]
+    assert key in {b"2024/07/15/known.mov", b"a/known.mov"}
+    if (library.path / "moved").exists():
+        assert key == b"a/known.mov"
+
+
+def check_replace_file(library: Library, closed: bool) -> None:
+    content = {key: data for key, data in files_below(library.originals).items() if not key.startswith(b".")}
+    assert b"third bytes" in content.values()
+    assert b"other bytes" in files_below(library.originals).values(), "what was replaced is kept"
+    if (library.path / "moved").exists():
+        assert content == {b"2024/07/15/known.mov": b"known bytes", b"2024/07/15/other.mov": b"third bytes"}
+        assert [asset.state for asset in assets_named(library, "other.mov")] == [AssetState.TRASHED]
+
+
 PLAIN, ASIDE = b"2024/07/15/known.mov", re.compile(rb"\.damfs-trash/\d+-known\.mov")
 
 
@@ -186,6 +237,44 @@ def check_expire_old(library: Library, closed: bool) -> None:
     assert library.db.writer.rows("SELECT * FROM doomed") == []
 
 
+def contents(library: Library) -> list[bytes]:
+    """Of the versions of known.mov, oldest first."""
+    found = versions.of_asset(library.db.writer, the_asset(library, "known.mov").id)
+    assert [each.current for each in found] == [*[0] * (len(found) - 1), 1]
+    return [library.source_paths(each.blob)[0].read_bytes() for each in found]
+
+
+def check_overwrite(library: Library, closed: bool) -> None:
+    """The new version whole, or the old one; and what was synced is in a file of its own."""
+    found, parts = contents(library), assets_named(library, "known.mov.part")
+    assert found == [b"known bytes", *([OTHER] if not parts and len(found) > 1 else [])]
+    if closed:
+        assert len(found) == 2
+    elif (library.path / "synced").exists() and len(found) == 1:
+        (part,) = parts
+        assert library.staging.path(part.id).read_bytes().startswith(b"other bytes, ")
+        assert tags(library, part.id) == ["beach"]
+    kept = b"2024/07/15/known~v1.mov"
+    assert set(keys(library)) == {b"2024/07/15/known.mov", *([kept] if len(found) > 1 else [])}
+
+
+def check_go_back(library: Library, closed: bool) -> None:
+    found = contents(library)
+    assert found in ([b"known bytes", OTHER], [b"known bytes", OTHER, b"known bytes"])
+    assert set(files_below(library.originals).values()) == {b"known bytes", OTHER}
+
+
+def check_save_over(library: Library, closed: bool) -> None:
+    found = contents(library)
+    assert found in ([b"known bytes"], [b"known bytes", OTHER])
+    drafts = [each for each in assets_named(library, "known.mov.tmp") if library.staging.path(each.id).exists()]
+    if closed:
+        assert len(found) == 2
+        assert drafts == []
+    for draft in drafts:
+        assert OTHER.startswith(library.staging.path(draft.id).read_bytes())
+
+
 CHECKS: dict[str, Check] = {
     "receive": check_receive,
     "receive_twin": check_receive_twin,
@@ -194,9 +283,16 @@ CHECKS: dict[str, Check] = {
     "scan_moved": check_scan_moved,
     "finish_job": check_finish_job,
     "file_by_day": check_file_by_day,
+    "receive_into_folder": check_receive_into_folder,
+    "move_folder": check_move_folder,
+    "move_file": check_move_file,
+    "replace_file": check_replace_file,
     "trash": check_trash,
     "restore": check_trash,
     "expire_old": check_expire_old,
+    "overwrite": check_overwrite,
+    "go_back": check_go_back,
+    "save_over": check_save_over,
 }
 
 
@@ -234,14 +330,21 @@ LEAST = {
     "scan_moved": {"COMMIT": 2},
     "finish_job": {"COMMIT": 1, "fsync": 2, "rename": 1},
     "file_by_day": {"COMMIT": 2, "link": 1, "unlink": 1},
+    "receive_into_folder": {"COMMIT": 4, "mkdir": 1, "link": 1, "unlink": 1, "fsync": 2},
+    "move_folder": {"COMMIT": 6, "rename": 1, "link": 1, "fsync": 2},
+    "move_file": {"COMMIT": 3, "mkdir": 1, "rename_without_replacing": 1, "rmdir": 1},
+    "replace_file": {"COMMIT": 4, "rename_without_replacing": 1, "link": 1, "unlink": 1, "mkdir": 1},
     "trash": {"COMMIT": 3, "mkdir": 1, "link": 1, "fsync": 2, "unlink": 1},
     "restore": {"COMMIT": 2, "link": 1, "fsync": 2, "unlink": 1},
     "expire_old": {"COMMIT": 2, "unlink": 1},
+    "overwrite": {"COMMIT": 4, "link": 1, "rename": 1, "replace": 1, "fsync": 4},
+    "go_back": {"COMMIT": 2, "link": 2, "rename": 1, "replace": 1, "fsync": 4},
+    "save_over": {"COMMIT": 5, "link": 1, "rename": 1, "replace": 1, "fsync": 4},
 }
 """Steps that each scenario is known to take: a step that is no longer seen would not be tested any more."""
 
 
-INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
+INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what (arrived|was written over it)")
 
 
 @pytest.mark.parametrize(
@@ -254,14 +357,21 @@ INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what arrived")
         "scan_moved",
         "finish_job",
         "file_by_day",
+        pytest.param("receive_into_folder", marks=INTERRUPTED),
+        pytest.param("move_folder", marks=INTERRUPTED),
+        "move_file",
+        "replace_file",
         "trash",
         "restore",
         "expire_old",
+        pytest.param("overwrite", marks=INTERRUPTED),
+        "go_back",
+        "save_over",
     ],
 )
 def test_killed_at_every_step(tmp_path: Path, scenario: str) -> None:
     start, runs = tmp_path / "start", tmp_path / "runs"
-    trio.run(prepare, start / "library")
+    trio.run(prepare, start / "library", scenario)
     command = [sys.executable, "-m", "tests.service.kill_points_child", str(start), scenario, str(runs)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -16,6 +16,7 @@ from damfs.core.describing import SetAttribute, SetComment, SetRating
 from damfs.core.library import Library, open_library
 from damfs.core.rebuild import CATALOG, MAKING, rebuild
 from damfs.core.rebuild_report import as_text
+from damfs.core.rewriting import BeginRewrite, CloseRewrite
 from damfs.errors import BadLibrary
 from damfs.model import AssetId, AssetState, RenditionKind, TermId
 from tests.small_library import (
@@ -266,6 +267,25 @@ async def test_what_was_being_received_is_not_lost(path: Path) -> None:
         assert the_asset(library, "late.mov").size == len(b"whole and closed")
         assert the_asset(library, "half.mov.part").size == 4
         assert library.staging.entries() == {}
+
+
+async def test_what_was_being_written_over_originals_is_not_lost(path: Path) -> None:
+    with opened(path) as library:
+        for name, closed in (("whole.mov", True), ("half.mov", False)):
+            id_ = (await received(library, name, b"original of " + name.encode())).id
+            os.close(library.staging.stage_copy(id_, None))
+            library.staging.path(id_).write_bytes(b"over " + name.encode())
+            library.perform(BeginRewrite(id_, 0), "test")
+            if closed:
+                library.perform(CloseRewrite(id_, 14, 5), "test")
+    report = await rebuild(path)
+    assert sorted(report.staged) == ["half.mov.part", "whole.mov"]
+    found = files_below(path / "originals").values()
+    for content in (b"original of whole.mov", b"original of half.mov", b"over whole.mov", b"over half.mov"):
+        assert content in found
+    with opened(path) as library:
+        assert library.staging.entries() == {}
+        assert (await check(library, at_rest=True)).findings == []
 
 
 async def test_an_interrupted_rebuild_leaves_the_old_catalog_and_is_run_again(path: Path) -> None:

@@ -13,7 +13,18 @@ from pathlib import Path
 
 import apsw
 
-from damfs.catalog import assets, derived, desktop_trash, job_table, remarks, stores, trash, vocabulary
+from damfs.catalog import (
+    assets,
+    derived,
+    desktop_trash,
+    folders,
+    job_table,
+    remarks,
+    rewrites,
+    stores,
+    trash,
+    vocabulary,
+)
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
@@ -27,9 +38,16 @@ def fill(tx: Connection) -> None:
     derived.set_property(tx, "library-id", "00" * 16)
     store = stores.add_store(tx, "library", StoreKind.WRITABLE, "", 1)
     folder, _ = stores.ensure_folder(tx, store, [b"2024", b"07", b"15"])
+    folders.set_attribute(tx, folder, 0o750, 13)
+    folders.begin_move(tx, folders.Move(folder, stores.root_folder(tx, store), b"moved"))
     blob = stores.ensure_blob(tx, Digest(bytes(range(32))), 1000)
     clip = assets.insert_present(tx, "clip.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
     stores.add_copy(tx, blob, clip, store, folder, b"clip.mov", 1000, 2, 4, 5)
+    folders.set_owner(tx, clip, 1000, 100)
+    folders.mark_placed(tx, folder, b"clip.mov")
+    draft = assets.insert_receiving(tx, "new.mov", Media.VIDEO, 0o644, "2024-07-15", 14, triaged=True)
+    folders.set_destination(tx, draft, folder, b"new.mov")
+    rewrites.begin(tx, clip, 1000, 5)
     beach = vocabulary.define(tx, "beach", None, 6)
     sunset = vocabulary.define(tx, "sunset", beach, 7)
     vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from damfs.errors import Conflict, NotFound, Unavailable
+from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
 from damfs.model import AssetId, Digest
 from damfs.storage.blob_store import Hashed
-from damfs.storage.staging import Staging, staging_directory
+from damfs.storage.staging import UNFINISHED, Staging, staging_directory
 
 SEVEN = AssetId(7)
 
@@ -112,3 +113,54 @@ def test_staging_is_inside_the_originals_on_two_devices(tmp_path: Path) -> None:
 def test_staging_needs_its_folders(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="originals"):
         staging_directory(tmp_path, tmp_path / "originals")
+
+
+def test_a_copy_of_an_original_is_staged_whole_and_apart(staging: Staging, tmp_path: Path) -> None:
+    source = tmp_path / "original"
+    source.write_bytes(os.urandom(3_000_001))
+    with source.open("rb") as file:
+        descriptor = staging.stage_copy(SEVEN, file.fileno())
+    os.pwrite(descriptor, b"changed", 0)
+    os.close(descriptor)
+    assert staging.path(SEVEN).read_bytes() == b"changed" + source.read_bytes()[7:]
+    assert not staging.is_shared(SEVEN)
+    assert staging.entries() == {SEVEN: 3_000_001}
+    os.close(staging.stage_copy(SEVEN, None))
+    assert staging.entries() == {SEVEN: 0}
+
+
+def test_where_the_disk_cannot_copy_by_itself_the_bytes_go_through_memory(
+    staging: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "copy_file_range", refused)
+    source = tmp_path / "original"
+    source.write_bytes(os.urandom(20_000_001))
+    with source.open("rb") as file:
+        os.close(staging.stage_copy(SEVEN, file.fileno()))
+    assert staging.path(SEVEN).read_bytes() == source.read_bytes()
+
+
+def test_a_copy_that_was_cut_short_does_not_count(staging: Staging, tmp_path: Path) -> None:
+    source = os.open(tmp_path, os.O_RDONLY)  # a folder cannot be copied
+    with pytest.raises(DamfsError):
+        staging.stage_copy(SEVEN, source)
+    os.close(source)
+    assert staging.entries() == {}
+    staging.path(SEVEN).with_suffix(UNFINISHED).write_bytes(b"half")
+    staging.tidy()
+    assert list(staging.path(SEVEN).parent.iterdir()) == []
+
+
+def test_known_bytes_are_staged_as_another_name_and_handed_over(staging: Staging, tmp_path: Path) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(b"known")
+    staging.stage_link(SEVEN, original)
+    staging.stage_link(SEVEN, original)
+    assert staging.is_shared(SEVEN)
+    staging.hand_over(SEVEN, AssetId(9))
+    assert staging.entries() == {AssetId(9): 5}
+    with pytest.raises(NotFound):
+        staging.hand_over(SEVEN, AssetId(9))

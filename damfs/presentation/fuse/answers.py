@@ -36,6 +36,7 @@ ERRNO: dict[type[errors.DamfsError], int] = {
     errors.Conflict: errno.EEXIST,
     errors.NotEmpty: errno.ENOTEMPTY,
     errors.NoSpace: errno.ENOSPC,
+    errors.TooBig: errno.EFBIG,
     errors.Unavailable: errno.EIO,
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
+import sys
 from dataclasses import dataclass
 
 from pyfuse3 import EntryAttributes, InodeT, ModeT
@@ -28,6 +30,28 @@ class Owner:
     @classmethod
     def of_this_process(cls) -> Owner:
         return cls(os.getuid(), os.getgid())
+
+
+def _handle_offset() -> int | None:
+    """Where in the memory of an EntryAttributes the kernel's handle is (``fuse_entry_param.ino``), which pyfuse3 sets
+    together with the number that programs see (``attr.st_ino``); None when it is not where it is expected."""
+    made, mark = EntryAttributes(), 0x5EED_0123_4567_89AB
+    made.st_ino = InodeT(mark)
+    memory = ctypes.string_at(id(made), sys.getsizeof(made))
+    first = memory.find(mark.to_bytes(8, sys.byteorder))
+    second = memory.find(mark.to_bytes(8, sys.byteorder), first + 1)
+    return first if 0 < first < second else None
+
+
+HANDLE_OFFSET = _handle_offset()
+
+
+def hold_by(made: EntryAttributes, handle: Inode) -> None:
+    """The kernel is to call the file by that handle, whatever number programs see."""
+    if HANDLE_OFFSET is not None:
+        ctypes.c_uint64.from_address(id(made) + HANDLE_OFFSET).value = handle
+    else:
+        made.st_ino = InodeT(handle)
 
 
 def attributes(inode: Inode, entry: Entry, owner: Owner) -> EntryAttributes:

@@ -9,10 +9,10 @@ Concurrency: loop's thread only; nothing here waits. Crash rule: none, the kerne
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from damfs.presentation.fuse.native import Native
-from damfs.presentation.views.view import Thing
 
 
 @dataclass(slots=True)
@@ -28,11 +28,12 @@ class _Shared:
 class Backings:
     def __init__(self, native: Native) -> None:
         self._native = native
-        self._shared: dict[Thing, _Shared] = {}
-        self._things: dict[int, Thing] = {}
+        self._shared: dict[Hashable, _Shared] = {}
+        self._things: dict[int, Hashable] = {}
 
-    def opened(self, thing: Thing, handle: int, fd: int | None) -> None:
-        """Before the reply that opens the handle. ``fd``: of its final bytes; None: they may still change."""
+    def opened(self, thing: Hashable, handle: int, fd: int | None) -> None:
+        """Before the reply that opens the handle. ``thing``: what the kernel knows it by. ``fd``: of its final bytes;
+        None: they may still change."""
         if not self._native.passthrough:
             return
         file = None if fd is None else _file(fd)
@@ -43,7 +44,7 @@ class Backings:
         shared.handles += 1
         self._things[handle] = thing
         if shared.backing is not None:
-            # other bytes than those behind the inode (a new version, say) are read the ordinary way, past the cache
+            # the same bytes in another store (`OpenFiles` sees to that): read the ordinary way, past the cache
             self._native.pass_through(handle, shared.backing, direct=file != shared.file)
 
     def released(self, handle: int) -> None:

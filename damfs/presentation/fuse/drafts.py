@@ -1,4 +1,4 @@
-"""Files that are being written: from create to the last close, and the sealing that follows it.
+"""Files that are being written, new ones and originals: from create or open to the last close, and their sealing.
 
 Concurrency: the tables belong to the loop's thread; bytes go to a thread, but a draft is entered in the tables before
 anything is awaited, so that no sealing begins while somebody writes. Crash rule: a draft is a file of the staging area
@@ -9,37 +9,26 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import trio
 
+from damfs.catalog import rewrites
 from damfs.core.batch_sealing import BatchSealing
 from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
+from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.errors import DamfsError, Refused
+from damfs.core.rewriting import BeginRewrite, CloseRewrite, EndRewrite, SizeRewrite
+from damfs.core.superseding import supersede, supersede_by_draft
+from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import AssetId, AssetState
+from damfs.presentation.fuse.draft_files import Draft, Shown, first_source, own, stage, write_at
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
 
 ACTOR = "fuse"
-
-
-@dataclass(slots=True)
-class Draft:
-    """A file that is being received."""
-
-    asset: AssetId
-    fd: int
-    size: int
-    """What was written so far."""
-    mtime_ns: int | None = None
-    """Of the last write; None: what the catalog says, because nothing was written since it was set there."""
-    lost_at: int | None = None
-    """Where a write failed that was not made good since: what was received is not whole."""
-    writers: int = 0
-    readers: int = 0
 
 
 class Drafts:
@@ -52,13 +41,33 @@ class Drafts:
         self._batches = BatchSealing(library, reception, nursery)
         self._drafts: dict[AssetId, Draft] = {}
         self._sealing: dict[AssetId, trio.Event] = {}
+        self._closed = {
+            row.asset: Shown(row.size, row.mtime_ns) for row in rewrites.every(library.db.writer) if row.closed
+        }
+        """Assets whose next version is whole and not sealed yet."""
 
     def __bool__(self) -> bool:
-        """Whether any file is open as a draft: most listings need not ask for each."""
-        return bool(self._drafts)
+        """Whether any file is a draft: most listings need not ask for each."""
+        return bool(self._drafts or self._closed)
 
     def get(self, asset: AssetId) -> Draft | None:
         return self._drafts.get(asset)
+
+    def shown(self, asset: AssetId) -> Shown | None:
+        """What the asset looks like while its bytes are those of a draft; None: as the catalog says."""
+        draft = self._drafts.get(asset)
+        if draft is not None and (draft.writers or not draft.rewrites):
+            return Shown(draft.size, draft.mtime_ns)
+        closed = self._closed.get(asset)
+        if closed is not None and rewrites.of(self._library.db.writer, asset) is None:
+            del self._closed[asset]
+            return None
+        return closed
+
+    def written(self, asset: AssetId) -> Draft | None:
+        """The draft that somebody is writing."""
+        draft = self._drafts.get(asset)
+        return draft if draft is not None and draft.writers else None
 
     @property
     def unsettled(self) -> int:
@@ -88,12 +97,49 @@ class Drafts:
         draft = self._drafts[asset] = Draft(asset, fd, 0, writers=1)
         return draft
 
+    async def begin(self, asset: AssetId, *, truncate: bool) -> Draft:
+        """An original is opened to write: a draft of its next version, to be marked ``changed`` when it is. With
+        ``truncate`` a new one begins empty. Raises ReadOnly, Unavailable, NoSpace."""
+        async with self._reception.rewritten(asset):
+            draft = self.written(asset)
+            if draft is None:
+                draft = await self._staged_again(asset, truncate=truncate)
+                self._drafts[asset] = draft
+                self._closed.pop(asset, None)
+                self._reception.held_back.pop(asset, None)
+            draft.writers += 1
+        return draft
+
+    async def _staged_again(self, asset: AssetId, *, truncate: bool) -> Draft:
+        library = self._library
+        row = rewrites.of(library.db.writer, asset)
+        if row is None:
+            known = check_writable(library, asset)
+            fd = await trio.to_thread.run_sync(
+                stage, library, None if truncate else first_source(library, known), asset
+            )
+        else:
+            try:
+                fd = await trio.to_thread.run_sync(own, library, asset)
+            except NotFound:
+                raise Unavailable("its next version is just being stored; try again in a moment") from None
+        draft = Draft(asset, fd, os.fstat(fd).st_size, rewrites=True, changed=row is not None)
+        try:
+            library.execute([BeginRewrite(asset, draft.size)], ACTOR)
+        except DamfsError:
+            os.close(fd)
+            raise
+        draft.mtime_ns = None if row is None else row.mtime_ns
+        return draft
+
     async def join(self, asset: AssetId, *, writes: bool, truncate: bool) -> Draft:
         """One more who has the draft open. Raises NotFound when staging has it no more."""
         draft = self._drafts.get(asset)
         if draft is None:
             fd = self._library.staging.open(asset, os.O_RDWR)
-            draft = self._drafts[asset] = Draft(asset, fd, os.fstat(fd).st_size)
+            known = self._library.asset(asset)
+            again = known is not None and known.state is not AssetState.RECEIVING
+            draft = self._drafts[asset] = Draft(asset, fd, os.fstat(fd).st_size, rewrites=again)
         draft.writers += writes
         draft.readers += not writes
         try:
@@ -116,32 +162,51 @@ class Drafts:
         if draft.lost_at is not None and offset <= draft.lost_at < offset + written:
             draft.lost_at = None
         draft.size = max(draft.size, offset + written)
-        draft.mtime_ns = self._library.clock()
+        draft.mtime_ns, draft.changed, draft.dated = self._library.clock(), True, False
         return written
 
     async def truncate(self, asset: AssetId, size: int) -> None:
-        """Only a file that is still being received. It need not be open."""
+        """It need not be open: then it is a version, or still being received, as soon as it is cut."""
         await self.sealed(asset)
-        draft = self._drafts.get(asset)
+        draft = self.written(asset)
         if draft is not None:
-            with disk_errors(self._library.staging.path(asset)):
-                await trio.to_thread.run_sync(os.ftruncate, draft.fd, size)
-            draft.size, draft.mtime_ns = size, self._library.clock()
-            if draft.lost_at is not None and size <= draft.lost_at:
-                draft.lost_at = None
+            await self._cut(draft, size)
             return
         known = self._library.asset(asset)
-        if known is None or known.state is not AssetState.RECEIVING:
-            raise Refused("originals never change; write a new file instead")
+        if known is None or known.state is AssetState.TRASHED:
+            raise Refused("it is in the trash, or gone")
+        if known.state is not AssetState.RECEIVING:
+            draft = await self.begin(asset, truncate=not size)
+            try:
+                await self._cut(draft, size)
+            finally:
+                await self.leave(draft, writes=True)
+            return
+        await self._cut_closed(asset, size)
+
+    async def _cut(self, draft: Draft, size: int) -> None:
+        with disk_errors(self._library.staging.path(draft.asset)):
+            await trio.to_thread.run_sync(os.ftruncate, draft.fd, size)
+        draft.size, draft.mtime_ns, draft.changed, draft.dated = size, self._library.clock(), True, False
+        if draft.lost_at is not None and size <= draft.lost_at:
+            draft.lost_at = None
+
+    async def _cut_closed(self, asset: AssetId, size: int) -> None:
+        """A file that is being received, and that nobody writes."""
+        draft = self._drafts.get(asset)
+        if draft is not None:
+            draft.size = size
         with disk_errors(self._library.staging.path(asset)):
             os.truncate(self._library.staging.path(asset), size)
         self._library.execute([SetSize(asset, size), SetTimes(asset, self._library.clock())], ACTOR)
 
-    def times_set(self, asset: AssetId) -> None:
+    def times_set(self, asset: AssetId, mtime_ns: int) -> None:
         """The catalog has a newer mtime than the last write."""
-        draft = self._drafts.get(asset)
+        draft, closed = self._drafts.get(asset), self._closed.get(asset)
         if draft is not None:
-            draft.mtime_ns = None
+            draft.mtime_ns, draft.dated = (mtime_ns, True) if draft.rewrites else (None, False)
+        if closed is not None:
+            self._closed[asset] = closed._replace(mtime_ns=mtime_ns)
 
     async def sync(self, draft: Draft) -> None:
         """When this returns, bytes and row survive power loss (P1)."""
@@ -151,7 +216,8 @@ class Drafts:
             draft.lost_at = 0
             raise
         if self._library.asset(draft.asset) is not None:
-            self._library.execute([SetSize(draft.asset, draft.size)], ACTOR, durable=True)
+            kind = SizeRewrite if draft.rewrites else SetSize
+            self._library.execute([kind(draft.asset, draft.size)], ACTOR, durable=True)
 
     async def leave(self, draft: Draft, *, writes: bool) -> None:
         """Somebody who had it open has closed it."""
@@ -176,6 +242,9 @@ class Drafts:
             if draft.lost_at is not None:
                 await self._drop(draft)
                 return
+            if draft.rewrites:
+                await self._close_rewrite(draft)
+                return
             commands: list[Command[object]] = [SetClosed(asset, closed=True, size=draft.size)]
             if draft.mtime_ns is not None:
                 commands.append(SetTimes(asset, draft.mtime_ns))
@@ -187,9 +256,25 @@ class Drafts:
         else:
             self.begin_seal(asset)
 
+    async def _close_rewrite(self, draft: Draft) -> None:
+        """Nothing happens where nothing was written."""
+        asset, known = draft.asset, self._library.asset(draft.asset)
+        if not draft.changed or known is None:
+            await self._drop(draft)
+            if draft.dated and known is not None:
+                self._library.execute([SetTimes(asset, draft.mtime_ns or known.mtime_ns)], ACTOR)
+            return
+        mtime_ns = known.mtime_ns if draft.mtime_ns is None else draft.mtime_ns
+        self._closed[asset] = Shown(draft.size, mtime_ns)
+        self._library.execute([CloseRewrite(asset, draft.size, mtime_ns, draft.dated)], ACTOR)
+        self.begin_seal(asset)
+
     async def _drop(self, draft: Draft) -> None:
         """Who wrote was told of the error; nothing is half an asset (P10)."""
         asset, known = draft.asset, self._library.asset(draft.asset)
+        if draft.rewrites:
+            await self._drop_rewrite(draft)
+            return
         dropping = self._sealing[asset] = trio.Event()
         try:
             with disk_errors(self._library.staging.path(asset)):
@@ -202,6 +287,21 @@ class Drafts:
         finally:
             del self._sealing[asset]
             dropping.set()
+
+    async def _drop_rewrite(self, draft: Draft) -> None:
+        """The asset stays as it is: nothing was written over it, or not all of what was."""
+        asset = draft.asset
+        async with self._reception.rewritten(asset):
+            again = self._drafts.get(asset)
+            if again is not None:  # somebody has opened it meanwhile, and goes on with what is staged
+                again.lost_at = draft.lost_at if again.lost_at is None else again.lost_at
+                return
+            if draft.lost_at is not None:
+                log.info("what was written over asset %d is not whole and was dropped", asset)
+            with disk_errors(self._library.staging.path(asset)):
+                await trio.to_thread.run_sync(os.ftruncate, draft.fd, 0)
+            await trio.to_thread.run_sync(self._library.staging.discard, asset)
+            self._library.execute([EndRewrite(asset)], ACTOR)
 
     def begin_seal(self, asset: AssetId) -> None:
         """Seal in the background, unless it is being written or sealed already."""
@@ -217,12 +317,31 @@ class Drafts:
             else:
                 await self._batches.seal(asset)
         finally:
+            draft = self._drafts.get(asset)
+            if draft is not None and not draft.writers:  # what it reads is an original now, and never written
+                self._forget(draft)
+            if rewrites.of(self._library.db.writer, asset) is None:
+                self._closed.pop(asset, None)
             self._sealing.pop(asset).set()
 
-
-def write_at(fd: int, data: bytes, offset: int) -> int:
-    """All of it. Blocks."""
-    written = 0
-    while written < len(data):
-        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
-    return written
+    async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
+        """`mv temporary original`: what the source is, or is going to be, is the target's next version."""
+        await self.sealed(source)
+        await self.sealed(target)
+        known = self._library.asset(source)
+        if known is None or known.state is not AssetState.RECEIVING:
+            await supersede(self._library, self._reception, target, source, also)
+            return
+        draft = self._drafts.get(source)
+        written = draft is not None and bool(draft.writers)
+        size = known.size if draft is None else draft.size
+        mtime_ns = known.mtime_ns if draft is None or draft.mtime_ns is None else draft.mtime_ns
+        await supersede_by_draft(
+            self._library, self._reception, target, source, size, mtime_ns, also, closed=not written
+        )  # fmt: skip
+        if draft is not None and self._drafts.pop(source, None) is not None and written:
+            draft.asset, draft.rewrites, draft.changed = target, True, True
+            self._drafts[target] = draft
+        if not written:
+            self._closed[target] = Shown(size, mtime_ns)
+            self.begin_seal(target)

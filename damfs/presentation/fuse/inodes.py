@@ -25,6 +25,10 @@ ROOT = Inode(1)
 ID_BITS = 56
 ID_MASK = (1 << ID_BITS) - 1
 HASHED_PLACE = 8
+TURN_SHIFT = 40
+TURNS = 255
+"""How often an asset gets another handle before the first comes again."""
+ASSET_MASK = (1 << TURN_SHIFT) - 1
 THING_KINDS = frozenset(ThingKind)
 ASSET_MARK = ThingKind.ASSET << ID_BITS
 """An asset's number is this and its id."""
@@ -54,6 +58,7 @@ class Inodes:
         self._held: dict[Inode, int] = {}
         """Lookup counts of places that carry an id, of views whose folders are live."""
         self._by_facet: dict[Facet, set[Inode]] = {}
+        self._turns: dict[int, int] = {}
 
     def number(self, node: Thing | Place) -> Inode:
         if isinstance(node, Thing):
@@ -65,6 +70,21 @@ class Inodes:
             return Inode(kind << ID_BITS | node.id)
         return self._numbers.get(node) or self._free(node)
 
+    @property
+    def turned(self) -> bool:
+        """Whether any asset has another handle than its number."""
+        return bool(self._turns)
+
+    def handle(self, asset: int) -> Inode:
+        """What the kernel is to call the asset by from now on. Its number, which programs see, is always the same: but
+        as long as somebody reads bytes that are not the asset's any more, the kernel must not mix them with the new
+        ones in one cache, so what is opened now goes by another handle."""
+        return Inode(ThingKind.ASSET << ID_BITS | self._turns.get(asset, 0) << TURN_SHIFT | asset)
+
+    def turn(self, asset: int) -> None:
+        """The asset gets another handle."""
+        self._turns[asset] = self._turns.get(asset, 0) % TURNS + 1
+
     def _free(self, node: Place) -> Inode:
         """A number that no other live place has: a directory that was renamed keeps the one of its old path."""
         candidates = (_hashed(node, attempt) for attempt in itertools.count())
@@ -75,6 +95,8 @@ class Inodes:
         kind, id_ = inode >> ID_BITS, inode & ID_MASK
         if inode == ROOT:
             return ROOT_PLACE
+        if kind == ThingKind.ASSET:
+            return Thing(ThingKind.ASSET, id_ & ASSET_MASK)
         if kind in THING_KINDS:
             return Thing(ThingKind(kind), id_)
         if kind in self._by_kind:

@@ -25,7 +25,7 @@ from damfs.model import AssetId, Change
 from damfs.presentation.fuse.inodes import Inode, Inodes
 from damfs.presentation.fuse.listings import Listings
 from damfs.presentation.views.names import qualified
-from damfs.presentation.views.view import Place, Thing, ThingKind
+from damfs.presentation.views.view import Place
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ BULK = 64
 END_LIMIT_S = 5.0
 """Where nobody answers the kernel any more, the thread may wait for ever: closing the session frees it."""
 TERM_CHANGES = frozenset({"term-defined", "term-renamed", "term-removed"})
-NEW_CONTENT = frozenset({"version-added", "healed", "merged"})
-NEW_ATTRIBUTES = frozenset({"ingested", "times-set", "mode-set"})
-FOLDER_FACETS = {"folder": "originals", "proxies": "proxies"}
-"""Facets that carry the id of a folder, and the view whose inode is computed from it."""
+NEW_CONTENT = frozenset({"version-added", "rewrite-ended", "healed", "merged"})
+NEW_ATTRIBUTES = frozenset({"ingested", "rewriting", "times-set", "mode-set"})
+FOLDER_FACETS = {"folder": "originals", "proxies": "proxies", "versions": "versions"}
+"""Facets that carry the id of a folder or an asset, and the view whose inode is computed from it."""
 
 
 class Notice(NamedTuple):
@@ -58,6 +58,8 @@ class KernelCache:
         self.before_notices: Callable[[Batch], Callable[[], None] | None] = lambda _: None
         """Asked for each batch before the kernel is told of it; what it answers is called, on the loop, after."""
         self._made: dict[AssetId, tuple[Inode, str]] = {}
+        self.version_added: Callable[[AssetId], None] = lambda _: None
+        """Told first of a new version; see `OpenFiles`."""
         self.noticed = 0
         """Notices the kernel was given so far."""
 
@@ -109,7 +111,9 @@ class KernelCache:
                 contents[inode] = self._listings.changed(inode)
             if change.asset is not None and change.kind in NEW_CONTENT | NEW_ATTRIBUTES:
                 self._listings.dated()
-                inode = self._inodes.number(Thing(ThingKind.ASSET, change.asset))
+                if change.kind == "version-added":
+                    self.version_added(AssetId(change.asset))
+                inode = self._inodes.handle(change.asset)
                 contents[inode] = contents.get(inode, False) or change.kind in NEW_CONTENT
         for made in [self._made.pop(change.asset) for change in batch if change.asset in self._made]:
             names[made[0]].discard(made[1])

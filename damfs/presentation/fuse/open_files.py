@@ -6,24 +6,34 @@ cache answers at once (RWF_NOWAIT). Crash rule: see `drafts`; what is only read 
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import trio
+from pyfuse3 import FUSEError
 
-from damfs.catalog import derived, stores
+from damfs.catalog import derived, stores, versions
+from damfs.core.commands import Command
 from damfs.core.library import Library
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
-from damfs.model import Asset, AssetId, AssetState, RenditionId
+from damfs.model import Asset, AssetId, AssetState, BlobId, RenditionId, VersionId
 from damfs.presentation.fuse.backings import Backings
-from damfs.presentation.fuse.drafts import Draft, Drafts
+from damfs.presentation.fuse.draft_files import Draft
+from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.events import EventReader
+from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
 from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.views.view import Thing, ThingKind
 from damfs.storage.disk_errors import disk_errors
 
+REMEMBERED = 65_536
 BEING_RECEIVED = b"a file that is being received"
 
 
@@ -32,6 +42,29 @@ class Reading:
     fd: int
     what: bytes
     """For error messages."""
+
+
+class Bytes(NamedTuple):
+    """What an open handle reads: one is as good as another of the same blob, or the same file."""
+
+    blob: BlobId | None
+    file: tuple[int, int] | None
+    """Device and inode below."""
+
+    def same(self, other: Bytes) -> bool:
+        return (self.blob is not None and self.blob == other.blob) or (
+            self.file is not None and self.file == other.file
+        )
+
+
+NEXT = Bytes(None, None)
+"""Of a draft that does not exist yet: like no other."""
+
+
+class Opened(NamedTuple):
+    handle: int
+    keep_cache: bool
+    """Whether what the kernel remembers of the inode's bytes still holds."""
 
 
 @dataclass(slots=True)
@@ -53,6 +86,12 @@ class OpenFiles:
     library: Library
     drafts: Drafts
     backings: Backings
+    inodes: Inodes
+    _bytes: dict[int, dict[int, Bytes]] = field(default_factory=dict)
+    """By inode and handle, of files that are assets."""
+    _inodes_of: dict[int, int] = field(default_factory=dict)
+    _cached: OrderedDict[int, int | None] = field(default_factory=OrderedDict)
+    """By inode, of assets that have been overwritten: the version whose bytes the kernel may have. None: a draft's."""
     _handles: dict[int, Open] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -62,39 +101,126 @@ class OpenFiles:
         self._handles[handle] = opened
         return handle
 
-    def _keep_draft(self, draft: Draft, *, writes: bool) -> int:
+    def _keep_draft(self, draft: Draft, inode: int, *, writes: bool) -> int:
         handle = self.keep(DraftHandle(draft, writes))
-        self.backings.opened(Thing(ThingKind.ASSET, draft.asset), handle, None)
+        self._reads(inode, handle, Bytes(None, file_of(draft.fd)))
+        self.backings.opened(inode, handle, None)
         return handle
 
-    def _keep_reading(self, thing: Thing, reading: Reading) -> int:
+    def _keep_reading(self, inode: int, reading: Reading) -> int:
         handle = self.keep(reading)
-        self.backings.opened(thing, handle, reading.fd)
+        self.backings.opened(inode, handle, reading.fd)
         return handle
+
+    def _reads(self, inode: int, handle: int, bytes_: Bytes) -> None:
+        self._bytes.setdefault(inode, {})[handle] = bytes_
+        self._inodes_of[handle] = inode
+
+    def _check_alone(self, asset: AssetId, inode: int, bytes_: Bytes) -> None:
+        """The kernel has one cache and one size for an inode. While others still read bytes that are not the asset's
+        any more it gets another handle, and the kernel is told to look the file up once more (ESTALE)."""
+        current = self.inodes.handle(asset)
+        if inode == current and all(bytes_.same(other) for other in self._bytes.get(inode, {}).values()):
+            return
+        if inode == current:
+            self.inodes.turn(asset)
+        raise FUSEError(errno.ESTALE)
+
+    async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
+        """See `Drafts.supersede`. Those who read the target go on reading what it was."""
+        if self._bytes.get(self.inodes.handle(target)):
+            self.inodes.turn(target)
+        await self.drafts.supersede(target, source, also)
+
+    def version_added(self, asset: AssetId) -> None:
+        """Before the kernel is told of it: those who read what the asset was go on doing so."""
+        version = versions.current(self.library.db.writer, asset)
+        if version is not None and version.number > 1 and self.drafts.written(asset) is None:
+            now = Bytes(version.blob, None)
+            if not all(now.same(other) for other in self._bytes.get(self.inodes.handle(asset), {}).values()):
+                self.inodes.turn(asset)
+
+    def check_cut(self, asset: AssetId, inode: int) -> None:
+        """Before the file is made shorter or longer: those who read what it was go on doing so."""
+        known, draft = self.library.asset(asset), self.drafts.written(asset)
+        if known is not None and known.state is not AssetState.RECEIVING:
+            self._check_alone(asset, inode, NEXT if draft is None else Bytes(None, file_of(draft.fd)))
+            self._remember(inode, None)
+
+    def outdated(self, inode: int) -> os.stat_result | None:
+        """What whoever has the file open by a handle that is not its own any more sees; None: nobody has."""
+        for handle in self._bytes.get(inode, {}):
+            opened = self._handles[handle]
+            if isinstance(opened, Reading | DraftHandle):
+                return os.fstat(opened.fd if isinstance(opened, Reading) else opened.draft.fd)
+        return None
 
     def get(self, handle: int) -> Open:
         return self._handles[handle]
 
     def create(self, asset: AssetId) -> int:
         """A handle to write the asset's first bytes."""
-        return self._keep_draft(self.drafts.create(asset), writes=True)
+        return self._keep_draft(self.drafts.create(asset), self.inodes.handle(asset), writes=True)
 
-    async def open_thing(self, thing: Thing, flags: int) -> int:
+    async def open_thing(self, thing: Thing, flags: int, inode: int) -> Opened:
         writes = flags & os.O_ACCMODE != os.O_RDONLY
         if thing.kind is ThingKind.RENDITION:
-            return await self._open_rendition(RenditionId(thing.id), writes=writes)
+            return Opened(await self._open_rendition(RenditionId(thing.id), inode, writes=writes), keep_cache=True)
+        if thing.kind is ThingKind.VERSION:
+            return Opened(await self._open_version(VersionId(thing.id), inode, writes=writes), keep_cache=True)
         if writes:
             await self.drafts.sealed(AssetId(thing.id))
         asset = self._asset(AssetId(thing.id))
         if asset.state is AssetState.RECEIVING:
             try:
                 draft = await self.drafts.join(asset.id, writes=writes, truncate=bool(flags & os.O_TRUNC))
-                return self._keep_draft(draft, writes=writes)
+                return Opened(self._keep_draft(draft, inode, writes=writes), keep_cache=True)
             except NotFound:
                 asset = await self._just_published(asset)
         if writes:
-            raise Refused(f"{asset.name} is an original: its bytes never change; write a new file instead")
-        return await self._open_original(asset)
+            return await self._open_to_rewrite(asset, inode, truncate=bool(flags & os.O_TRUNC))
+        if self.drafts.shown(asset.id) is not None:
+            with suppress(NotFound):  # published meanwhile
+                return await self._open_draft(asset, inode)
+        return await self._open_original(asset, inode)
+
+    async def _open_to_rewrite(self, asset: Asset, inode: int, *, truncate: bool) -> Opened:
+        """A draft of the next version. It counts as changed from the moment on that it is really opened."""
+        if asset.state is AssetState.TRASHED:
+            raise Refused(f"{asset.name} is in the trash; take it out to write it")
+        draft = self.drafts.written(asset.id)
+        self._check_alone(asset.id, inode, NEXT if draft is None else Bytes(None, file_of(draft.fd)))
+        draft = await self.drafts.begin(asset.id, truncate=truncate)
+        try:
+            self._check_alone(asset.id, inode, Bytes(None, file_of(draft.fd)))
+            if truncate:
+                await self.drafts.truncate(asset.id, 0)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.drafts.leave(draft, writes=True)
+            raise
+        return self._opened_draft(draft, inode, writes=True)
+
+    async def _open_draft(self, asset: Asset, inode: int) -> Opened:
+        """To read what is being written."""
+        draft = await self.drafts.join(asset.id, writes=False, truncate=False)
+        try:
+            self._check_alone(asset.id, inode, Bytes(None, file_of(draft.fd)))
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.drafts.leave(draft, writes=False)
+            raise
+        return self._opened_draft(draft, inode, writes=False)
+
+    def _opened_draft(self, draft: Draft, inode: int, *, writes: bool) -> Opened:
+        self._remember(inode, None)
+        return Opened(self._keep_draft(draft, inode, writes=writes), keep_cache=False)
+
+    def _remember(self, inode: int, version: VersionId | None) -> None:
+        self._cached[inode] = version
+        self._cached.move_to_end(inode)
+        if len(self._cached) > REMEMBERED:
+            self._cached.popitem(last=False)
 
     def _asset(self, id_: AssetId) -> Asset:
         asset = self.library.asset(id_)
@@ -110,19 +236,39 @@ class OpenFiles:
             raise Unavailable(f"{asset.name}: what was received of it is gone from the staging area")
         return now
 
-    async def _open_original(self, asset: Asset) -> int:
+    async def _open_original(self, asset: Asset, inode: int) -> Opened:
         """The first copy that opens. Raises Unavailable when none does."""
+        assert asset.blob is not None
         try:
-            fd = await self._first_that_opens(asset)
+            fd = await self._first_that_opens(asset, asset.blob)
         except Unavailable:
             # a file may have got another key between the row and the open: ask once more
-            fd = await self._first_that_opens(asset)
-        return self._keep_reading(Thing(ThingKind.ASSET, asset.id), Reading(fd, os.fsencode(asset.name)))
+            asset = self._asset(asset.id)
+            assert asset.blob is not None
+            fd = await self._first_that_opens(asset, asset.blob)
+        bytes_ = Bytes(asset.blob, file_of(fd))
+        try:
+            self._check_alone(asset.id, inode, bytes_)
+        except FUSEError:
+            os.close(fd)
+            raise
+        keep = self._holds(inode, asset)
+        handle = self._keep_reading(inode, Reading(fd, os.fsencode(asset.name)))
+        self._reads(inode, handle, bytes_)
+        return Opened(handle, keep)
 
-    async def _first_that_opens(self, asset: Asset) -> int:
-        assert asset.blob is not None
+    def _holds(self, inode: int, asset: Asset) -> bool:
+        """Whether what the kernel may have cached are the asset's bytes; from now on they are."""
+        version = versions.current(self.library.db.writer, asset.id)
+        if version is None or (version.number == 1 and inode not in self._cached):
+            return True
+        held = self._cached.get(inode)
+        self._remember(inode, version.id)
+        return held == version.id
+
+    async def _first_that_opens(self, asset: Asset, blob: BlobId) -> int:
         problem: DamfsError = Unavailable(f"no copy of {asset.name} can be reached; is its store mounted?")
-        for copy in self.library.sources(asset.blob, asset.id):
+        for copy in self.library.sources(blob, asset.id):
             key = stores.key_of(self.library.db.writer, copy.folder, copy.name)
             try:
                 return await trio.to_thread.run_sync(self.library.blob_store(copy.store).open, key)
@@ -130,7 +276,17 @@ class OpenFiles:
                 problem = Unavailable(f"{asset.name}: {error}")
         raise problem
 
-    async def _open_rendition(self, id_: RenditionId, *, writes: bool) -> int:
+    async def _open_version(self, id_: VersionId, inode: int, *, writes: bool) -> int:
+        if writes:
+            raise Refused("versions are what was; write the file itself, or bring one back with: damfs revert")
+        version = versions.version(self.library.db.writer, id_)
+        if version is None:
+            raise NotFound(f"no version {id_}")
+        asset = self._asset(version.asset)
+        fd = await self._first_that_opens(asset, version.blob)
+        return self._keep_reading(inode, Reading(fd, os.fsencode(asset.name)))
+
+    async def _open_rendition(self, id_: RenditionId, inode: int, *, writes: bool) -> int:
         if writes:
             raise Refused("renditions are made by damfs and cannot be written")
         rendition = derived.rendition(self.library.db.writer, id_)
@@ -139,7 +295,7 @@ class OpenFiles:
         path = self.library.renditions / rendition.key
         with disk_errors(path):
             fd = await trio.to_thread.run_sync(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
-        return self._keep_reading(Thing(ThingKind.RENDITION, id_), Reading(fd, os.fsencode(path)))
+        return self._keep_reading(inode, Reading(fd, os.fsencode(path)))
 
     async def read(self, handle: int, offset: int, size: int) -> bytes:
         opened = self._handles[handle]
@@ -170,6 +326,11 @@ class OpenFiles:
 
     async def release(self, handle: int) -> None:
         opened = self._handles.pop(handle, None)
+        inode = self._inodes_of.pop(handle, None)
+        if inode is not None:
+            del self._bytes[inode][handle]
+            if not self._bytes[inode]:
+                del self._bytes[inode]
         self.backings.released(handle)
         if isinstance(opened, Reading):
             await trio.to_thread.run_sync(os.close, opened.fd)
@@ -177,6 +338,11 @@ class OpenFiles:
             opened.close()
         elif isinstance(opened, DraftHandle):
             await self.drafts.leave(opened.draft, writes=opened.writes)
+
+
+def file_of(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 READ_LIMIT = 1 << 20

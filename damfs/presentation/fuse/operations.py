@@ -23,7 +23,7 @@ from damfs.errors import Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.fuse.answers import answers, stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
-from damfs.presentation.fuse.attributes import BRIEFLY_S, absent
+from damfs.presentation.fuse.attributes import BRIEFLY_S, Owner, absent
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.events import Events
@@ -141,8 +141,16 @@ class Operations(pyfuse3.Operations):
         with stale_if_gone():
             node = self.inodes.node(inode)
             if isinstance(node, Thing) and self._is_nameless(node):
-                return self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
+                made = self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
+                made.st_nlink = 0
+                return made
+            if isinstance(node, Thing) and self._is_outdated(node, inode):
+                return self.appearance.outdated(self.tree.entry(node), self.files.outdated(inode))
             return self.appearance.of(self.tree.entry(node))
+
+    def _is_outdated(self, node: Thing, inode: int) -> bool:
+        """Whether the kernel has another handle for the asset now, and this one is for those who read its old bytes."""
+        return self.inodes.turned and node.kind is ThingKind.ASSET and self.inodes.handle(node.id) != inode
 
     def _is_nameless(self, node: Thing) -> bool:
         """A draft whose name was removed while it is open, as programs do with temporary files."""
@@ -154,35 +162,56 @@ class Operations(pyfuse3.Operations):
     async def setattr(
         self, inode: int, attr: EntryAttributes, fields: SetattrFields, fh: int | None, ctx: RequestContext
     ) -> EntryAttributes:
-        node = self.inodes.node(inode)
+        with stale_if_gone():
+            node = self.inodes.node(inode)
         if isinstance(node, Thing) and node.kind is ThingKind.NOTE:
             if fields.update_size:
                 OpenNote(self.library, node.id).truncate(attr.st_size)
             return self._present(inode)
-        if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
-            raise Refused("only files that are assets can be changed")
-        if (fields.update_uid and attr.st_uid != self.appearance.owner.uid) or (
-            fields.update_gid and attr.st_gid != self.appearance.owner.gid
-        ):
-            raise Refused("every file of the mount belongs to the user that runs damfs")
-        asset = AssetId(node.id)
-        if fields.update_size:
-            await self.files.drafts.truncate(asset, attr.st_size)
-        if not self._is_nameless(node):
-            self._set_times_and_mode(asset, attr, fields)
+        if isinstance(node, Thing) and node.kind is not ThingKind.ASSET:
+            raise Refused("files that damfs makes cannot be changed")
+        if isinstance(node, Thing) and self._is_outdated(node, inode):
+            raise FUSEError(errno.ESTALE)
+        self._set_owner(node, attr, fields)
+        if isinstance(node, Place):
+            self._set_directory(node, attr, fields)
+        else:
+            await self._set_file(inode, AssetId(node.id), attr, fields)
+        number = self.inodes.number(node)
+        if fields.update_atime:
+            self.appearance.marks.access(number, attr.st_atime_ns)
+        self.appearance.marks.touch(number)
         return self._present(inode)
+
+    def _set_owner(self, node: Thing | Place, attr: EntryAttributes, fields: SetattrFields) -> None:
+        if fields.update_uid or fields.update_gid:
+            now = self.appearance.marks.owner_of(self.inodes.number(node))
+            uid, gid = attr.st_uid if fields.update_uid else now.uid, attr.st_gid if fields.update_gid else now.gid
+            self.appearance.marks.own(node, Owner(uid, gid))
+
+    def _set_directory(self, place: Place, attr: EntryAttributes, fields: SetattrFields) -> None:
+        if fields.update_mode or fields.update_mtime:
+            mode = attr.st_mode if fields.update_mode else None
+            self.edits.set_directory(place, mode, attr.st_mtime_ns if fields.update_mtime else None)
+
+    async def _set_file(self, inode: int, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
+        if fields.update_size:
+            self.files.check_cut(asset, inode)
+            await self.files.drafts.truncate(asset, attr.st_size)
+        if not self._is_nameless(Thing(ThingKind.ASSET, asset)):
+            self._set_times_and_mode(asset, attr, fields)
 
     def _set_times_and_mode(self, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
         commands: list[Command[object]] = []
         if fields.update_mtime:
             commands.append(SetTimes(asset, attr.st_mtime_ns))
         if fields.update_mode:
-            commands.append(SetMode(asset, attr.st_mode & 0o777))
+            commands.append(SetMode(asset, attr.st_mode & 0o7777))
         if commands:
             with stale_if_gone():
                 self.library.execute(commands, ACTOR)
         if fields.update_mtime:
-            self.files.drafts.times_set(asset)
+            self.files.drafts.times_set(asset, attr.st_mtime_ns)
 
     @answers
     async def create(
@@ -195,9 +224,10 @@ class Operations(pyfuse3.Operations):
             note = self.edits.make_note(place, self._spelled(place, name))
             handle = self.files.keep(OpenNote(self.library, note.id))
             return FileInfo(fh=handle, direct_io=True), self._told(self.tree.entry(note), place, name)
-        asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o777)
+        asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o7777)
         self.made_by_kernel(asset, parent_inode, name)
         handle = self.files.create(asset)
+        self._given(Thing(ThingKind.ASSET, asset), ctx)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
 
     @answers
@@ -210,7 +240,8 @@ class Operations(pyfuse3.Operations):
             if node.kind is ThingKind.NOTE:
                 return self._open_note(OpenNote(self.library, node.id), flags)
             if node.kind not in GENERATED:
-                return FileInfo(fh=await self.files.open_thing(node, flags), keep_cache=True)
+                opened = await self.files.open_thing(node, flags, inode)
+                return FileInfo(fh=opened.handle, keep_cache=opened.keep_cache)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")
         if self.tree.control.is_stream(node):
@@ -272,13 +303,17 @@ class Operations(pyfuse3.Operations):
         if is_dropping(os.fsdecode(name_new)):
             raise Refused("files that only desktops leave behind are not kept")
         replace = not flags & pyfuse3.RENAME_NOREPLACE
+        there = await self.tree.lookup(new, new_name)
         asset = await self.edits.move(old, name, new, new_name, replace=replace)
+        if there is not None:
+            self.appearance.marks.touch(self.inodes.number(there.node))
         if asset is None:
             moved = Place(new.view, (*new.path, new_name))
             self.inodes.moved(Place(old.view, (*old.path, name)), moved)
             for inode, below in self.inodes.entries_below(moved):  # they mean something else now, or nothing
                 self.forget_name(inode, os.fsencode(below))
             return
+        self.appearance.marks.touch(self.inodes.number(Thing(ThingKind.ASSET, asset.id)))
         self.forget_name(parent_inode_new, name_new)
         if asset.state is AssetState.RECEIVING:
             self.files.drafts.begin_seal(asset.id)
@@ -287,12 +322,16 @@ class Operations(pyfuse3.Operations):
     async def link(self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext) -> EntryAttributes:
         asset, place = self._asset(inode), self._place(new_parent_inode)
         await self.edits.link(asset.id, place, self._spelled(place, new_name))
+        self.appearance.marks.touch(self.inodes.number(Thing(ThingKind.ASSET, asset.id)))
         return self._told(self.tree.entry(Thing(ThingKind.ASSET, asset.id)), place, new_name)
 
     @answers
     async def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
         place = self._place(parent_inode)
+        entry = await self.tree.lookup(place, self._spelled(place, name))
         await self.edits.remove(place, self._spelled(place, name))
+        if entry is not None:
+            self.appearance.marks.touch(self.inodes.number(entry.node))
 
     @answers
     async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
@@ -300,17 +339,23 @@ class Operations(pyfuse3.Operations):
         if is_dropping(os.fsdecode(name)):
             raise Refused("directories that only desktops leave behind are not kept")
         text = self._spelled(place, name)
-        self.edits.make_directory(place, text)
+        await self.edits.make_directory(place, text, mode)
         entry = await self.tree.lookup(place, text)
         if entry is None:
             raise FUSEError(errno.ENOENT)
+        if place.id is not None:
+            self._given(entry.node, ctx)
         return self._told(entry, place, name)
+
+    def _given(self, node: Thing | Place, ctx: RequestContext) -> None:
+        """What somebody made belongs to him: others are in the mount only where it was mounted with allow_other."""
+        self.appearance.marks.own(node, Owner(ctx.uid, ctx.gid))
 
     @answers
     async def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
         place = self._place(parent_inode)
         text = self._spelled(place, name)
-        self.edits.remove_directory(place, text)
+        await self.edits.remove_directory(place, text)
         self.inodes.removed(Place(place.view, (*place.path, text)))
 
     @answers

@@ -5,7 +5,6 @@ Runs on the loop: point reads and one small transaction each; raises damfs error
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -17,26 +16,35 @@ from damfs.core.trash_commands import DropNote, MakeNote, RenameNote, Restore
 from damfs.core.trashing import settle
 from damfs.errors import Conflict, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
+from damfs.presentation.views.folder_edits import FolderEdits
 from damfs.presentation.views.names import qualified
 from damfs.presentation.views.tree import Tree
-from damfs.presentation.views.view import ROOT_PLACE, Arrival, Entry, Place, Thing, ThingKind
+from damfs.presentation.views.view import ROOT_PLACE, Arrival, Commands, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
 ACTOR = "fuse"
+Supersede = Callable[[AssetId, AssetId, Commands], Awaitable[None]]
 
 
 class Edits:
-    """``settled`` waits while an asset is being sealed; whether there was anything to wait for."""
+    """``settled`` waits while an asset is being sealed; whether there was anything to wait for. ``supersede`` makes
+    what a second asset is, or is going to be, the next version of the first, after some commands."""
 
-    def __init__(self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]]) -> None:
+    def __init__(
+        self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]], supersede: Supersede
+    ) -> None:
         self._settled = settled
+        self._supersede = supersede
         self._library = library
         self._tree = tree
         self._connection = library.db.writer
+        self._folders = FolderEdits(library, tree, settled)
 
     async def receive(self, place: Place, name: str, mode: int) -> AssetId:
         """A new file in a place: an asset from now on."""
         self._refuse_root(place)
+        if self._folders.concern(place):
+            return await self._folders.receive(place, name, mode)
         view = self._tree.view(place)
         triaged = view.receive(place)
         if is_dropping(name):
@@ -52,6 +60,9 @@ class Edits:
         asset = self._known(asset_id)
         if asset.state is AssetState.TRASHED:
             raise Refused(f"{asset.name} is in the trash; move it out to restore it")
+        if self._folders.concern(place):
+            await self._folders.link(asset, place, name)
+            return
         commands = self._tree.view(place).enter(self._connection, place, asset_id)
         if name not in {asset.name, qualified(asset.name, asset_id)}:
             raise Refused(f"an asset has one name: link it as {asset.name}")
@@ -68,13 +79,15 @@ class Edits:
             self._library.perform(DropNote(entry.node.id), ACTOR)
             return
         asset = self._asset_of(entry)
-        if asset.state is AssetState.RECEIVING and await self._settled(asset.id):
+        if await self._settled(asset.id):  # what was written last is sealed first: it is trashed as well
             await self.remove(place, name)
+            return
+        if self._folders.concern(place) and await self._folders.remove_name(asset, place, name):
             return
         commands = view.leave(self._connection, place, asset.id)
         if asset.state is AssetState.RECEIVING:
             commands = [Abandon(asset.id)]
-        await self._execute(commands, self._path(place, name))
+        await self._execute(commands, self._tree.spelled(place, name))
         if asset.state is AssetState.RECEIVING:  # who has it open keeps its bytes; nobody else would free them
             await trio.to_thread.run_sync(self._library.staging.discard, asset.id)
 
@@ -86,6 +99,12 @@ class Edits:
         if isinstance(entry.node, Place):
             await self._move_directory(place, name, to, new_name)
             return None
+        there = await self._tree.lookup(to, new_name)
+        saves = there is not None and there.node != entry.node and replace and is_asset(there) and is_asset(entry)
+        if saves and there is not None and not self._folders.has_names(place, entry, to, there):
+            return await self._save_over(place, self._asset_of(entry), to, self._asset_of(there))
+        if self._folders.concern(to) and self._folders.takes(entry):
+            return await self._folders.move(self._asset_of(entry), place, name, to, new_name, replace=replace)
         await self._refuse_taken(to, new_name, entry, replace=replace)
         if isinstance(entry.node, Thing) and entry.node.kind is ThingKind.NOTE:
             self._move_note(entry, place, to, new_name)
@@ -109,7 +128,7 @@ class Edits:
         if new_name not in ({asset.name} if view.own_names else {name, asset.name}) and not target.own_names:
             commands.append(Rename(asset.id, new_name))
         if place != to:
-            arrival = Arrival(asset.id, new_name, self._path(place, name))
+            arrival = Arrival(asset.id, new_name, self._tree.spelled(place, name))
             commands += target.arrive(self._connection, to, arrival)
         return commands
 
@@ -118,11 +137,6 @@ class Edits:
         placed = [replace(each, place=origin) if isinstance(each, Trash) and origin else each for each in commands]
         self._library.execute(placed, ACTOR)
         await settle(self._library, [each.asset for each in placed if isinstance(each, Trash | Restore)])
-
-    def _path(self, place: Place, name: str) -> str:
-        """In the mount, for people: text, whatever bytes the name has."""
-        path = "/".join((place.view, *(self._tree.view(place).path(self._connection, place) or ()), name))
-        return os.fsencode(path).decode("utf-8", "replace")
 
     def make_note(self, place: Place, name: str) -> Thing:
         """A small text of a program. Conflict when the name is taken."""
@@ -136,6 +150,23 @@ class Edits:
             raise Refused(f"{entry.name} belongs to the trash of a file manager and stays there")
         self._library.perform(RenameNote(entry.node.id, new_name), ACTOR)
 
+    async def _save_over(self, place: Place, source: Asset, to: Place, target: Asset) -> Asset | None:
+        """How editors save: a temporary file, renamed over the original, whose next version it is."""
+        if target.state is AssetState.RECEIVING and await self._settled(target.id):
+            target = self._known(target.id)
+        if target.state is AssetState.RECEIVING:
+            raise Conflict(f"{target.name} is there already, and still being received")
+        leaving: Commands = ()
+        if self._folders.concern(to):
+            leaving = self._folders.left_behind(source, place, to)
+        elif place != to:
+            self._tree.view(to).enter(self._connection, to, source.id)  # refuses where nothing can be put
+            leaving = self._tree.view(place).leave_by_move(self._connection, place, source.id)
+        else:
+            self._tree.view(place).receive(place)
+        await self._supersede(target.id, source.id, leaving)
+        return self._library.asset(target.id)
+
     async def _refuse_taken(self, to: Place, new_name: str, entry: Entry, *, replace: bool) -> None:
         """The target may be the asset itself (its bare and its qualified name both resolve), never another one."""
         there = await self._tree.lookup(to, new_name)
@@ -144,17 +175,32 @@ class Edits:
             raise Conflict(f"{new_name} is there already")
 
     async def _move_directory(self, place: Place, name: str, to: Place, new_name: str) -> None:
+        if self._folders.concern(place) and self._folders.concern(to):
+            await self._folders.move_directory(place, name, to, new_name)
+            return
         there = await self._tree.lookup(to, new_name)
         if there is not None and isinstance(there.node, Thing):
             raise Conflict(f"{new_name} is there already")
         self._library.execute(self._tree.view(place).move_dir(self._connection, place, name, to, new_name), ACTOR)
 
-    def make_directory(self, place: Place, name: str) -> None:
+    async def make_directory(self, place: Place, name: str, mode: int) -> None:
         self._refuse_root(place)
+        if self._folders.concern(place):
+            await self._folders.make_directory(place, name, mode)
+            return
         self._library.execute(self._tree.view(place).make_dir(self._connection, place, name), ACTOR)
 
-    def remove_directory(self, place: Place, name: str) -> None:
+    def set_directory(self, place: Place, mode: int | None, mtime_ns: int | None) -> None:
+        """Permission bits and time of a directory; None: as it is."""
+        if not self._folders.concern(place):
+            raise Refused("only folders of the writable store keep permission bits and times of their own")
+        self._folders.set_directory(place, mode, mtime_ns)
+
+    async def remove_directory(self, place: Place, name: str) -> None:
         self._refuse_root(place)
+        if self._folders.concern(place):
+            await self._folders.remove_directory(place, name)
+            return
         self._library.execute(self._tree.view(place).remove_dir(self._connection, place, name), ACTOR)
 
     def _refuse_root(self, place: Place) -> None:
@@ -183,3 +229,7 @@ class Edits:
         if asset is None:
             raise NotFound(f"no asset {id_}")
         return asset
+
+
+def is_asset(entry: Entry) -> bool:
+    return isinstance(entry.node, Thing) and entry.node.kind is ThingKind.ASSET

@@ -9,9 +9,10 @@ from damfs.catalog import derived, predicates, stores
 from damfs.catalog.database import Connection
 from damfs.catalog.derived import ShownProxy
 from damfs.core.asset_names import ENDING_LIMIT, NAME_LIMIT, proxy_name, size_of, split_ending
+from damfs.core.folders import is_own
 from damfs.model import AssetId, Facet, FolderId
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
-from damfs.presentation.views.originals import Originals
+from damfs.presentation.views.originals import Originals, listed_folders
 from damfs.presentation.views.view import READ_FILE, Commands, Entry, Place, Thing, ThingKind
 
 LONGEST_WHOLE = NAME_LIMIT - ENDING_LIMIT - 1
@@ -27,7 +28,7 @@ class Proxies(Originals):
             return super().lookup(connection, place, name)
         folder = stores.folder_named(connection, FolderId(place.id), os.fsencode(name))
         if folder is not None and folder.live:
-            return self._folder_entry(folder)
+            return None if is_own(folder.name) else self._folder_entry(connection, folder)
         return self._proxy(connection, FolderId(place.id), name)
 
     def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
@@ -58,11 +59,18 @@ class Proxies(Originals):
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
             return super().list(connection, place)
-        folders = stores.list_folders(connection, FolderId(place.id))
-        directories = [self._folder_entry(folder) for folder in folders]
+        directories = [
+            self._folder_entry(connection, folder) for folder in listed_folders(connection, FolderId(place.id))
+        ]
         rows = {(row.asset, named(row)): row for row in derived.list_proxies(connection, FolderId(place.id))}
         names = shown_names(*_columns(list(rows)), {entry.name for entry in directories})
         return directories + [proxy_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
+
+    def writable(self, connection: Connection, place: Place) -> bool:
+        return False
+
+    def mtime_ns(self, connection: Connection, place: Place) -> int | None:
+        return None
 
     def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         raise self.refusal(place)

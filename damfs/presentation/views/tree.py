@@ -5,17 +5,19 @@ Loop's thread, point reads; listings are asked for in a reader thread.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
-from damfs.catalog import assets, change_feed, derived, desktop_trash
+from damfs.catalog import assets, change_feed, derived, desktop_trash, versions
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
 from damfs.errors import NotFound
-from damfs.model import AssetId, Facet, RenditionId
+from damfs.model import AssetId, Facet, RenditionId, VersionId
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.desktop_trash import note_entry
 from damfs.presentation.views.facet import file_entry, row_entry
 from damfs.presentation.views.thumbnails import REPOSITORY, Thumbnails
+from damfs.presentation.views.versions import version_entry
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
     READ_FILE,
@@ -94,7 +96,8 @@ class Tree:
             facets = view.facets(connection, entry.node)
             if facets not in times:
                 times[facets] = change_feed.touched_ns(connection, facets) or self.library.made_ns
-            entries[position] = entry._replace(mtime_ns=times[facets])
+            set_ns = view.mtime_ns(connection, entry.node)
+            entries[position] = entry._replace(mtime_ns=times[facets] if set_ns is None else set_ns)
         return Content(files, entries)
 
     def _root_entry(self, name: str) -> Entry | None:
@@ -118,9 +121,18 @@ class Tree:
         return self.directory(entry.node, entry.name)
 
     def directory(self, place: Place, name: str) -> Entry:
-        mtime_ns = change_feed.touched_ns(self.library.db.writer, self.facets(place))
-        mode = READ_DIRECTORY if place == ROOT_PLACE else self.view(place).mode(place)
-        return Entry(name, place, 0, mtime_ns or self.library.made_ns, mode)
+        connection = self.library.db.writer
+        touched_ns = change_feed.touched_ns(connection, self.facets(place)) or self.library.made_ns
+        if place == ROOT_PLACE:
+            return Entry(name, place, 0, touched_ns, READ_DIRECTORY)
+        view = self.view(place)
+        set_ns = view.mtime_ns(connection, place)
+        return Entry(name, place, 0, touched_ns if set_ns is None else set_ns, view.mode(place))
+
+    def spelled(self, place: Place, name: str) -> str:
+        """The path of a name in the mount, for people: text, whatever bytes it has."""
+        path = "/".join((place.view, *(self.view(place).path(self.library.db.writer, place) or ()), name))
+        return os.fsencode(path).decode("utf-8", "replace")
 
     async def text(self, thing: Thing) -> bytes:
         """What a text or a thumbnail of the mount holds now."""
@@ -156,5 +168,8 @@ class Tree:
         if node.kind is ThingKind.NOTE:
             note = desktop_trash.note(connection, node.id)
             return None if note is None else note_entry(note)
+        if node.kind is ThingKind.VERSION:
+            version = versions.version(connection, VersionId(node.id))
+            return None if version is None else version_entry(version, "")
         asset = assets.asset(connection, AssetId(node.id)) if node.kind is ThingKind.ASSET else None
         return None if asset is None else file_entry("", asset)

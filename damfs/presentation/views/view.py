@@ -169,6 +169,10 @@ class View(ABC):
         """Permission bits of the directory itself."""
         return READ_DIRECTORY
 
+    def mtime_ns(self, connection: Connection, place: Place) -> int | None:
+        """A time that a program set of the directory; None: when its content last changed."""
+        return None
+
     def receive(self, place: Place) -> bool:
         """Whether a file written here counts as triaged."""
         raise self.refusal(place)

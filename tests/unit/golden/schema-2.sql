@@ -75,6 +75,17 @@ CREATE TABLE version (
   UNIQUE (asset, number)
 ) STRICT;
 CREATE INDEX version_by_blob ON version (blob);
+CREATE INDEX version_later ON version (asset) WHERE number > 1; -- assets that were overwritten
+
+-- An asset that has arrived and is being written again: its next bytes are in staging/<asset> until they are a version.
+-- A row is here from the first open for writing until the new version is committed, or the attempt is dropped.
+CREATE TABLE rewrite (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  closed   INTEGER NOT NULL,            -- 1: its last close was seen, what is staged is whole
+  size     INTEGER NOT NULL,            -- of what is staged, as of the last close or fsync
+  mtime_ns INTEGER NOT NULL,            -- of the next version
+  dated    INTEGER NOT NULL             -- 1: mtime_ns was set by a program, and is not just when it wrote
+) STRICT;
 
 -- One blob at one key (folder + name) of one store, shown there as one asset.
 CREATE TABLE copy (
@@ -94,6 +105,42 @@ CREATE TABLE copy (
 CREATE INDEX copy_by_blob  ON copy (blob);
 CREATE INDEX copy_by_asset ON copy (asset);
 CREATE INDEX copy_by_store ON copy (store);
+
+-- Where a file that is being received is shown, and will be published: in a folder of the writable store.
+CREATE TABLE destination (
+  asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  folder INTEGER NOT NULL REFERENCES folder (id),
+  name   BLOB NOT NULL,                 -- the bytes that the store's file system will have
+  UNIQUE (folder, name)
+) STRICT;
+
+-- A file that a person put where it is: it is not filed elsewhere by its day of capture.
+CREATE TABLE placed (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE
+) STRICT;
+
+-- What a program set of a folder of the writable store.
+CREATE TABLE folder_attribute (
+  folder   INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  mode     INTEGER NOT NULL,            -- permission bits
+  mtime_ns INTEGER,                     -- NULL: when its content last changed
+  uid      INTEGER,                     -- NULL, like gid: the user that runs damfs
+  gid      INTEGER
+) STRICT;
+
+-- A file that belongs to another user than the one that runs damfs, where the mount lets others in.
+CREATE TABLE asset_owner (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  uid   INTEGER NOT NULL,
+  gid   INTEGER NOT NULL
+) STRICT;
+
+-- A folder that is just being renamed on the disk. Which of its names is there tells start-up whether it was.
+CREATE TABLE folder_move (
+  folder INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  parent INTEGER NOT NULL REFERENCES folder (id) ON DELETE CASCADE,
+  name   BLOB NOT NULL
+) STRICT;
 
 -- What a processor found out about a blob.
 CREATE TABLE fact (
@@ -260,11 +307,12 @@ INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (5, 1, 1, X'2E64616D66732D7472617368', 0);
 INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
-INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (2, 'gone.mov', 'video', 'trashed', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 2, 3);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (2, 'new.mov', 'video', 'receiving', 1, 0, 0, 14, 420, '2024-07-15', NULL, NULL, NULL, 14);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (3, 'gone.mov', 'video', 'trashed', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 2, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
-INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (2, 2, 1, 1, 2, 3);
+INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (2, 3, 1, 1, 2, 3);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
-INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (2, 1, 2, 1, 5, X'322D676F6E652E6D6F76', 1000, 2, 4, 'present', 5);
+INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (2, 1, 3, 1, 5, X'322D676F6E652E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
 INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
 INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (1, 1, 'look-1', -1, X'00000000000000000000000000000000');
@@ -278,9 +326,15 @@ INSERT INTO job (id, blob, processor, processor_version, priority, state, attemp
 INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
 INSERT INTO remark (asset, rating, comment) VALUES (1, 8, 'the good one');
 INSERT INTO attribute (asset, name, value) VALUES (1, X'757365722E6D696D655F74797065', X'766964656F2F717569636B74696D65');
-INSERT INTO trashed (asset, at_ns, place) VALUES (2, 12, 'inbox/gone.mov');
+INSERT INTO trashed (asset, at_ns, place) VALUES (3, 12, 'inbox/gone.mov');
 INSERT INTO aside (copy, key, unfinished) VALUES (2, X'323032342F30372F31352F676F6E652E6D6F76', 0);
 INSERT INTO doomed (store, key) VALUES (1, X'2E64616D66732D74726173682F312D6F6C642E6D6F76');
-INSERT INTO trash_name (uid, name, asset) VALUES (1000, 'gone.mov', 2);
+INSERT INTO trash_name (uid, name, asset) VALUES (1000, 'gone.mov', 3);
 INSERT INTO trash_note (id, uid, name, content, at_ns) VALUES (1, 1000, 'gone.mov.trashinfo', X'', 12);
+INSERT INTO destination (asset, folder, name) VALUES (2, 4, X'6E65772E6D6F76');
+INSERT INTO placed (copy) VALUES (1);
+INSERT INTO folder_attribute (folder, mode, mtime_ns, uid, gid) VALUES (4, 488, 13, NULL, NULL);
+INSERT INTO asset_owner (asset, uid, gid) VALUES (1, 1000, 100);
+INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
+INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
 PRAGMA user_version = 2;

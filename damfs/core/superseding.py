@@ -1,0 +1,123 @@
+"""New versions that are not written: an earlier one again (`revert`), and a file that is renamed over an original.
+
+Concurrency: on the loop, disk work in threads. Crash rule: as `installing`; until the one transaction the source of the
+bytes is as it was, after it the bytes are a version of the target.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+import trio
+
+from damfs.catalog import rewrites, stores, versions
+from damfs.catalog.versions import Version
+from damfs.core.commands import Command
+from damfs.core.installing import check_writable
+from damfs.core.library import Library
+from damfs.core.reception import Reception
+from damfs.core.rewriting import Absorb, AbsorbDraft, BeginRewrite, CloseRewrite
+from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
+from damfs.model import Asset, AssetId, BlobId, Key
+from damfs.storage.blob_store import BlobStore
+
+ACTOR = "versions"
+
+
+async def revert(library: Library, reception: Reception, id_: AssetId, number: int) -> Version:
+    """A new version with the bytes of an earlier one; the current version. Nothing happens where they are current."""
+    async with reception.rewritten(id_):
+        asset = _not_written(library, id_)
+        wanted = versions.numbered(library.db.writer, id_, number)
+        if wanted is None:
+            raise NotFound(f"{asset.name} has no version {number}; `damfs versions` lists them")
+        if wanted.blob != asset.blob:
+            await _stage(library, reception, id_, wanted.blob)
+            library.perform(CloseRewrite(id_, wanted.size, wanted.mtime_ns), ACTOR, durable=True)
+            await reception.seal_version(id_)
+    now = versions.current(library.db.writer, id_)
+    assert now is not None
+    return now
+
+
+async def supersede(
+    library: Library, reception: Reception, target: AssetId, source: AssetId, also: Sequence[Command[object]] = ()
+) -> None:
+    """`mv temporary original`, both having arrived: the source vanishes, its bytes are the target's next version.
+
+    ``also`` happens first, in the same transaction. Raises Conflict while somebody writes either, ReadOnly when the
+    target's file cannot be replaced.
+    """
+    first, second = sorted((target, source))
+    async with reception.rewritten(first), reception.rewritten(second):
+        _not_written(library, target)
+        new = _not_written(library, source)
+        assert new.blob is not None
+        names = _own_names(library, new)
+        await _stage(library, reception, target, new.blob)
+        library.perform(CloseRewrite(target, new.size, new.mtime_ns), ACTOR, durable=True)
+        await reception.seal_version(target, [*also, Absorb(source, target)])
+        await trio.to_thread.run_sync(_remove, library.blob_store(library.library_store().id), names)
+
+
+async def supersede_by_draft(
+    library: Library, reception: Reception, target: AssetId, source: AssetId, size: int, mtime_ns: int,
+    also: Sequence[Command[object]] = (), *, closed: bool,
+) -> None:  # fmt: skip
+    """The same with a source that is still being received, under a temporary name or by a writer who goes on: what is
+    staged of it is staged for the target from now on. To be sealed by the caller when it is ``closed``."""
+    async with reception.rewritten(target):
+        _not_written(library, target)
+        begin = CloseRewrite(target, size, mtime_ns) if closed else BeginRewrite(target, size)
+        library.execute([*also, begin], ACTOR, durable=True)
+        await trio.to_thread.run_sync(library.staging.hand_over, source, target)
+        library.perform(AbsorbDraft(source, target), ACTOR, durable=True)
+
+
+def _not_written(library: Library, id_: AssetId) -> Asset:
+    asset = check_writable(library, id_)
+    if rewrites.of(library.db.writer, id_) is not None:
+        raise Conflict(f"{asset.name} is being written just now; try again when it is closed")
+    return asset
+
+
+async def _stage(library: Library, reception: Reception, id_: AssetId, blob: BlobId) -> None:
+    """Known bytes, read and found good just now."""
+    connection = library.db.writer
+    good = await reception.verified(library.sources(blob, id_), stores.digest_of(connection, blob))
+    if good is None:
+        raise Unavailable("no good copy of these bytes can be reached; is their store mounted?")
+    key = stores.key_of(connection, good.folder, good.name)
+    files = library.blob_store(good.store)
+    if good.store == library.library_store().id:
+        await trio.to_thread.run_sync(library.staging.stage_link, id_, files.path(key))
+    else:
+        await trio.to_thread.run_sync(_stage_copy, library, files, id_, key)
+
+
+def _stage_copy(library: Library, files: BlobStore, id_: AssetId, key: Key) -> None:
+    """Blocks."""
+    source = files.open(key)
+    try:
+        os.close(library.staging.stage_copy(id_, source))
+    finally:
+        os.close(source)
+
+
+def _own_names(library: Library, asset: Asset) -> list[Key]:
+    """Where the current bytes of an asset lie in the writable store."""
+    connection, store = library.db.writer, library.library_store().id
+    return [
+        stores.key_of(connection, copy.folder, copy.name)
+        for copy in stores.copies_of_asset(connection, asset.id)
+        if copy.store == store and copy.blob == asset.blob
+    ]
+
+
+def _remove(files: BlobStore, names: list[Key]) -> None:
+    """The target's file has the same bytes, and was just read. Blocks."""
+    for key in names:
+        with suppress(DamfsError):
+            files.remove(key)

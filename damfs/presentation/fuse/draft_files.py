@@ -1,0 +1,84 @@
+"""What a draft is, and how its file comes to be: staged as a copy of an original, or taken up again.
+
+Those that take a thread block (`stage`, `own`, `write_at`); `first_source` is for the loop. Crash rule: see `drafts`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from damfs.catalog import stores
+from damfs.core.library import Library
+from damfs.errors import Unavailable
+from damfs.model import Asset, AssetId, Key
+from damfs.storage.local import LocalStore
+
+
+@dataclass(slots=True)
+class Draft:
+    """A file that is being received, or written again."""
+
+    asset: AssetId
+    fd: int
+    size: int
+    """What was written so far."""
+    mtime_ns: int | None = None
+    """Of the last write; None: what the catalog says, because nothing was written since it was set there."""
+    lost_at: int | None = None
+    """Where a write failed that was not made good since: what was received is not whole."""
+    rewrites: bool = False
+    """The asset has arrived: what is written becomes its next version."""
+    changed: bool = False
+    """Whether anything was written since it was staged."""
+    dated: bool = False
+    """Whether ``mtime_ns`` was set since the last write."""
+    writers: int = 0
+    readers: int = 0
+
+
+class Shown(NamedTuple):
+    """What a file looks like whose bytes are not the catalog's. ``mtime_ns`` None: as the catalog says."""
+
+    size: int
+    mtime_ns: int | None
+
+
+def first_source(library: Library, asset: Asset) -> tuple[LocalStore, Key]:
+    """The best copy of an asset's bytes. Raises Unavailable."""
+    assert asset.blob is not None
+    found = library.sources(asset.blob, asset.id)
+    if not found:
+        raise Unavailable(f"no copy of {asset.name} can be reached; is its store mounted?")
+    return library.blob_store(found[0].store), stores.key_of(library.db.writer, found[0].folder, found[0].name)
+
+
+def stage(library: Library, source: tuple[LocalStore, Key] | None, asset: AssetId) -> int:
+    """A descriptor of a staged copy. Blocks."""
+    if source is None:
+        return library.staging.stage_copy(asset, None)
+    fd = source[0].open(source[1])
+    try:
+        return library.staging.stage_copy(asset, fd)
+    finally:
+        os.close(fd)
+
+
+def own(library: Library, asset: AssetId) -> int:
+    """A descriptor of what is staged already, which is not to be a name of any original. Blocks. Raises NotFound."""
+    fd = library.staging.open(asset, os.O_RDWR)
+    if not library.staging.is_shared(asset):
+        return fd
+    try:
+        return library.staging.stage_copy(asset, fd)
+    finally:
+        os.close(fd)
+
+
+def write_at(fd: int, data: bytes, offset: int) -> int:
+    """All of it. Blocks."""
+    written = 0
+    while written < len(data):
+        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
+    return written
