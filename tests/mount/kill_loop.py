@@ -26,7 +26,7 @@ from damfs.core.check_report import CheckReport
 from damfs.integration.client import call
 from damfs.integration.wire import Check
 from tests.mount.consistency import check_consistent, library_keys
-from tests.mount.daemon_process import QUICK, READY, Daemon, complaint, damfs, new_library
+from tests.mount.daemon_process import QUICK, READY, Daemon, complaint, damfs, new_library, rows, until
 from tests.mount.kill_load import File, Picture, Program, Scene, Writing, digest_of
 
 SETTINGS = QUICK + "[indexer]\nworkers = 1\n[proxy]\nenabled = false\n"
