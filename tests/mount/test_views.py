@@ -14,7 +14,18 @@ from tests.mount.conftest import serving
 from tests.mount.daemon_process import Daemon, damfs, dump, operations, run
 from tests.sample_media import h264, jpeg, make_all, wav
 
-LISTED = {"README.md", "by-date", "by-tag", "by-type", "inbox", "originals", "proxies", "similar-to", "untagged"}
+LISTED = {
+    "README.md",
+    "by-date",
+    "by-tag",
+    "by-type",
+    "inbox",
+    "originals",
+    "proxies",
+    "similar-to",
+    "untagged",
+    "versions",
+}
 
 
 @pytest.fixture(scope="module")
