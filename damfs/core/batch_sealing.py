@@ -9,7 +9,7 @@ file by itself: it is published before its row is committed, and start-up finds 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -72,9 +72,7 @@ class BatchSealing:
             while self._waiting:
                 await self._gather()
                 batch = {id_: self._waiting.pop(id_) for id_ in list(islice(self._waiting, BATCH))}
-                await self._seal_batch(list(batch))
-                for done in batch.values():
-                    done.set()
+                await self._seal_batch(batch)
         finally:
             self._working = False
 
@@ -86,14 +84,21 @@ class BatchSealing:
                 number = len(self._waiting)
                 await trio.sleep(QUIET_S)
 
-    async def _seal_batch(self, ids: Sequence[AssetId]) -> None:
-        small = [id_ for id_ in ids if self._is_small(id_)]
-        large = [id_ for id_ in ids if id_ not in small]
+    async def _seal_batch(self, batch: Mapping[AssetId, trio.Event]) -> None:
+        small = [id_ for id_ in batch if self._is_small(id_)]
         async with trio.open_nursery() as nursery:
-            for id_ in large:
-                nursery.start_soon(self._reception.seal_or_report, id_)
-            for id_ in await self._left_of(small):
-                nursery.start_soon(self._reception.seal_or_report, id_)
+            for id_ in batch.keys() - set(small):
+                nursery.start_soon(self._seal_one, id_, batch[id_])
+            left = set(await self._left_of(small))
+            for id_ in small:
+                if id_ in left:
+                    nursery.start_soon(self._seal_one, id_, batch[id_])
+                else:
+                    batch[id_].set()
+
+    async def _seal_one(self, id_: AssetId, done: trio.Event) -> None:
+        await self._reception.seal_or_report(id_)
+        done.set()
 
     async def _left_of(self, small: Sequence[AssetId]) -> Sequence[AssetId]:
         """What could not be sealed together: bytes that are known already, and whatever failed. `Reception` knows what

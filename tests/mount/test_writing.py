@@ -739,7 +739,7 @@ def dated(shared: Daemon, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 READ_ONLY_PLACES = (
     "", "by-date", "by-date/2014/05/13", "by-type", "by-type/other", "untagged", "similar-to", "similar-to/dated.txt",
-    "originals", "proxies", "proxies/library", ".damfs", ".damfs/help", "by-tag/..",
+    "originals", "proxies", "proxies/library", "versions", "versions/dated.txt", ".damfs", ".damfs/help", "by-tag/..",
 )  # fmt: skip
 
 

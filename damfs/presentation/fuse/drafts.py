@@ -41,6 +41,7 @@ class Drafts:
         self._batches = BatchSealing(library, reception, nursery)
         self._drafts: dict[AssetId, Draft] = {}
         self._sealing: dict[AssetId, trio.Event] = {}
+        self._again: set[AssetId] = set()
         self._closed = {
             row.asset: Shown(row.size, row.mtime_ns) for row in rewrites.every(library.db.writer) if row.closed
         }
@@ -304,25 +305,37 @@ class Drafts:
             self._library.execute([EndRewrite(asset)], ACTOR)
 
     def begin_seal(self, asset: AssetId) -> None:
-        """Seal in the background, unless it is being written or sealed already."""
+        """Seal in the background, unless it is being written. One that is being sealed is sealed once more after that:
+        it may have got its final name behind the back of the first time."""
         draft = self._drafts.get(asset)
-        if asset not in self._sealing and (draft is None or not draft.writers):
+        if draft is not None and draft.writers:
+            return
+        if asset in self._sealing:
+            self._again.add(asset)
+        else:
             self._sealing[asset] = trio.Event()
             self._nursery.start_soon(self._seal, asset)
 
     async def _seal(self, asset: AssetId) -> None:
         try:
-            if self._library.asset(asset) is None:
-                await trio.to_thread.run_sync(self._library.staging.discard, asset)
-            else:
-                await self._batches.seal(asset)
+            await self._seal_once(asset)
+            while asset in self._again:
+                self._again.discard(asset)
+                await self._seal_once(asset)
         finally:
+            self._again.discard(asset)
             draft = self._drafts.get(asset)
             if draft is not None and not draft.writers:  # what it reads is an original now, and never written
                 self._forget(draft)
             if rewrites.of(self._library.db.writer, asset) is None:
                 self._closed.pop(asset, None)
             self._sealing.pop(asset).set()
+
+    async def _seal_once(self, asset: AssetId) -> None:
+        if self._library.asset(asset) is None:
+            await trio.to_thread.run_sync(self._library.staging.discard, asset)
+        else:
+            await self._batches.seal(asset)
 
     async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
         """`mv temporary original`: what the source is, or is going to be, is the target's next version."""
