@@ -83,6 +83,7 @@ def main() -> None:
             os.write(sys.stdout.fileno(), b"\n")
             armed = os.read(sys.stdin.fileno(), 1) == ARMED
             os.read(sys.stdin.fileno(), 1)  # returns at the end of file, when the daemon has ended
+        signal.signal(PARENT_DIED, signal.SIG_IGN)  # the news of a death that was no surprise
     except _ParentDied:
         found = mount_at(mountpoint)
         if armed and found is not None and found.source == library:

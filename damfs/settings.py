@@ -70,14 +70,14 @@ class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Neighbours listed in a directory of similar-to/."""
 
 
-class MountSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    live: bool = True
-    """Tell programs that watch a directory of the mount (inotify) of changes that were not made through it."""
-
-
 class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
     days: Annotated[int, Meta(ge=0)] = 30
     """How long the trash keeps an asset and its bytes; 0: for ever."""
+
+
+class MountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    live: bool = True
+    """Tell programs that watch a directory of the mount (inotify) of changes that were not made through it."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,8 +87,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
-    mount: MountSettings = MountSettings()
     trash: TrashSettings = TrashSettings()
+    mount: MountSettings = MountSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -179,10 +179,11 @@ DEFAULT_SETTINGS = """\
 # Neighbours listed in a directory of similar-to/.
 # count = 50
 
-[mount]
-# Tell programs that watch a directory of the mount (file managers do) of changes that were not made through it.
-# live = true
 [trash]
 # Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.
 # days = 30
+
+[mount]
+# Tell programs that watch a directory of the mount (file managers do) of changes that were not made through it.
+# live = true
 """

@@ -109,9 +109,10 @@ def rows(library: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
 
 
 def dump(library: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table."""
+    """Every row of every table; but not when the vectors were last saved, which the daemon does by itself."""
     tables = [str(name) for (name,) in rows(library, "SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    return {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
+    found = {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
+    return {**found, "property": [row for row in found["property"] if not str(row[0]).startswith("vectors:")]}
 
 
 @dataclass(slots=True)

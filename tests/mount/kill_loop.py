@@ -34,6 +34,8 @@ PROGRAMS = 3
 DEEP_EVERY = 10
 """Rounds after which the library is also checked at rest."""
 DEAD_WITHIN_S = 5.0
+NOTICES_WITHIN_S = 5.0
+RECEIVED_WITHIN_S = 30.0
 PART = ".part"
 
 
@@ -93,6 +95,10 @@ class Loop:
         self.dam.settled()
         for program in programs:
             self.check_program(program)
+        receiving = "SELECT name FROM asset WHERE state = 'receiving'"
+        until(
+            lambda: not rows(self.dam.library, receiving), "everything that was closed is received", RECEIVED_WITHIN_S
+        )
         self.check_bytes()
         report = msgspec.convert(call(self.dam.library, Check()), CheckReport)
         must(report.clean, f"damfs check: {report.findings}")
@@ -125,17 +131,22 @@ class Loop:
         scene.open.clear()
         self.finish_parts(scene, program.doubt)
         self.dam.settled()
-        found = self.look(scene)
         outcomes = [scene.picture] if program.doubt is None else [scene.picture, program.doubt]
-        for picture in outcomes:
-            if found == picture.as_found():
-                scene.picture = picture
-                break
-        else:
-            raise Broken(f"{scene.program}: {difference(found, outcomes)}")
+        scene.picture = self.matching(scene, outcomes)
         self.check_reading(scene)
         scene.writing.clear()
         self.counts["doubts"] += program.doubt is not None
+
+    def matching(self, scene: Scene, outcomes: list[Picture]) -> Picture:
+        """The outcome that the directories show, as soon as the last notices have reached the kernel."""
+        deadline = time.monotonic() + NOTICES_WITHIN_S
+        while True:
+            found = self.look(scene)
+            for picture in outcomes:
+                if found == picture.as_found():
+                    return picture
+            must(time.monotonic() < deadline, f"{scene.program}: {difference(found, outcomes)}")
+            time.sleep(0.05)
 
     def finish_parts(self, scene: Scene, doubt: Picture | None) -> None:
         """What was interrupted is there as ``name.part``; whole, it gets its name again, else it is removed."""
@@ -194,8 +205,8 @@ class Loop:
         found = {}
         for name, places in shown.items():
             tagged = frozenset(place.removeprefix("by-tag/") for place in places if place.startswith("by-tag/"))
-            must(("untagged" in places) is not bool(tagged), f"{name} is shown in {places}")
-            found[name] = ("inbox" in places, tagged)
+            contrary = {"untagged"} if ("untagged" in places) is bool(tagged) else frozenset()
+            found[name] = ("inbox" in places, tagged | contrary)
         return found, frozenset(terms)
 
     def check_reading(self, scene: Scene) -> None:
@@ -213,7 +224,8 @@ class Loop:
         there = {digest_of(path.read_bytes()) for path in files}
         for scene in self.scenes:
             lost = scene.picture.digests() - there
-            must(not lost, f"{scene.program}: the bytes of {len(lost)} files are lost")
+            names = [name for name, file in scene.picture.files.items() if file.digest in lost]
+            must(not lost, f"{scene.program}: the bytes of {len(lost)} files are lost; with a name: {names}")
         keys = library_keys(self.dam.library)
         on_disk = {os.fsencode(path.relative_to(originals)) for path in files}
         must(on_disk == keys, f"files without a row: {on_disk - keys}; rows without a file: {keys - on_disk}")

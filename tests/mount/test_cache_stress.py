@@ -7,6 +7,7 @@ import errno
 import multiprocessing
 import os
 import random
+import subprocess
 import time
 from itertools import product
 from pathlib import Path
@@ -128,8 +129,15 @@ def inode_of(path: Path) -> int | None:
         return None
 
 
+def watched(*places: Path) -> subprocess.Popen[bytes]:
+    """Only then are live folders at work."""
+    return subprocess.Popen(["inotifywait", "-q", "-m", *places], stdout=subprocess.DEVNULL)
+
+
 @pytest.mark.parametrize(("live", "native"), [("true", "on"), ("false", "on"), ("true", "off")])
-def test_writers_and_readers(serve: Serve, tmp_path: Path, live: str, native: str) -> None:
+def test_writers_and_readers(
+    serve: Serve, tmp_path: Path, request: pytest.FixtureRequest, live: str, native: str
+) -> None:
     environment = {"DAMFS_NATIVE": "off"} if native == "off" else {}
     dam = serve(settings=f"{QUICK}[mount]\nlive = {live}\n", environment=environment).start()
     seed = int(os.environ.get("DAMFS_TEST_SEED", time.time_ns() % 10_000))
@@ -141,6 +149,9 @@ def test_writers_and_readers(serve: Serve, tmp_path: Path, live: str, native: st
         run("cp", tmp_path / f"{'abcdef'[number % 6]}.txt", dam / f"by-tag/{TERMS[number % 3]}/n{number}.txt")
     dam.idle()
     ids = [int(str(id_)) for (id_,) in rows(dam.library, "SELECT id FROM asset")]
+    watcher = watched(dam.mountpoint / "by-tag", *(dam / f"by-tag/{term}" for term in TERMS))
+    request.addfinalizer(watcher.wait)
+    request.addfinalizer(watcher.kill)
     fork = multiprocessing.get_context("fork")
     for round_ in range(ROUNDS):
         end = time.monotonic() + ROUND_S

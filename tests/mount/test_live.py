@@ -187,6 +187,23 @@ def test_terms_and_their_directories(shared: Daemon, output: Path) -> None:
         until(lambda: os.listdir(shared / "by-tag" / name) == [source.name], "the new directory lives")
 
 
+def test_a_removed_place_that_is_held_does_not_matter(shared: Daemon, received: Path, output: Path) -> None:
+    """Somebody is inside a directory that was removed; everybody else hears of what goes on."""
+    name = f"held-{next(_numbers)}"
+    (shared / "by-tag" / name).mkdir()
+    (shared / "by-tag" / name / "inside").mkdir()
+    with watching(output, shared / "by-tag", shared / "untagged") as watcher:
+        folder = os.open(shared / "by-tag" / name / "inside", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            (shared / "by-tag" / name / "inside").rmdir()
+            (shared / "by-tag" / name).rmdir()
+            tag(shared, received, "inside")
+            watcher.hears(f"CREATE,ISDIR {shared / 'by-tag/inside'}", f"DELETE {shared / 'untagged' / received.name}")
+        finally:
+            os.close(folder)
+    until(lambda: os.listdir(shared / "by-tag/inside") == [received.name], "the directory of the new term")
+
+
 def test_clashing_names_are_told_as_they_are_listed(shared: Daemon, term: Path, tmp_path: Path, output: Path) -> None:
     """The lower id has the bare name; when it leaves, the other one takes it over."""
     name = f"clash-{next(_numbers)}.dat"

@@ -61,6 +61,7 @@ def test_a_new_file_is_one_asset(shared: Daemon, name: str, place: str, pattern:
         assert assets_called(shared, f"*{temporary.name}") == [(temporary.name, "receiving")]
         assert work(shared) == worked, f"{temporary.name} is not finished: no job"
         assert temporary.name in os.listdir(directory)
+    until(lambda: assets_called(shared, name) == [(name, "present")], "received", 30)
     shared.idle()
     assert set(os.listdir(directory)) - before == {name}
     assert (directory / name).read_bytes() == content_of(name)
@@ -116,7 +117,7 @@ def test_rsync_ended_in_the_middle(shared: Daemon, name: str, place: str, tmp_pa
     received = (directory / name).read_bytes()
     assert 1 << 18 < len(received) < 4 << 20
     assert received == source.read_bytes()[: len(received)]
-    assert assets_called(shared, f"*{name}*") == [(name, "present")]
+    until(lambda: assets_called(shared, f"*{name}*") == [(name, "present")], "received", 30)
 
 
 def arrived(directory: Path, name: str) -> int:

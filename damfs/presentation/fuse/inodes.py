@@ -49,6 +49,8 @@ class Inodes:
         self._facets_of = facets_of
         self._live: dict[Inode, _Live] = {}
         self._numbers: dict[Place, Inode] = {}
+        self._holds = itertools.count(1)
+        self._since: dict[Inode, int] = {}
         self._held: dict[Inode, int] = {}
         """Lookup counts of places that carry an id, of views whose folders are live."""
         self._by_facet: dict[Facet, set[Inode]] = {}
@@ -94,10 +96,12 @@ class Inodes:
         if isinstance(node, Thing) or node.id is not None:
             if not isinstance(node, Thing) and self._by_kind[inode >> ID_BITS].live:
                 self._held[inode] = self._held.get(inode, 0) + 1
+                self._since.setdefault(inode, next(self._holds))
             return inode
         live = self._live.get(inode)
         if live is None:
             live = self._live[inode] = _Live(node, 0, self._facets_of(node))
+            self._since[inode] = next(self._holds)
             self._numbers[node] = inode
             self._index(inode, live.facets)
         live.lookups += 1
@@ -117,10 +121,12 @@ class Inodes:
         left = self._held.pop(inode, 0) - lookups
         if left > 0:
             self._held[inode] = left
+        else:
+            self._since.pop(inode, None)
 
-    def is_held(self, inode: Inode) -> bool:
-        """Whether the kernel holds a place, so that somebody may watch it."""
-        return inode in self._live or inode in self._held
+    def held_since(self, inode: Inode) -> int | None:
+        """Tells apart the times at which the kernel came to hold a place; None: it does not, so nobody watches it."""
+        return self._since.get(inode)
 
     def moved(self, old: Place, new: Place) -> None:
         """A directory was renamed: the kernel keeps its inode, so the number stays and the path changes."""
@@ -192,6 +198,7 @@ class Inodes:
 
     def _drop(self, inode: Inode, live: _Live) -> None:
         del self._live[inode]
+        self._since.pop(inode, None)
         self._unname(inode, live)
         self._unindex(inode, live.facets)
 

@@ -64,12 +64,18 @@ class KernelCache:
     async def follow(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
             try:
-                after = self.before_notices(batch)
                 notices = self.notices(batch)
             except Exception:  # an error never ends the mount (P8): what is stale is stale until it is forgotten
                 log.exception("the kernel could not be told of a change: %s", batch)
             else:
-                self._queue.put((notices, after))
+                self._queue.put((notices, self._after(batch)))
+
+    def _after(self, batch: Batch) -> Callable[[], None] | None:
+        try:
+            return self.before_notices(batch)
+        except Exception:  # as above: the notices matter more
+            log.exception("watchers are not told of a change: %s", batch)
+            return None
 
     def forget_name(self, inode: int, name: bytes) -> None:
         """The kernel is about to believe in a name that its directory may not list: it is to ask for it."""

@@ -90,7 +90,7 @@ class LiveFolders:
         self._kernel_cache = kernel_cache
         self._pending: dict[Inode, dict[str, Wish]] = {}
         self._wake = trio.Event()
-        self._told: OrderedDict[tuple[Inode, str], Shown] = OrderedDict()
+        self._told: OrderedDict[tuple[Inode, int | None, str], Shown] = OrderedDict()
         self._mountpoint = b""
         self._useless = False
         self.pid: int | None = None
@@ -100,6 +100,7 @@ class LiveFolders:
     def foresee(self, batch: Batch) -> Callable[[], None] | None:
         """What to do when the kernel has forgotten the names of a batch. Called before: it still holds the places."""
         if self._useless or not self._library.settings.mount.live:
+            self._told.clear()
             return None
         told = batch if len(batch) <= ROUND else list({change.facets: change for change in batch}.values())
         wishes = [wish for change in told for wish in self._wishes(change)]
@@ -108,18 +109,17 @@ class LiveFolders:
     def _wishes(self, change: Change) -> Iterator[Wish]:
         found = None
         for inode in self._kernel_cache.concerned(change):
-            if not self._inodes.is_held(inode):
+            found_place = self._view(inode) if self._inodes.held_since(inode) is not None else None
+            if found_place is None or not found_place[0].live:
                 continue
-            place = self._inodes.place(inode)
-            if place == ROOT_PLACE or not self._tree.view(place).live:
-                continue
-            if place.id is not None and self._tree.view(place).raw_names:
-                names = keys_of(change) | (set() if self._tree.view(place).keys_only else set(change.names))
+            view, place = found_place
+            if place.id is not None and view.raw_names:
+                names = keys_of(change) | (set() if view.keys_only else set(change.names))
             else:
                 names = found = found or self._candidates(change)
             for name in names:
                 child = Place(place.view, (*place.path, name))
-                gone = place.id is None and self._inodes.is_held(self._inodes.number(child))
+                gone = place.id is None and self._inodes.held_since(self._inodes.number(child)) is not None
                 yield Wish(inode, name, change.asset, gone or (change.asset is None and place.id is not None))
 
     def _candidates(self, change: Change) -> set[str]:
@@ -148,10 +148,15 @@ class LiveFolders:
         self._remember(Inode(inode), name, None)
 
     def _remember(self, inode: Inode, name: str, what: Shown) -> None:
-        self._told[inode, name] = what
-        self._told.move_to_end((inode, name))
+        key = self._key(inode, name)
+        self._told[key] = what
+        self._told.move_to_end(key)
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
+
+    def _key(self, inode: Inode, name: str) -> tuple[Inode, int | None, str]:
+        """What happened in a place while the kernel did not hold it was not told."""
+        return inode, self._inodes.held_since(inode), name
 
     def listed(self, inode: Inode, name: str) -> Entry | None:
         """What a listing of the directory shows under the name now."""
@@ -181,18 +186,24 @@ class LiveFolders:
             await trio.sleep(RESTART_S)
 
     async def _tell_with(self, reenactor: Reenactor) -> None:
-        self.pid = reenactor.pid
-        if not await self._is_recognised(reenactor):
-            log.info("folders are not live: the kernel does not say who asks (another process id namespace)")
-            self._useless = True
-            return
+        self.pid, tried = reenactor.pid, False
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
             await trio.sleep(GATHER_S)
             pending, self._pending = self._pending, {}
             began = trio.current_time()
+            if await reenactor.ask("watched", self._mountpoint):
+                self._told.clear()  # who begins to watch now has not heard of it
+                continue
+            if not tried and not await self._is_recognised(reenactor):
+                log.info("folders are not live: the kernel does not say who asks (another process id namespace)")
+                self._useless = True
+                return
+            tried = True
             for wishes, all_ in chosen(pending):
+                if not all_:
+                    self._forget_told(wishes[0].inode)
                 for wish in wishes:
                     if await self._tell(reenactor, wish) and not all_:
                         break
@@ -222,9 +233,15 @@ class LiveFolders:
                 return True
             if error not in {errno.EEXIST, errno.ENOENT, errno.ESTALE}:
                 log.debug("not re-enacted: %s of %r: %s", step.operation, path, os.strerror(error))
-                return False
+                break
             await self._kernel_cache.forgotten(wish.inode, wish.name)
+        self._told.pop(self._key(wish.inode, wish.name), None)
         return False
+
+    def _forget_told(self, inode: Inode) -> None:
+        """Not everything that changed there is told."""
+        for key in [key for key in self._told if key[0] == inode]:
+            del self._told[key]
 
     def _path(self, wish: Wish) -> bytes | None:
         found = self._view(wish.inode)
@@ -236,7 +253,7 @@ class LiveFolders:
     def _step(self, wish: Wish) -> Step | None:
         """What has to be told; None: nothing, or watchers know."""
         entry = self.listed(wish.inode, wish.name)
-        key = (wish.inode, wish.name)
+        key = self._key(wish.inode, wish.name)
         if key in self._told and self._told[key] == (None if entry is None else entry.node):
             return None
         if entry is not None:

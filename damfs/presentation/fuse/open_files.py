@@ -145,10 +145,10 @@ class OpenFiles:
         opened = self._handles[handle]
         if isinstance(opened, Text):
             return opened.content[offset : offset + size]
-        if isinstance(opened, EventReader):
-            return await opened.read(size)
         if isinstance(opened, OpenNote):
             return opened.read(offset, size)
+        if isinstance(opened, EventReader):
+            return await opened.read(size)
         if isinstance(opened, Listing | KeptListing):
             raise Refused("a directory cannot be read as a file")
         fd, what = (opened.fd, opened.what) if isinstance(opened, Reading) else (opened.draft.fd, BEING_RECEIVED)

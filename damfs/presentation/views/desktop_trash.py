@@ -26,6 +26,7 @@ _NAME = re.compile(r"\.Trash-(0|[1-9]\d{0,9})")
 class DesktopTrash(View):
     name = ".Trash"
     listed = False
+    live = False
     takes_whole = True
     own_names = True
 

@@ -121,7 +121,7 @@ class Edits:
 
     def _path(self, place: Place, name: str) -> str:
         """In the mount, for people: text, whatever bytes the name has."""
-        path = f"{self._tree.view(place).path_of(self._connection, place)}/{name}"
+        path = "/".join((place.view, *(self._tree.view(place).path(self._connection, place) or ()), name))
         return os.fsencode(path).decode("utf-8", "replace")
 
     def make_note(self, place: Place, name: str) -> Thing:

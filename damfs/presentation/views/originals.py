@@ -58,14 +58,6 @@ class Originals(View):
         below = stores.key_of(connection, folder.id, b"").split(b"/")[:-1]
         return (store, *map(os.fsdecode, below))
 
-    def path_of(self, connection: Connection, place: Place) -> str:
-        folder = None if place.id is None else stores.folder(connection, FolderId(place.id))
-        if folder is None:
-            return super().path_of(connection, place)
-        store = next(store.name for store in stores.all_stores(connection) if store.id == folder.store)
-        below = b"" if folder.parent is None else stores.key_of(connection, folder.parent, folder.name)
-        return "/".join(filter(None, (self.name, store, os.fsdecode(below))))
-
     def enter(self, connection: Connection, place: Place, asset: AssetId) -> Commands:
         """Out of the trash, into a folder of the writable store."""
         known, folder = self.library.asset(asset), stores.folder(connection, FolderId(place.id or 0))

@@ -104,14 +104,14 @@ class View(ABC):
     drifts: ClassVar[bool] = False
     """Whether places that carry an id change by news of other things, so that nobody may remember them for long."""
 
-    live: ClassVar[bool] = True
-    """Whether those who watch a place are told what comes and goes there."""
-    keys_only: ClassVar[bool] = False
-    """Whether places that carry an id list nothing but the names of a store's file system."""
     takes_whole: ClassVar[bool] = False
     """Whether what is moved here is out of every other place by that: the place it comes from is not asked."""
     own_names: ClassVar[bool] = False
     """Whether names here are not those of the assets: moving in, out or about renames no asset."""
+    live: ClassVar[bool] = True
+    """Whether those who watch a place are told what comes and goes there."""
+    keys_only: ClassVar[bool] = False
+    """Whether places that carry an id list nothing but the names of a store's file system."""
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 
@@ -132,10 +132,6 @@ class View(ABC):
     def keeps_notes(self, place: Place) -> bool:
         """Whether files made here are small texts of a program, and no assets."""
         return False
-
-    def path_of(self, connection: Connection, place: Place) -> str:
-        """Where a place is in the mount, for people."""
-        return "/".join((self.name, *place.path))
 
     def place_of(self, id_: int) -> Place:
         """The place that stands for a row. Only for views with a ``place_kind``."""
