@@ -232,6 +232,17 @@ class Daemon:
         lines = (self.mountpoint / ".damfs" / "stats").read_text().splitlines()
         return {name: int(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
+    def stats_at_rest(self) -> dict[str, int]:
+        """When no statement was run for some looks: what an earlier test began has ended."""
+        looks = [self.stats()]
+
+        def is_at_rest() -> bool:
+            looks.append(self.stats())
+            return len(looks) > 8 and len({each["damfs_catalog_statements_total"] for each in looks[-8:]}) == 1
+
+        until(is_at_rest, "at rest", 30.0)
+        return looks[-1]
+
     def add(self, folder: Path) -> object:
         return call(self.library, Add(str(folder)))
 

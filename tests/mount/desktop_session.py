@@ -45,6 +45,16 @@ class Desktop:
         command = ["thunar", str(directory)]
         self.started.append(subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL))
 
+    def click(self, x: int, y: int) -> None:
+        self._do("mousemove", str(x), str(y), "click", "1")
+
+    def press(self, key: str) -> None:
+        """As X calls it, in the window that has the focus."""
+        self._do("key", key)
+
+    def _do(self, *words: str) -> None:
+        subprocess.run(["xdotool", *words], env=self.environment, check=True, timeout=END_LIMIT_S)
+
     def screen(self) -> Image.Image:
         return ImageGrab.grab(xdisplay=self.display)
 

@@ -19,7 +19,10 @@ from tests.mount.daemon_process import Daemon, run, until
 from tests.mount.desktop_session import Desktop, desktop
 from tests.sample_media import dnxhr, h264, jpeg, prores
 
-pytestmark = [pytest.mark.needs_programs("Xvfb", "dbus-daemon", "thunar", "tumblerd"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.needs_programs("Xvfb", "dbus-daemon", "thunar", "tumblerd", "xdotool"),
+    pytest.mark.timeout(300),
+]
 
 SHOWN_LIMIT_S = 90.0
 POSTER = (128, 72)
@@ -28,6 +31,9 @@ SKY_AND_SEA = 0.7
 """Of a poster, at least."""
 BLUE = (130, 170)
 """Of 256 hues."""
+FIRST_FILE = (242, 175)
+SECOND_FILE = 312
+"""Where it begins."""
 SIDE_PANE = 172
 TOOL_BARS = 102
 
@@ -63,9 +69,9 @@ def opened(daemon: Daemon, kind: str) -> int:
     return daemon.stats().get(f'damfs_fuse_opened_total{{kind="{kind}"}}', 0)
 
 
-def posters(screen: Image.Image) -> float:
+def posters(screen: Image.Image, left: int = SIDE_PANE) -> float:
     """How many posters the window shows: every picture is mostly of sky and sea, and no icon of files is blue."""
-    files = np.asarray(screen.convert("HSV").crop((SIDE_PANE, TOOL_BARS, *screen.size)))
+    files = np.asarray(screen.convert("HSV").crop((left, TOOL_BARS, *screen.size)))
     hue, saturation = files[..., 0], files[..., 1]
     blue = (saturation > 60) & (hue > BLUE[0]) & (hue < BLUE[1])
     return float(blue.sum() / (POSTER[0] * POSTER[1] * SKY_AND_SEA))
@@ -77,6 +83,25 @@ def test_a_folder_of_clips_is_shown_without_reading_one(dam: Daemon, session: De
     until(lambda: posters(session.screen()) >= 4, "four posters on the screen", SHOWN_LIMIT_S)
     until(lambda: opened(dam, "thumbnail") >= 4, "thumbnails taken from the mount", SHOWN_LIMIT_S)
     assert opened(dam, "asset") == before.get('damfs_fuse_opened_total{kind="asset"}', 0), "a clip was opened"
+
+
+def test_a_newly_tagged_file_appears_and_a_deleted_one_lies_in_the_trash(
+    dam: Daemon, session: Desktop, tmp_path: Path
+) -> None:
+    """Nobody presses F5; Delete is what a person presses."""
+    (dam / "by-tag/live").mkdir()
+    (dam / "by-tag/live/surf.mp4").hardlink_to(dam / "by-tag/beach/surf.mp4")
+    session.thunar(dam / "by-tag/live")
+    until(lambda: posters(session.screen()) >= 1, "the first poster on the screen", SHOWN_LIMIT_S)
+    (dam / "by-tag/live/photo.jpg").hardlink_to(dam / "by-tag/beach/photo.jpg")
+    until(lambda: posters(session.screen()) >= 2, "the newly tagged file on the screen", SHOWN_LIMIT_S)
+    session.keep("a_newly_tagged_file_appeared")
+    session.click(*FIRST_FILE)
+    session.press("Delete")
+    until(lambda: not (dam / "by-tag/live/photo.jpg").exists(), "the deleted file is gone", SHOWN_LIMIT_S)
+    assert "photo.jpg" in [path.name for path in (dam / "trash").rglob("*")]
+    assert not (dam / "by-tag/beach/photo.jpg").exists(), "the asset is in the trash, not only untagged here"
+    until(lambda: posters(session.screen(), SECOND_FILE) < 0.5, "the deleted file left the screen", SHOWN_LIMIT_S)
 
 
 def test_a_clip_without_a_preview_is_read(dam: Daemon, session: Desktop) -> None:
