@@ -18,7 +18,7 @@ import trio
 from damfs.catalog import assets, folders, rewrites, stores
 from damfs.core.commands import Abandon, Command
 from damfs.core.filing import file_by_capture
-from damfs.core.folders import free_name
+from damfs.core.folders import follow, free_name, names_of
 from damfs.core.ingest import Heal, MarkDamaged, Merge, PlanAgain, Seal
 from damfs.core.installing import PUBLISHED_MODE, adopt, install
 from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
@@ -78,7 +78,10 @@ class Reception:
             async with self.rewritten(id_):
                 if id_ in self.held_back:
                     await self._close_again(id_)
-                return await self.seal_version(id_)
+                names = names_of(library, asset)
+                sealed = await self.seal_version(id_)
+            await follow(library, id_, names)
+            return sealed
         if asset is None or is_temporary(asset.name):
             return None
         try:

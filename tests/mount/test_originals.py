@@ -226,6 +226,20 @@ def test_renaming_over_a_file_makes_its_next_version(shared: Daemon, here: Path,
     assert not disk.exists(), "and keep no folder from being removed"
 
 
+def test_a_file_is_written_under_all_its_names(shared: Daemon, here: Path, disk: Path, word: str) -> None:
+    (here / "sub").mkdir()
+    (here / "a.txt").write_text(f"one {word}")
+    shared.settled()
+    for name in ("b.txt", "sub/c.txt"):
+        os.link(here / "a.txt", here / name)
+    for name in ("b.txt", "a.txt"):
+        (here / name).write_text(f"{name} {word}, again")
+        shared.settled()
+        expected = f"{name} {word}, again".encode()
+        assert tree(here) == {"a.txt": expected, "b.txt": expected, "sub": None, "sub/c.txt": expected}
+        assert {tree(disk)[each] for each in ("a.txt", "b.txt", "sub/c.txt")} == {expected}
+
+
 def test_a_file_with_several_names_is_replaced_under_one(shared: Daemon, here: Path, disk: Path, word: str) -> None:
     (here / "a").write_text(f"a {word}")
     (here / "b").write_text(f"b {word}")
