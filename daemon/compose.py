@@ -16,6 +16,7 @@ from damfs.core.reception import Reception
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
+from damfs.presentation.fuse.attribute_changes import AttributeChanges
 from damfs.presentation.fuse.attributes import Owner
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.directories import Directories
@@ -65,16 +66,18 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     owner, originals = Owner.of_this_process(), views[Originals.name]
     assert isinstance(originals, Originals)
     appearance = Appearance(tree, inodes, drafts, owner, Marks(library, inodes, originals, owner))
+    edits = Edits(library, tree, drafts.sealed, files.supersede)
     events = Events(library)
     live = LiveFolders(library, tree, inodes, kernel_cache)
     operations = LiveOperations(
         library=library,
         tree=tree,
-        edits=Edits(library, tree, drafts.sealed, files.supersede),
+        edits=edits,
         inodes=inodes,
         files=files,
         counters=library.counters,
         appearance=appearance,
+        changes=AttributeChanges(library, edits, inodes, files, appearance),
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         events=events,
         extended=ExtendedAttributes(library),

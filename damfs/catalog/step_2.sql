@@ -15,6 +15,8 @@ CREATE TABLE attribute (
   name  BLOB NOT NULL,                  -- with its 'user.'; any bytes but NUL
   value BLOB NOT NULL,                  -- at most 64 KiB, as the kernel has it
   PRIMARY KEY (asset, name)
+) STRICT;
+
 -- Where a file that is being received is shown, and will be published: in a folder of the writable store.
 CREATE TABLE destination (
   asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
@@ -50,6 +52,7 @@ CREATE TABLE folder_move (
   parent INTEGER NOT NULL REFERENCES folder (id) ON DELETE CASCADE,
   name   BLOB NOT NULL
 ) STRICT;
+
 -- An asset in the trash, kept there until its retention ends.
 CREATE TABLE trashed (
   asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
@@ -94,6 +97,7 @@ CREATE TABLE trash_note (
 -- What is in the trash already is kept for a whole retention from now on.
 INSERT INTO trashed (asset, at_ns, place)
   SELECT id, CAST(strftime('%s', 'now') AS INTEGER) * 1000000000, '' FROM asset WHERE state = 'trashed';
+
 CREATE INDEX version_later ON version (asset) WHERE number > 1;
 
 -- An asset that has arrived and is being written again: its next bytes are in staging/<asset> until they are a version.

@@ -96,6 +96,12 @@ class Appearance:
         hold_by(made, self._inodes.handle(asset))
         return made
 
+    def is_nameless(self, node: Thing) -> bool:
+        """A draft whose name was removed while it is open, as programs do with temporary files."""
+        if node.kind is not ThingKind.ASSET or self._drafts.get(AssetId(node.id)) is None:
+            return False
+        return self._tree.library.asset(AssetId(node.id)) is None
+
     def drifts(self, node: Thing | Place) -> bool:
         """Whether the names in it move by news of other things."""
         return self._tree.drifts(node)

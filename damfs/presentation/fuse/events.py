@@ -26,6 +26,8 @@ MOST = 32
 
 
 class Events:
+    """Wakes the readers of `.damfs/events` at each commit."""
+
     def __init__(self, library: Library) -> None:
         self.library = library
         self.news = trio.Event()

@@ -16,16 +16,15 @@ import trio
 from pyfuse3 import EntryAttributes, FileInfo, FUSEError, ReaddirToken, RequestContext, SetattrFields, StatvfsData
 
 from damfs.core.asset_names import NAME_LIMIT, clean_name
-from damfs.core.commands import Command, SetMode, SetTimes
 from damfs.core.counters import Counters
 from damfs.core.library import Library
 from damfs.errors import Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.fuse.answers import answers, stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
+from damfs.presentation.fuse.attribute_changes import AttributeChanges
 from damfs.presentation.fuse.attributes import BRIEFLY_S, Owner, absent
 from damfs.presentation.fuse.directories import Directories
-from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.events import Events
 from damfs.presentation.fuse.extended_attributes import CAPABILITY, ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
@@ -53,6 +52,7 @@ class Operations(pyfuse3.Operations):
     files: OpenFiles
     counters: Counters
     appearance: Appearance
+    changes: AttributeChanges
     directories: Directories
     events: Events
     extended: ExtendedAttributes
@@ -140,7 +140,7 @@ class Operations(pyfuse3.Operations):
         """What the inode looks like now."""
         with stale_if_gone():
             node = self.inodes.node(inode)
-            if isinstance(node, Thing) and self._is_nameless(node):
+            if isinstance(node, Thing) and self.appearance.is_nameless(node):
                 made = self.appearance.of(Entry("", node, 0, 0, NAMELESS_MODE))
                 made.st_nlink = 0
                 return made
@@ -151,12 +151,6 @@ class Operations(pyfuse3.Operations):
     def _is_outdated(self, node: Thing, inode: int) -> bool:
         """Whether the kernel has another handle for the asset now, and this one is for those who read its old bytes."""
         return self.inodes.turned and node.kind is ThingKind.ASSET and self.inodes.handle(node.id) != inode
-
-    def _is_nameless(self, node: Thing) -> bool:
-        """A draft whose name was removed while it is open, as programs do with temporary files."""
-        if node.kind is not ThingKind.ASSET or self.files.drafts.get(AssetId(node.id)) is None:
-            return False
-        return self.library.asset(AssetId(node.id)) is None
 
     @answers
     async def setattr(
@@ -172,46 +166,8 @@ class Operations(pyfuse3.Operations):
             raise Refused("files that damfs makes cannot be changed")
         if isinstance(node, Thing) and self._is_outdated(node, inode):
             raise FUSEError(errno.ESTALE)
-        self._set_owner(node, attr, fields)
-        if isinstance(node, Place):
-            self._set_directory(node, attr, fields)
-        else:
-            await self._set_file(inode, AssetId(node.id), attr, fields)
-        number = self.inodes.number(node)
-        if fields.update_atime:
-            self.appearance.marks.access(number, attr.st_atime_ns)
-        self.appearance.marks.touch(number)
+        await self.changes.set(node, inode, attr, fields)
         return self._present(inode)
-
-    def _set_owner(self, node: Thing | Place, attr: EntryAttributes, fields: SetattrFields) -> None:
-        if fields.update_uid or fields.update_gid:
-            now = self.appearance.marks.owner_of(self.inodes.number(node))
-            uid, gid = attr.st_uid if fields.update_uid else now.uid, attr.st_gid if fields.update_gid else now.gid
-            self.appearance.marks.own(node, Owner(uid, gid))
-
-    def _set_directory(self, place: Place, attr: EntryAttributes, fields: SetattrFields) -> None:
-        if fields.update_mode or fields.update_mtime:
-            mode = attr.st_mode if fields.update_mode else None
-            self.edits.set_directory(place, mode, attr.st_mtime_ns if fields.update_mtime else None)
-
-    async def _set_file(self, inode: int, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
-        if fields.update_size:
-            self.files.check_cut(asset, inode)
-            await self.files.drafts.truncate(asset, attr.st_size)
-        if not self._is_nameless(Thing(ThingKind.ASSET, asset)):
-            self._set_times_and_mode(asset, attr, fields)
-
-    def _set_times_and_mode(self, asset: AssetId, attr: EntryAttributes, fields: SetattrFields) -> None:
-        commands: list[Command[object]] = []
-        if fields.update_mtime:
-            commands.append(SetTimes(asset, attr.st_mtime_ns))
-        if fields.update_mode:
-            commands.append(SetMode(asset, attr.st_mode & 0o7777))
-        if commands:
-            with stale_if_gone():
-                self.library.execute(commands, ACTOR)
-        if fields.update_mtime:
-            self.files.drafts.times_set(asset, attr.st_mtime_ns)
 
     @answers
     async def create(

@@ -24,6 +24,7 @@ NUMBER = re.compile(r"v([0-9]{4,18})")
 class Versions(View):
     name = "versions"
     place_kind = 12
+    live = False
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if not is_text(name):
