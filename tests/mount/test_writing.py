@@ -690,7 +690,7 @@ def test_rm_in_the_inbox_trashes_and_keeps_the_bytes(shared: Daemon, note: Path)
     assert state_of(shared, note.name) == ["trashed"]
     for view in ("inbox", "untagged", "by-type/other", "similar-to"):
         assert not (shared / view / note.name).exists(), view
-    assert original_files(shared, note.name)[0].read_bytes() == note.read_bytes()
+    assert original_files(shared, f"*{note.name}")[0].read_bytes() == note.read_bytes()
 
 
 def test_a_trashed_file_received_again_is_there_again(shared: Daemon, note: Path) -> None:
@@ -741,16 +741,6 @@ def test_nothing_can_be_made_where_it_has_no_meaning(shared: Daemon, dated: str,
     assert dump(shared.library) == before
 
 
-def test_nothing_can_be_made_in_a_folder_of_originals(shared: Daemon, dated: str) -> None:
-    folder = next((shared / "originals").rglob(dated)).parent
-    with refused(errno.EPERM):
-        (folder / "new").mkdir()
-    with refused(errno.EPERM):
-        (folder / "new.txt").write_text("x")
-    with refused(errno.EPERM):
-        (shared / "inbox" / dated).rename(folder / "moved.txt")
-
-
 @pytest.mark.parametrize("place", ["by-date/2014/05/13", "by-type/other", "untagged"])
 def test_rm_where_it_has_no_meaning(shared: Daemon, dated: str, place: str) -> None:
     before = dump(shared.library)
@@ -760,8 +750,6 @@ def test_rm_where_it_has_no_meaning(shared: Daemon, dated: str, place: str) -> N
 
 
 def test_rm_of_an_original_and_of_what_damfs_makes(shared: Daemon, dated: str) -> None:
-    with refused(errno.EROFS):
-        next((shared / "originals").rglob(dated)).unlink()
     for path in ("README.md", ".damfs/status", ".damfs/help/architecture.md"):
         assert (shared / path).exists()
         with refused(errno.EPERM):

@@ -94,6 +94,8 @@ class Originals(View):
         return "/".join(filter(None, (self.name, store, os.fsdecode(below))))
 
     def receive(self, place: Place) -> bool:
+        if place.id is None:
+            raise self.refusal(place)
         self._must_be_writable(place)
         return True
 
