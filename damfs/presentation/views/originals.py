@@ -97,6 +97,8 @@ class Originals(View):
         return (store, *map(os.fsdecode, below))
 
     def receive(self, place: Place) -> bool:
+        if place.id is None:
+            raise self.refusal(place)
         self._must_be_writable(place)
         return True
 

@@ -66,6 +66,9 @@ class Proxies(Originals):
         names = shown_names(*_columns(list(rows)), {entry.name for entry in directories})
         return directories + [proxy_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
 
+    def receive(self, place: Place) -> bool:
+        raise self.refusal(place)
+
     def writable(self, connection: Connection, place: Place) -> bool:
         return False
 
