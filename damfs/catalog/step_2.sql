@@ -15,6 +15,8 @@ CREATE TABLE attribute (
   name  BLOB NOT NULL,                  -- with its 'user.'; any bytes but NUL
   value BLOB NOT NULL,                  -- at most 64 KiB, as the kernel has it
   PRIMARY KEY (asset, name)
+) STRICT;
+
 -- Where a file that is being received is shown, and will be published: in a folder of the writable store.
 CREATE TABLE destination (
   asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,

@@ -26,6 +26,8 @@ MOST = 32
 
 
 class Events:
+    """What readers of the feed wait for, and how many they are."""
+
     def __init__(self, library: Library) -> None:
         self.library = library
         self.news = trio.Event()
