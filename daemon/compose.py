@@ -80,7 +80,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         changes=AttributeChanges(library, edits, inodes, files, appearance),
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         events=events,
-        extended=ExtendedAttributes(library),
+        extended=ExtendedAttributes(library, inodes),
         forget_name=kernel_cache.forget_name,
         live=live,
         made_by_kernel=kernel_cache.made_by_kernel,

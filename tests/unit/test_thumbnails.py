@@ -65,7 +65,7 @@ def test_a_text_chunk_is_one_of_png() -> None:
 
 
 @pytest.mark.parametrize("size", PROFILES)
-@pytest.mark.parametrize("kind", [ThingKind.ASSET, ThingKind.RENDITION])
+@pytest.mark.parametrize("kind", [ThingKind.ASSET, ThingKind.RENDITION, ThingKind.VERSION])
 def test_the_id_of_a_thumbnail_says_what_it_is_of(kind: ThingKind, size: str) -> None:
     for id_ in (1, 4711, (1 << 48) + 3):
         made = encoded(Thing(kind, id_), size)
@@ -140,6 +140,14 @@ async def test_the_picture_is_the_preview_with_the_time_of_the_file(library: Lib
     with Image.open(io.BytesIO(content)) as made, Image.open(io.BytesIO(original)) as preview:
         assert made.text == {"Thumb::MTime": seconds(one.mtime_ns)}  # type: ignore[attr-defined]  # of PNG images only
         assert made.tobytes() == preview.tobytes()
+
+
+async def test_a_version_shows_its_own_bytes(library: Library, view: Thumbnails) -> None:
+    one = await received(library, "a.mov", b"1", "beach", triaged=True)
+    original = pictured(library, one)
+    version = library.db.writer.integer("SELECT version FROM asset WHERE id = ?", one.id)
+    content = view.picture(library.db.writer, encoded(Thing(ThingKind.VERSION, version), "large"))
+    assert content.endswith(original[33:])
 
 
 async def test_names_are_followed_and_nothing_else_is_believed(library: Library, view: Thumbnails) -> None:

@@ -31,6 +31,7 @@ from damfs.errors import NotFound, Refused
 from damfs.model import Asset, AssetId, RenditionId
 from damfs.presentation.fuse.answers import stale_if_gone
 from damfs.presentation.fuse.drafts import ACTOR
+from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.views.view import Place, Thing, ThingKind
 
 CAPABILITY = b"security.capability"
@@ -75,12 +76,20 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
 @dataclass(frozen=True, slots=True)
 class ExtendedAttributes:
     library: Library
+    inodes: Inodes
 
-    def get(self, node: Thing | Place, name: bytes) -> bytes:
+    def _node(self, inode: int) -> Thing | Place:
+        """Raises ESTALE when it is gone."""
+        with stale_if_gone():
+            return self.inodes.node(inode)
+
+    def get(self, inode: int, name: bytes) -> bytes:
+        if name == CAPABILITY:
+            raise FUSEError(ENOATTR)
         if not name.startswith(KEPT):  # "not supported" lets `ls` stop asking
             raise FUSEError(errno.EOPNOTSUPP)
         with stale_if_gone():
-            value = self._value(node, name)
+            value = self._value(self._node(inode), name)
         if not value and value is not None and (name in SAID or name.startswith(OURS)):
             value = None
         if value is None:
@@ -114,17 +123,18 @@ class ExtendedAttributes:
         said = told.get(name.removeprefix(OURS))
         return None if said is None else said.encode()
 
-    def names(self, node: Thing | Place) -> list[bytes]:
+    def names(self, inode: int) -> list[bytes]:
         """Those that have a value, but for damfs's own."""
+        node = self._node(inode)
         if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             return []
         id_ = AssetId(node.id)
         said = [name for name, each in SAID.items() if each.read(self.library, id_)]
         return said + remarks.attribute_names(self.library.db.writer, id_)
 
-    def set(self, node: Thing | Place, name: bytes, value: bytes) -> None:
+    def set(self, inode: int, name: bytes, value: bytes) -> None:
         """Raises Refused, NoSpace; EOPNOTSUPP where nothing is kept, EINVAL for what cannot be meant."""
-        asset = self._writable(node, name)
+        asset = self._writable(self._node(inode), name)
         if name in SAID:
             try:
                 self._do(SAID[name].write(asset, value))
@@ -133,9 +143,9 @@ class ExtendedAttributes:
         else:
             self._do(SetAttribute(asset, name, value))
 
-    def remove(self, node: Thing | Place, name: bytes) -> None:
-        asset = self._writable(node, name)
-        self.get(node, name)
+    def remove(self, inode: int, name: bytes) -> None:
+        asset = self._writable(self._node(inode), name)
+        self.get(inode, name)
         if name in SAID:
             self._do(SAID[name].write(asset, b""))
         else:

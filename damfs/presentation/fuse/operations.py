@@ -26,7 +26,7 @@ from damfs.presentation.fuse.attribute_changes import AttributeChanges
 from damfs.presentation.fuse.attributes import BRIEFLY_S, Owner, absent
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.events import Events
-from damfs.presentation.fuse.extended_attributes import CAPABILITY, ExtendedAttributes
+from damfs.presentation.fuse.extended_attributes import ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.fuse.open_files import OpenFiles, Text
@@ -333,26 +333,19 @@ class Operations(pyfuse3.Operations):
 
     @answers
     async def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
-        if name == CAPABILITY:
-            raise FUSEError(pyfuse3.ENOATTR)
-        return self.extended.get(self._node(inode), name)
+        return self.extended.get(inode, name)
 
     @answers
     async def listxattr(self, inode: int, ctx: RequestContext) -> Sequence[bytes]:
-        return self.extended.names(self._node(inode))
+        return self.extended.names(inode)
 
     @answers
     async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        self.extended.set(self._node(inode), name, value)
+        self.extended.set(inode, name, value)
 
     @answers
     async def removexattr(self, inode: int, name: bytes, ctx: RequestContext) -> None:
-        self.extended.remove(self._node(inode), name)
-
-    def _node(self, inode: int) -> Thing | Place:
-        """Raises ESTALE when it is gone."""
-        with stale_if_gone():
-            return self.inodes.node(inode)
+        self.extended.remove(inode, name)
 
     def _asset(self, inode: int) -> Asset:
         node = self.inodes.node(inode)

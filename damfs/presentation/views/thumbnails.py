@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
-from damfs.catalog import assets, change_feed, derived
+from damfs.catalog import assets, change_feed, derived, versions
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
 from damfs.errors import NotFound
-from damfs.model import AssetId, BlobId, Facet, Rendition, RenditionId
+from damfs.model import AssetId, BlobId, Facet, Rendition, RenditionId, VersionId
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entry, Place, Thing, ThingKind, View
 from damfs.storage.disk_errors import disk_errors
 
@@ -199,6 +199,9 @@ def pictured_by(connection: Connection, node: Thing) -> Shown | None:
     if node.kind is ThingKind.RENDITION:
         rendition = derived.rendition(connection, RenditionId(node.id))
         return None if rendition is None else Shown(rendition.blob, rendition.made_ns)
+    if node.kind is ThingKind.VERSION:
+        version = versions.version(connection, VersionId(node.id))
+        return None if version is None else Shown(version.blob, version.mtime_ns)
     return None
 
 
@@ -209,7 +212,7 @@ def encoded(node: Thing, size: str) -> Thing:
 
 def decoded(thumbnail: Thing) -> tuple[Thing, str]:
     kind = thumbnail.id >> 2 & 0xF
-    if kind not in (ThingKind.ASSET, ThingKind.RENDITION):
+    if kind not in (ThingKind.ASSET, ThingKind.RENDITION, ThingKind.VERSION):
         raise NotFound(f"no thumbnail {thumbnail.id}")
     return Thing(ThingKind(kind), thumbnail.id >> 6), SIZES[thumbnail.id & 0x3]
 
