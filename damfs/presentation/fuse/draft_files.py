@@ -34,8 +34,15 @@ class Draft:
     """Whether anything was written since it was staged."""
     dated: bool = False
     """Whether ``mtime_ns`` was set since the last write."""
+    detached: bool = False
+    """Another file was renamed over its asset: what is written to it is nobody's."""
     writers: int = 0
     readers: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Opened to write an original, and not written: as programs do to see whether they may."""
+        return self.rewrites and not self.changed
 
 
 class Shown(NamedTuple):
