@@ -11,6 +11,7 @@ import pytest
 
 from tests.mount.conftest import serving
 from tests.mount.daemon_process import Daemon, damfs, dump, new_library, run, until
+from tests.mount.test_live import helpers, watching
 from tests.sample_media import png
 
 NOW = (1_000_000_000, 1_000_000_000)
@@ -84,6 +85,21 @@ def test_the_library_goes_on(read_only: Daemon, tmp_path: Path) -> None:
     status = read_only.idle()
     assert {job.processor: job.done for job in status.jobs}["preview"] >= 1
     assert "still.png" in os.listdir(read_only / "by-type/image")
+
+
+def test_folders_are_not_live_and_nothing_complains(read_only: Daemon, tmp_path: Path) -> None:
+    """The kernel lets nobody re-enact a change. That is found out once, and then left alone; the end checks the log."""
+    with watching(tmp_path / "said.txt", read_only / "by-tag/empty") as watcher:
+        damfs("tag", read_only / "inbox/b.txt", "empty")
+        until(lambda: os.listdir(read_only / "by-tag/empty") == ["b.txt"], "shown")
+        until(lambda: "folders are not live: the mount is read-only" in read_only.log(), "found out")
+        damfs("untag", read_only / "inbox/b.txt", "empty")
+        until(lambda: os.listdir(read_only / "by-tag/empty") == [], "not shown any more")
+        assert not any("b.txt" in line for line in watcher.lines())
+    assert read_only.log().count("folders are not live") == 1
+    until(lambda: helpers(read_only) == [], "the helper has ended")
+    assert "damfs_live_reenactments_total" not in read_only.stats()
+    assert read_only.complaints() == []
 
 
 def test_ro_among_other_options(tmp_path: Path) -> None:

@@ -201,13 +201,22 @@ class LiveFolders:
                 self._useless = True
                 return
             tried = True
-            for wishes, all_ in chosen(pending):
-                if not all_:
-                    self._forget_told(wishes[0].inode)
-                for wish in wishes:
-                    if await self._tell(reenactor, wish) and not all_:
-                        break
+            await self._tell_chosen(reenactor, pending)
+            if self._useless:
+                log.info("folders are not live: the mount is read-only")
+                return
             await trio.sleep(trio.current_time() - began)  # others have half the time
+
+    async def _tell_chosen(self, reenactor: Reenactor, pending: dict[Inode, dict[str, Wish]]) -> None:
+        for wishes, all_ in chosen(pending):
+            if not all_:
+                self._forget_told(wishes[0].inode)
+            for wish in wishes:
+                told = await self._tell(reenactor, wish)
+                if self._useless:
+                    return
+                if told and not all_:
+                    break
 
     async def _is_recognised(self, reenactor: Reenactor) -> bool:
         """Whether calls of the helper carry its process id: else its `unlink` would count as a person's."""
@@ -233,6 +242,7 @@ class LiveFolders:
                 return True
             if error not in {errno.EEXIST, errno.ENOENT, errno.ESTALE}:
                 log.debug("not re-enacted: %s of %r: %s", step.operation, path, os.strerror(error))
+                self._useless = error == errno.EROFS
                 break
             await self._kernel_cache.forgotten(wish.inode, wish.name)
         self._told.pop(self._key(wish.inode, wish.name), None)
