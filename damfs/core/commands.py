@@ -274,8 +274,8 @@ class Rename:
         elif asset.blob is not None and is_temporary(asset.name):
             x.planner.plan_jobs(x.tx, asset.blob, x.at_ns)
         touched = assets.facets(x.tx, self.asset) | {predicates.media_facet(asset.media)}
-        own = Seen(touched, frozenset({asset.name, name}))
-        tell(x.changes, "renamed", self.asset, own, before, seen_destination(x.tx, self.asset))
+        after = seen_destination(x.tx, self.asset)
+        tell(x.changes, "renamed", self.asset, Seen(touched), before, after, names=(asset.name, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -19,6 +20,7 @@ from damfs.catalog import change_feed, predicates, vocabulary
 from damfs.catalog.change_feed import Told
 from damfs.catalog.database import Connection
 from damfs.catalog.vocabulary import GivenTag
+from damfs.core.bulk_tagging import UNTAGGED_MANY
 from damfs.core.commands import (
     AddTag,
     DefineTerm,
@@ -32,7 +34,7 @@ from damfs.core.commands import (
 )
 from damfs.core.trash_commands import Restore, Untriage
 from damfs.errors import DamfsError, NotFound, Refused
-from damfs.model import AssetId, Facts, Seq, TermId
+from damfs.model import AssetId, Facts, Seq, TagSource, TermId
 from damfs.storage.droppings import is_temporary
 
 ACTOR = "undo"
@@ -43,6 +45,7 @@ UNDONE, MERGED = "undone", "merged"
 GAP_NS = 2_000_000_000
 PAGE = 1000
 SORTS = {
+    UNTAGGED_MANY: "untag",
     "tagged": "tag", "term-defined": "tag", "untagged": "untag", "term-removed": "untag", "trashed": "trash",
     "restored": "restore", "renamed": "rename", "triaged": "triage", "untriaged": "untriage", "term-renamed": "term",
 }  # fmt: skip
@@ -71,7 +74,9 @@ class Group:
         return self.changes[0].at_ns
 
     def words(self) -> str:
-        counts = Counter(change.kind for change in reversed(self.changes))
+        counts: Counter[str] = Counter()
+        for change in reversed(self.changes):
+            counts["untagged" if change.kind == UNTAGGED_MANY else change.kind] += _number(change)
         told = [f"{number:,} {WORDS[kind][number > 1]}" for kind, number in counts.items()]
         return ", ".join(told) + self._of_what()
 
@@ -214,6 +219,23 @@ def _tag_again(x: Execution, change: Told) -> None:
         AddTag(_asset(change), term, each.source, each.confidence).apply(x)
 
 
+def _number(change: Told) -> int:
+    return len(_given_to_many(change)) if change.kind == UNTAGGED_MANY else 1
+
+
+def _given_to_many(change: Told) -> list[tuple[AssetId, GivenTag]]:
+    rows = msgspec.convert(change.detail.get("before", []), list[tuple[int, str, TagSource, float]])
+    return [(AssetId(asset), GivenTag(term, source, confidence)) for asset, term, source, confidence in rows]
+
+
+def _tag_many_again(x: Execution, change: Told) -> None:
+    for asset, given in _given_to_many(change):
+        found = vocabulary.term_named(x.tx, given.term)
+        term = DefineTerm(given.term).apply(x) if found is None else found.id
+        with suppress(NotFound):  # it expired meanwhile
+            AddTag(asset, term, given.source, given.confidence).apply(x)
+
+
 def _rename_back(x: Execution, change: Told) -> None:
     asset = known(x, _asset(change))
     old, new = change.names[0], change.names[-1]
@@ -251,6 +273,7 @@ INVERSES: dict[str, Callable[[Execution, Told], None]] = {
     "tagged": _untag,
     "term-defined": lambda x, change: RemoveTerm(_term_named(x, change.names[0])).apply(x),
     "untagged": _tag_again,
+    UNTAGGED_MANY: _tag_many_again,
     "term-removed": _define_again,
     "trashed": lambda x, change: Restore(_asset(change)).apply(x),
     "restored": lambda x, change: Trash(_asset(change)).apply(x),
