@@ -241,6 +241,13 @@ class TreeMachine(RuleBasedStateMachine):
         old_place, new_place = self.place(place), self.place(to)
         self._rename(old_place, self.name(old_place, number, "a.txt"), new_place, self.name(new_place, over, "b.txt"))
 
+    def has_names(self, place: Place, name: str) -> bool:
+        """Whether a file lies in several folders."""
+        try:
+            return len(self.model.file(place, name).names) > 1
+        except Errno:
+            return False
+
     def _rename(self, old_place: Place, old: str, new_place: Place, target: str) -> None:
         there = self.path(new_place, target)
         if (old if in_library(old_place) else clean_name(old)) in self.model.directories(old_place):
@@ -248,13 +255,7 @@ class TreeMachine(RuleBasedStateMachine):
                 return
             model = self.model.rename_directory
         else:
-            asset = self.model.resolved(old_place, old)
-            if (
-                isinstance(asset, Asset)
-                and len(asset.names) > 1
-                and in_library(new_place)
-                and not in_library(old_place)
-            ):
+            if in_library(new_place) and not in_library(old_place) and self.has_names(old_place, old):
                 return  # which of its files is meant nobody says
             model = self.model.rename
         if self.both(

@@ -10,8 +10,9 @@ Place = tuple[str, ...]
 INBOX, TAGS, UNTAGGED, OTHER, TRASH, VERSIONS = "inbox", "by-tag", "untagged", "by-type", "trash", "versions"
 LIBRARY: Place = ("originals", "library")
 Key = tuple[Place, str]
-"""A folder below LIBRARY, as a place, and the name of a file in it. `DAY`: filed by day, in a folder no rule looks at."""
+"""A folder below LIBRARY, as a place, and the name of a file in it."""
 DAY: Key = ((), "")
+"""Where files are that were filed by day: no rule looks there."""
 
 
 class Errno(Exception):
