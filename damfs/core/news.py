@@ -90,18 +90,8 @@ def moved(before: Seen, after: Seen) -> Seen:
     return Seen(facets, before.names, before.keys | after.keys)
 
 
-def tell(
-    changes: Recorder,
-    kind: str,
-    asset: AssetId | None,
-    *what: Seen,
-    names: tuple[str, ...] | None = None,
-    detail: Facts | None = None,
-) -> None:
-    """Record a change that touches all this. Keys go into the detail in hexadecimal: they may be no text. ``names``
-    where their order says something; it is that of the alphabet otherwise."""
+def tell(changes: Recorder, kind: str, asset: AssetId | None, *what: Seen, detail: Facts | None = None) -> None:
+    """Record a change that touches all this. Keys go into the detail in hexadecimal: they may be no text."""
     all_ = together(what)
     keys: Facts = {"keys": sorted(key.hex() for key in all_.keys)} if all_.keys else {}
-    changes.record(
-        kind, all_.facets, asset=asset, names=names or tuple(sorted(all_.names)), detail={**(detail or {}), **keys}
-    )
+    changes.record(kind, all_.facets, asset=asset, names=tuple(sorted(all_.names)), detail={**(detail or {}), **keys})
