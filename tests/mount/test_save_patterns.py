@@ -23,9 +23,16 @@ def term_directory(dam: Daemon) -> Path:
     return directory
 
 
+def library_folder(dam: Daemon) -> Path:
+    directory = dam / f"originals/library/saved-{next(_numbers)}"
+    directory.mkdir()
+    return directory
+
+
 PLACES: dict[str, Callable[[Daemon], Path]] = {
     "inbox": lambda dam: dam / "inbox",
     "by-tag": term_directory,
+    "originals/library": library_folder,
 }
 """Where programs save; each takes a new directory there, where it can."""
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 
 import pytest
 import trio
@@ -42,9 +43,13 @@ class CountingStore(LocalStore):
         super().__init__(*args)  # type: ignore[arg-type]  # the same arguments
         self.read: list[bytes] = []
         self.before_reading: Callable[[Key], None] = lambda key: None
+        self._changing_the_world = Lock()
 
     def hash(self, key: Key, watch: Callable[[int], object] | None = None) -> Hashed:
-        self.before_reading(key)
+        with (
+            self._changing_the_world
+        ):  # files are hashed in several threads: one changes it, the others find it changed
+            self.before_reading(key)
         self.read.append(key)
         return super().hash(key, watch)
 
