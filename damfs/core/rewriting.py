@@ -111,7 +111,11 @@ class AddVersion:
         revive(x, blob)
         rewrites.end(x.tx, self.asset)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        own = before._replace(facets=before.facets | {versions_facet(self.asset)})
+        number = versions.of_asset(x.tx, self.asset)[-1].number
+        own = before._replace(
+            facets=before.facets | {versions_facet(self.asset)},
+            names=before.names | {version_name(known(x, self.asset).name, number)},
+        )
         tell(x.changes, "version-added", self.asset, own, seen(x.tx, self.asset), grown)
 
     def _keep(self, x: Execution, replaced: CopyId, kept: FileFact) -> None:
