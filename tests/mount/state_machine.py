@@ -415,7 +415,9 @@ class TreeMachine(RuleBasedStateMachine):
             asset = found[number % len(found)]
             folder = self.dam / VERSIONS / self.anywhere(asset).name
             contents = [(folder / name).read_bytes() for name in sorted(os.listdir(folder))]
-            assert contents == [*asset.before, asset.content]
+            wanted = [*asset.before, asset.content]
+            assert sorted(contents) == sorted(wanted), f"versions of {asset.name}: {contents}, not {wanted}"
+            assert int(os.getxattr(self.anywhere(asset), "user.baloo.rating") if asset.rating else 0) == asset.rating
 
     @rule(place=NUMBERS, number=NUMBERS, name=NAMES)
     def read(self, place: int, number: int, name: str) -> None:

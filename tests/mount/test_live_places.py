@@ -49,16 +49,16 @@ def test_the_trash_hears_of_rm(shared: Daemon, folder: Path, output: Path) -> No
 def test_other_places_hear_of_a_file_manager_s_delete(shared: Daemon, folder: Path, output: Path) -> None:
     path, trash = folder / f"{folder.name}.txt", shared / "trash"
     asset = path.stat().st_ino & ID_MASK
-    files = shared / ".Trash-0/files"
-    with watching(output, trash, shared / "by-type/other", files) as watcher:
+    files, others = shared / ".Trash-0/files", shared / "by-type/other"
+    with watching(output, trash, others, files) as watcher:
         path.rename(files / path.name)
         watcher.hears(
             f"MOVED_TO {files}/{path.name}",
             f"CREATE {trash}/{path.name}",
-            f"DELETE {shared.mountpoint}/by-type/other/{path.name}",
+            f"DELETE {others}/{path.name}",
         )
         call(shared.library, RestoreAssets((asset,)))
-        watcher.hears(f"DELETE {files}/{path.name}", f"CREATE {shared.mountpoint}/by-type/other/{path.name}")
+        watcher.hears(f"DELETE {files}/{path.name}", f"CREATE {others}/{path.name}")
 
 
 def test_a_folder_hears_of_what_is_done_on_the_disk(shared: Daemon, folder: Path, output: Path) -> None:
