@@ -24,6 +24,7 @@ from damfs.presentation.fuse.operations import Operations
 
 log = logging.getLogger(__name__)
 
+READ_AHEAD_KIB = 1024
 REFUSED_OPTIONS = frozenset({"default_permissions", "fsname", "subtype"})
 """Set by damfs itself."""
 
@@ -70,6 +71,18 @@ def escaped(value: bytes) -> str:
     """As the value of an option: libfuse reads octal escapes, and pyfuse3 takes ASCII only."""
     plain = frozenset(string.ascii_letters + string.digits + "/._-+=:@ ")
     return "".join(chr(byte) if chr(byte) in plain else f"\\{byte:03o}" for byte in value)
+
+
+def raise_read_ahead(mountpoint: Path) -> None:
+    """Have the kernel ask for a megabyte at once where it reads ahead: eight times fewer calls than by default. Only
+    root may say so. Blocks, and asks the mount itself."""
+    found = mount_at(mountpoint)
+    if found is None:
+        return
+    try:
+        Path(f"/sys/class/bdi/0:{found.device}/read_ahead_kb").write_text(str(READ_AHEAD_KIB), encoding="ascii")
+    except OSError as error:
+        log.info("the read-ahead of the mount stays as it is: %s", error.strerror)
 
 
 async def answer_kernel_calls() -> None:

@@ -19,7 +19,7 @@ from daemon import sd_notify
 from daemon.compose import Parts, compose
 from daemon.control import serve_control
 from daemon.guard import Guard, guarding
-from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint
+from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint, raise_read_ahead
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
 from damfs.core.status_report import Status
@@ -84,6 +84,7 @@ async def _serve_mounted(
             if library.settings.indexer.watch:
                 nursery.start_soon(watch_stores, library, service.scan)
             nursery.start_soon(_stay_alive)
+            nursery.start_soon(trio.to_thread.run_sync, raise_read_ahead, wanted.mountpoint)
             on_ready()
             sd_notify.ready(f"{wanted.library} on {wanted.mountpoint}")
             await stop.wait()

@@ -40,6 +40,11 @@ def destination(connection: Connection, asset: AssetId) -> Destination | None:
     return None if row is None else Destination._make(row)
 
 
+def is_destined(connection: Connection, folder: FolderId, name: bytes) -> bool:
+    """Whether a file that is being received will lie there."""
+    return connection.row("SELECT 1 FROM destination WHERE folder = ? AND name = ?", folder, name) is not None
+
+
 def set_destination(tx: Connection, asset: AssetId, folder: FolderId, name: bytes) -> None:
     tx.run(
         "INSERT INTO destination (asset, folder, name) VALUES (?, ?, ?)"

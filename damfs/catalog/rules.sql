@@ -80,6 +80,15 @@ CREATE TEMP VIEW IF NOT EXISTS untimed_facet (name, at_ns) AS
   FROM change AS c, json_each(CASE WHEN json_valid(c.facets) THEN c.facets ELSE '[]' END) AS j
   WHERE j.type = 'text' AND j.value NOT IN (SELECT name FROM facet) GROUP BY j.value;
 
+CREATE TEMP VIEW IF NOT EXISTS writable_copy (id, asset, state, is_aside) AS -- files of writable stores; 1: in the trash folder
+  SELECT c.id, c.asset, c.state, top.parent IS NULL AND f.parent IS NOT NULL AND f.name = CAST('.damfs-trash' AS BLOB)
+  FROM copy AS c JOIN store AS s ON s.id = c.store AND s.kind = 'writable'
+  JOIN folder AS f ON f.id = c.folder LEFT JOIN folder AS top ON top.id = f.parent;
+
+CREATE TEMP VIEW IF NOT EXISTS misplaced (asset) AS -- their files are not where the state of the asset wants them
+  SELECT c.asset FROM writable_copy AS c
+  WHERE c.state <> 'missing' AND c.is_aside <> (c.asset IN (SELECT id FROM asset WHERE state = 'trashed'));
+
 -- rule: integrity
 -- holds: the database file is sound, and its indexes agree with its tables
 -- repair: the indexes are made anew; what that does not mend takes a backup from state/backups/, or damfs rebuild
@@ -95,7 +104,8 @@ FROM pragma_foreign_key_check AS f WHERE (f."table", f.parent) NOT IN (VALUES --
   ('copy', 'folder'), ('copy', 'asset'), ('folder', 'folder'), ('version', 'asset'), ('fact', 'blob'),
   ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('term', 'term'), ('tagging', 'asset'),
   ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'), ('trashed', 'asset'), ('aside', 'copy'),
-  ('trash_name', 'asset'), ('rewrite', 'asset'));
+  ('trash_name', 'asset'), ('rewrite', 'asset'), ('destination', 'asset'), ('placed', 'copy'),
+  ('folder_move', 'folder'));
 
 -- rule: properties
 -- holds: the library has an id, and the time it was made
@@ -282,6 +292,20 @@ SELECT printf('file %d', copy) FROM aside WHERE copy NOT IN (SELECT id FROM copy
 -- mend
 DELETE FROM aside WHERE copy NOT IN (SELECT id FROM copy);
 
+-- rule: aside-folder
+-- holds: what was moved out of the way lies in the trash folder of a writable store
+-- repair: where it lay before is forgotten, for it lies somewhere else
+SELECT printf('file %d', copy) FROM aside WHERE copy IN (SELECT id FROM copy)
+AND copy NOT IN (SELECT id FROM writable_copy WHERE is_aside);
+-- mend
+DELETE FROM aside WHERE copy NOT IN (SELECT id FROM writable_copy WHERE is_aside);
+
+-- rule: trashed-aside
+-- holds: the files of an asset in the trash are out of the way, and those of no other asset are
+-- repair: they are moved there, or back
+-- at rest
+SELECT printf('asset %d "%s"', id, name) FROM asset WHERE id IN (SELECT asset FROM misplaced);
+
 -- rule: trash-name
 -- holds: what a file manager has in its trash is an asset in the trash
 -- repair: the file manager shows it no more
@@ -289,6 +313,45 @@ SELECT printf('asset %d "%s"', asset, name) FROM trash_name
 WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'trashed');
 -- mend
 DELETE FROM trash_name WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'trashed');
+
+-- rule: destination-receiving
+-- holds: only of a file that is being received it is noted where it will lie
+-- repair: the note goes away: the file lies where it lies
+SELECT printf('asset %d', asset) FROM destination
+WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'receiving');
+-- mend
+DELETE FROM destination WHERE asset NOT IN (SELECT id FROM asset WHERE state = 'receiving');
+
+-- rule: destination-store
+-- holds: a file that is being received will lie in a writable store
+-- repair: it will lie under its day
+SELECT printf('asset %d', d.asset) FROM destination AS d WHERE d.folder NOT IN (SELECT f.id FROM folder AS f
+  JOIN store AS s ON s.id = f.store WHERE s.kind = 'writable');
+-- mend
+DELETE FROM destination WHERE folder NOT IN (SELECT f.id FROM folder AS f
+  JOIN store AS s ON s.id = f.store WHERE s.kind = 'writable');
+
+-- rule: placed-copy
+-- holds: only files of a writable store were put where they are through the mount
+-- repair: that they were is forgotten
+SELECT printf('file %d', copy) FROM placed WHERE copy NOT IN (SELECT id FROM writable_copy);
+-- mend
+DELETE FROM placed WHERE copy NOT IN (SELECT id FROM writable_copy);
+
+-- rule: folder-move
+-- holds: a folder that is being renamed is there, and so is the one that it moves to
+-- repair: that it is being renamed is forgotten
+SELECT printf('folder %d', folder) FROM folder_move
+WHERE folder NOT IN (SELECT id FROM folder) OR parent NOT IN (SELECT id FROM folder);
+-- mend
+DELETE FROM folder_move
+  WHERE folder NOT IN (SELECT id FROM folder) OR parent NOT IN (SELECT id FROM folder);
+
+-- rule: folder-moved
+-- holds: no folder is being renamed while nobody serves the library
+-- repair: it has the name that it has on the disk
+-- at rest
+SELECT printf('folder %d', folder) FROM folder_move;
 
 -- rule: receiving-staged
 -- holds: a file that is being received has its bytes in staging

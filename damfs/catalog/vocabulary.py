@@ -5,6 +5,7 @@ A term implies its broader ones: `terms_of` answers with them. Point reads, or i
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import NamedTuple
 
 from damfs.catalog.database import Connection, Row
@@ -118,6 +119,29 @@ def carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> lis
     return [(id_, name) for id_, name in rows]
 
 
+def some_carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> list[AssetId]:
+    """Assets, whatever their state, that were given any of the terms."""
+    rows = connection.rows(f"SELECT asset FROM tagging WHERE term IN ({_marks(ids)}) LIMIT ?", *ids, limit)  # noqa: S608  # marks only
+    return sorted({asset for (asset,) in rows})
+
+
+def taggings_of_many(
+    connection: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]
+) -> list[tuple[AssetId, str, str, float]]:
+    """Asset, term, source and confidence of what the assets were given of the terms."""
+    return connection.rows(
+        "SELECT g.asset, t.name, g.source, g.confidence FROM tagging AS g JOIN term AS t ON t.id = g.term"  # noqa: S608  # marks only
+        f" WHERE g.asset IN ({_marks(assets)}) AND g.term IN ({_marks(ids)}) ORDER BY g.asset, t.name",
+        *assets,
+        *ids,
+    )
+
+
+def names_of_assets(connection: Connection, assets: tuple[AssetId, ...]) -> list[str]:
+    rows = connection.rows(f"SELECT DISTINCT name FROM asset WHERE id IN ({_marks(assets)}) ORDER BY name", *assets)  # noqa: S608  # marks only
+    return [name for (name,) in rows]
+
+
 def list_counts(connection: Connection) -> list[tuple[Term, int]]:
     """Every term with the number of visible assets that were given it."""
     rows = connection.rows(
@@ -170,6 +194,19 @@ def detach(tx: Connection, asset: AssetId, ids: tuple[TermId, ...]) -> bool:
     """Untag from each of the terms. Whether anything changed."""
     marks = ", ".join("?" * len(ids))
     return bool(tx.run(f"DELETE FROM tagging WHERE asset = ? AND term IN ({marks})", asset, *ids))  # noqa: S608  # marks only
+
+
+def detach_many(tx: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]) -> None:
+    """Untag each of the assets from each of the terms."""
+    tx.run(
+        f"DELETE FROM tagging WHERE asset IN ({_marks(assets)}) AND term IN ({_marks(ids)})",  # noqa: S608  # marks only
+        *assets,
+        *ids,
+    )
+
+
+def _marks(values: Sized) -> str:
+    return ", ".join("?" * len(values))
 
 
 def propose(tx: Connection, asset: AssetId, id_: TermId, processor: str, confidence: float, at_ns: int) -> None:

@@ -20,9 +20,11 @@ from damfs.catalog.predicates import ALL_FACET
 from damfs.core.backups import back_up
 from damfs.core.check_report import EXAMPLES, CheckReport, Finding
 from damfs.core.commands import Execution
+from damfs.core.folders import settle_moves
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.rendition_upkeep import tidy_renditions
+from damfs.core.trashing import settle_interrupted_trash
 from damfs.core.upkeep import settle_interrupted
 from damfs.errors import DamfsError
 
@@ -47,6 +49,8 @@ WORK_ON_FILES: dict[str, Callable[[Library], Awaitable[None]]] = {
     "receiving-staged": _settle_staging,
     "staged-received": _settle_staging,
     "rewrite-staged": _settle_staging,
+    "folder-moved": settle_moves,
+    "trashed-aside": settle_interrupted_trash,
     "rendition-file": _all_renditions,
     "file-rendition": _all_renditions,
 }

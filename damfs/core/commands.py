@@ -175,15 +175,17 @@ class AddTag:
 
 @dataclass(frozen=True, slots=True)
 class RemoveTag:
-    """Untag from the term and from every narrower one: the asset leaves the place."""
+    """Untag from the term and from every narrower one: the asset leaves the place. ``alone``: from that very term."""
 
     asset: AssetId
     term: TermId
+    alone: bool = False
 
     def apply(self, x: Execution) -> None:
         asset, term = known(x, self.asset), known_term(x, self.term)
         before, taggings = vocabulary.terms_of(x.tx, self.asset), vocabulary.taggings(x.tx, self.asset)
-        if not vocabulary.detach(x.tx, self.asset, vocabulary.with_narrower(x.tx, self.term)):
+        meant = (self.term,) if self.alone else vocabulary.with_narrower(x.tx, self.term)
+        if not vocabulary.detach(x.tx, self.asset, meant):
             return
         left = vocabulary.taggings(x.tx, self.asset)
         detail: Facts = {"term": term.name, "before": [each for each in taggings if each not in left]}
@@ -259,8 +261,11 @@ class RemoveTerm:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
+    """``with_file``: its file is given that name at the same time, which an undo of rows alone cannot take back."""
+
     asset: AssetId
     name: str
+    with_file: bool = False
 
     def apply(self, x: Execution) -> None:
         asset, name = known(x, self.asset), fit_name(self.name)
@@ -275,7 +280,8 @@ class Rename:
             x.planner.plan_jobs(x.tx, asset.blob, x.at_ns)
         touched = assets.facets(x.tx, self.asset) | {predicates.media_facet(asset.media)}
         own = Seen(touched, frozenset({asset.name, name}))
-        tell(x.changes, "renamed", self.asset, own, before, seen_destination(x.tx, self.asset))
+        detail: Facts = {"before": asset.name, "name": name, "with_file": self.with_file}
+        tell(x.changes, "renamed", self.asset, own, before, seen_destination(x.tx, self.asset), detail=detail)
 
 
 @dataclass(frozen=True, slots=True)

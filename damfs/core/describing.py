@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import predicates, remarks, vocabulary
+from damfs.catalog import remarks, vocabulary
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
-from damfs.core.commands import AddTag, DefineTerm, Execution, known, known_term
+from damfs.core.commands import AddTag, DefineTerm, Execution, RemoveTag, known
 from damfs.errors import NoSpace, NotFound, Refused
 from damfs.model import AssetId, Facet, TermId
 from damfs.storage.droppings import is_dropping
@@ -69,7 +69,7 @@ class SetTags:
         for term in sorted(wanted - before):
             AddTag(self.asset, term).apply(x)
         for term in sorted(before - wanted):
-            _untag(x, self.asset, term)
+            RemoveTag(self.asset, term, alone=True).apply(x)
 
 
 def _terms_of_path(x: Execution, path: TagPath) -> set[TermId]:
@@ -82,18 +82,6 @@ def _terms_of_path(x: Execution, path: TagPath) -> set[TermId]:
         terms.append(DefineTerm(name, terms[-1] if terms else None).apply(x) if there is None else there.id)
     implied = set(vocabulary.with_broader(x.tx, terms[-1]))
     return {terms[-1], *(term for term in terms if term not in implied)}
-
-
-def _untag(x: Execution, id_: AssetId, term_id: TermId) -> None:
-    """From this very term: narrower ones are tags of their own."""
-    asset, term = known(x, id_), known_term(x, term_id)
-    before = vocabulary.terms_of(x.tx, id_)
-    vocabulary.detach(x.tx, id_, (term_id,))
-    after = vocabulary.terms_of(x.tx, id_)
-    touched = {predicates.tag_facet(gone) for gone in before - after}
-    if not after:
-        touched.add(predicates.UNTAGGED_FACET)
-    x.changes.record("untagged", touched, asset=id_, names=(asset.name,), detail={"term": term.name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +114,7 @@ class SetComment:
         if self.comment == before:
             return
         remarks.set_comment(x.tx, self.asset, self.comment)
-        detail = {"before": before}
+        detail = {"comment": self.comment, "before": before}
         x.changes.record("commented", {COMMENT_FACET}, asset=self.asset, names=(asset.name,), detail=detail)
 
 

@@ -125,6 +125,8 @@ class IndexFile:
         folder, grown = stores.ensure_folder(x.tx, self.store, parts)
         copy_key = stores.key_of(x.tx, copy.folder, copy.name)
         stores.move_copy(x.tx, copy.id, folder, name, self.fact.mtime_ns, self.fact.inode, x.at_ns)
+        if is_trash(copy_key) and not is_trash(self.fact.key):
+            trash.drop_aside(x.tx, copy.id)
         if not is_trash(copy_key) and not is_trash(self.fact.key):
             self._rename(x, known(x, copy.asset), copy.name, name)
         revive(x, copy.blob)

@@ -16,6 +16,7 @@ import trio
 from damfs.catalog import derived, job_table, stores
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
+from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import DropJob, FailJob, FinishJob, RetryJob, ReturnJob
@@ -120,7 +121,7 @@ class JobRunner:
                 await trio.to_thread.run_sync(_empty_directory, out)
                 reference = library.registry.references[job.processor]
                 before = await trio.to_thread.run_sync(_identity, source)
-                output = await self._pool.run(reference, source, out, subject)
+                output = await self._output(reference, source, out, subject, before)
                 await self._check_read(job, before)
                 command = await self._published(job, output)
             finally:
@@ -137,6 +138,18 @@ class JobRunner:
             # what a plug-in hands over may be anything: its job fails, not the mount
             log.exception("%s: its result could not be stored", job.processor)
             self._again_or_never(job, ProcessorFailed(f"{type(error).__name__}: {error}"))
+
+    async def _output(
+        self, reference: ProcessorRef, source: Path, out: Path, subject: Subject, before: Identity | None
+    ) -> Output:
+        """What a run made. One that failed because its file was moved or replaced meanwhile says nothing of the bytes:
+        Unavailable, the job is done again."""
+        try:
+            return await self._pool.run(reference, source, out, subject)
+        except (BadMedia, ProcessorFailed) as error:
+            if await trio.to_thread.run_sync(_identity, source) == before is not None:
+                raise
+            raise Unavailable(f"its file was moved or replaced while it was read: {one_line(error)}") from None
 
     async def _check_read(self, job: Job, before: Identity | None) -> None:
         """A new version may have taken the place of the file that was read: Unavailable, the job is done again."""

@@ -122,11 +122,11 @@ class Reception:
             async with library.publishing.together():
                 await adopt(library, row, also)
             return id_
-        async with self._by_digest.hold(hashed.digest), library.publishing.together():
-            blob = stores.blob_of(library.db.writer, hashed.digest)
+        async with self._by_digest.hold(hashed.digest):
             shared = await trio.to_thread.run_sync(library.staging.is_shared, id_)  # with a copy: no need to read that
-            good = None if blob is None or shared else await self.verified(library.sources(blob), hashed.digest)
-            await install(library, row, hashed, good, also)
+            good = None if shared else await self._good_copy(hashed)
+            async with library.publishing.together():
+                await install(library, row, hashed, self._now(good), also)
         return id_
 
     def same_bytes(self, digest: Digest) -> AbstractAsyncContextManager[None]:
@@ -202,13 +202,17 @@ class Reception:
         blob = stores.blob_of(self._library.db.writer, hashed.digest)
         return None if blob is None else await self.verified(self._library.sources(blob), hashed.digest)
 
+    def _now(self, copy: Copy | None) -> Copy | None:
+        """It may lie elsewhere by now."""
+        return None if copy is None else stores.copy(self._library.db.writer, copy.id)
+
     async def _settle(self, id_: AssetId, hashed: Hashed, good: Copy | None) -> AssetId | None:
         library = self._library
         asset = library.asset(id_)
         if asset is None or asset.state is not AssetState.RECEIVING:
             return None
         blob = stores.blob_of(library.db.writer, hashed.digest)
-        good = None if good is None else stores.copy(library.db.writer, good.id)  # it may lie elsewhere by now
+        good = self._now(good)
         twin = None if blob is None else self._twin(asset, blob)
         if twin is None:
             await self._publish_new(asset, hashed, good)

@@ -63,7 +63,9 @@ async def settle_all(library: Library) -> None:
 
 async def _settle(library: Library, id_: AssetId) -> None:
     writable = {store.id for store in library.stores() if store.kind is StoreKind.WRITABLE}
-    for copy in stores.copies_of_asset(library.db.writer, id_):
+    copies, known = stores.copies_of_asset(library.db.writer, id_), library.asset(id_)
+    # earlier versions come last: they may have to lie beside the asset's file
+    for copy in sorted(copies, key=lambda each: known is not None and each.blob != known.blob):
         asset = library.asset(id_)
         if asset is None or copy.store not in writable or copy.state is CopyState.MISSING:
             continue
@@ -87,11 +89,27 @@ async def _put_aside(library: Library, asset: Asset, copy: Copy) -> None:
 async def _bring_back(library: Library, asset: Asset, copy: Copy) -> None:
     connection = library.db.writer
     files, key = library.blob_store(copy.store), stores.key_of(connection, copy.folder, copy.name)
-    former = trash.former_key(connection, copy.id)
+    former = _way_back(library, asset, copy)
     wanted = keys_for(asset.name, assets.day_of(connection, asset.id)) if former is None else keys_beside(former)
     placed = await _linked(library, files, asset, copy, key, wanted)
     library.perform(BringBack(copy.id, key, placed), ACTOR, durable=True)
     await trio.to_thread.run_sync(files.remove, key)
+
+
+def _way_back(library: Library, asset: Asset, copy: Copy) -> Key | None:
+    """Where it lay. An earlier version whose folder was removed meanwhile lies beside the asset's file from now on."""
+    connection = library.db.writer
+    former = trash.former_key(connection, copy.id)
+    if former is None or copy.blob == asset.blob:
+        return former
+    parts, name = stores.split_key(former)
+    folder = stores.folder_at(connection, copy.store, parts)
+    there = None if folder is None else stores.folder(connection, folder)
+    for other in () if there is not None and there.live else stores.copies_of_asset(connection, asset.id):
+        hidden = other.folder == trash.trash_folder(connection, other.store)
+        if (other.store, other.blob) == (copy.store, asset.blob) and not hidden:
+            return stores.key_of(connection, other.folder, name)
+    return former
 
 
 async def _linked(

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
 import msgspec
 
-from damfs.catalog import change_feed, predicates, vocabulary
+from damfs.catalog import change_feed, remarks, vocabulary
 from damfs.catalog.change_feed import Told
 from damfs.catalog.database import Connection
 from damfs.catalog.vocabulary import GivenTag
+from damfs.core.bulk_tagging import UNTAGGED_MANY
 from damfs.core.commands import (
     AddTag,
     DefineTerm,
     Execution,
+    RemoveTag,
     RemoveTerm,
     Rename,
     RenameTerm,
@@ -30,9 +33,10 @@ from damfs.core.commands import (
     Triage,
     known,
 )
+from damfs.core.describing import SetComment, SetRating
 from damfs.core.trash_commands import Restore, Untriage
 from damfs.errors import DamfsError, NotFound, Refused
-from damfs.model import AssetId, Facts, Seq, TermId
+from damfs.model import AssetId, Facts, Seq, TagSource, TermId
 from damfs.storage.droppings import is_temporary
 
 ACTOR = "undo"
@@ -43,8 +47,10 @@ UNDONE, MERGED = "undone", "merged"
 GAP_NS = 2_000_000_000
 PAGE = 1000
 SORTS = {
+    UNTAGGED_MANY: "untag",
     "tagged": "tag", "term-defined": "tag", "untagged": "untag", "term-removed": "untag", "trashed": "trash",
-    "restored": "restore", "renamed": "rename", "triaged": "triage", "untriaged": "untriage", "term-renamed": "term",
+    "restored": "restore", "renamed": "rename", "rated": "rate", "commented": "comment",
+    "triaged": "triage", "untriaged": "untriage", "term-renamed": "term",
 }  # fmt: skip
 """What can be taken back, and of which sort it is: `rm -r` untags and then removes the term."""
 KINDS = (*SORTS, UNDONE, MERGED)
@@ -53,6 +59,7 @@ WORDS = {
     "untagged": ("tag taken away", "tags taken away"), "term-removed": ("term removed", "terms removed"),
     "trashed": ("asset trashed", "assets trashed"), "restored": ("asset restored", "assets restored"),
     "renamed": ("asset renamed", "assets renamed"), "triaged": ("asset triaged", "assets triaged"),
+    "rated": ("rating", "ratings"), "commented": ("comment", "comments"),
     "untriaged": ("asset back in the inbox", "assets back in the inbox"),
     "term-renamed": ("term renamed or moved", "terms renamed or moved"),
 }  # fmt: skip
@@ -71,7 +78,9 @@ class Group:
         return self.changes[0].at_ns
 
     def words(self) -> str:
-        counts = Counter(change.kind for change in reversed(self.changes))
+        counts: Counter[str] = Counter()
+        for change in reversed(self.changes):
+            counts["untagged" if change.kind == UNTAGGED_MANY else change.kind] += _number(change)
         told = [f"{number:,} {WORDS[kind][number > 1]}" for kind, number in counts.items()]
         return ", ".join(told) + self._of_what()
 
@@ -97,8 +106,13 @@ def _left(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
             undone.append((change.detail.get("actor"), change.detail.get("first"), change.detail.get("last")))
         elif change.kind == MERGED:
             merged[_asset(change)] = change.detail
-        elif not _is_among(change, undone) and not (change.kind == "renamed" and is_temporary(change.names[0])):
+        elif not _is_among(change, undone) and not (change.kind == "renamed" and _stays_renamed(change)):
             yield from _followed(change, merged)
+
+
+def _stays_renamed(change: Told) -> bool:
+    """A program saved, or a file was renamed in its folder: that is for who renamed it."""
+    return is_temporary(str(change.detail["before"])) or change.detail["with_file"] is True
 
 
 def _followed(change: Told, merged: Mapping[AssetId, Facts]) -> Iterator[Told]:
@@ -191,17 +205,12 @@ def _asset(change: Told) -> AssetId:
 
 def _untag(x: Execution, change: Told) -> None:
     """From that very term; a model's word that the tag replaced holds again."""
-    asset, term = known(x, _asset(change)), _term_named(x, str(change.detail["term"]))
-    before = vocabulary.terms_of(x.tx, asset.id)
-    if not vocabulary.detach(x.tx, asset.id, (term,)):
-        raise NotFound(f"{asset.name} does not carry {change.detail['term']} any more")
+    id_, term = _asset(change), _term_named(x, str(change.detail["term"]))
+    if term not in {each.id for each in vocabulary.tagged_terms(x.tx, id_)}:
+        raise NotFound(f"{known(x, id_).name} does not carry {change.detail['term']} any more")
+    RemoveTag(id_, term, alone=True).apply(x)
     for given in _given(change):
-        vocabulary.attach(x.tx, asset.id, term, given.source, given.confidence, x.at_ns)
-    after = vocabulary.terms_of(x.tx, asset.id)
-    touched = {predicates.tag_facet(each) for each in before ^ after}
-    if not after:
-        touched.add(predicates.UNTAGGED_FACET)
-    x.changes.record("untagged", touched, asset=asset.id, names=(asset.name,), detail={"term": change.detail["term"]})
+        AddTag(id_, term, given.source, given.confidence).apply(x)
 
 
 def _tag_again(x: Execution, change: Told) -> None:
@@ -214,12 +223,43 @@ def _tag_again(x: Execution, change: Told) -> None:
         AddTag(_asset(change), term, each.source, each.confidence).apply(x)
 
 
+def _number(change: Told) -> int:
+    return len(_given_to_many(change)) if change.kind == UNTAGGED_MANY else 1
+
+
+def _given_to_many(change: Told) -> list[tuple[AssetId, GivenTag]]:
+    rows = msgspec.convert(change.detail.get("before", []), list[tuple[int, str, TagSource, float]])
+    return [(AssetId(asset), GivenTag(term, source, confidence)) for asset, term, source, confidence in rows]
+
+
+def _tag_many_again(x: Execution, change: Told) -> None:
+    for asset, given in _given_to_many(change):
+        found = vocabulary.term_named(x.tx, given.term)
+        term = DefineTerm(given.term).apply(x) if found is None else found.id
+        with suppress(NotFound):  # it expired meanwhile
+            AddTag(asset, term, given.source, given.confidence).apply(x)
+
+
 def _rename_back(x: Execution, change: Told) -> None:
     asset = known(x, _asset(change))
-    old, new = change.names[0], change.names[-1]
+    old, new = str(change.detail["before"]), change.detail["name"]
     if asset.name != new:
         raise Refused(f"{new} has another name now: {asset.name}")
     Rename(asset.id, old).apply(x)
+
+
+def _rate_back(x: Execution, change: Told) -> None:
+    id_, given, before = _asset(change), change.detail["rating"], change.detail["before"]
+    if remarks.remark(x.tx, id_).rating != given:
+        raise Refused(f"{known(x, id_).name} is rated otherwise now")
+    SetRating(id_, int(str(before))).apply(x)
+
+
+def _comment_back(x: Execution, change: Told) -> None:
+    id_ = _asset(change)
+    if remarks.remark(x.tx, id_).comment != change.detail["comment"]:
+        raise Refused(f"{known(x, id_).name} has another comment now")
+    SetComment(id_, str(change.detail["before"])).apply(x)
 
 
 def _rename_term_back(x: Execution, change: Told) -> None:
@@ -251,10 +291,13 @@ INVERSES: dict[str, Callable[[Execution, Told], None]] = {
     "tagged": _untag,
     "term-defined": lambda x, change: RemoveTerm(_term_named(x, change.names[0])).apply(x),
     "untagged": _tag_again,
+    UNTAGGED_MANY: _tag_many_again,
     "term-removed": _define_again,
     "trashed": lambda x, change: Restore(_asset(change)).apply(x),
     "restored": lambda x, change: Trash(_asset(change)).apply(x),
     "renamed": _rename_back,
+    "rated": _rate_back,
+    "commented": _comment_back,
     "triaged": lambda x, change: Untriage(_asset(change)).apply(x),
     "untriaged": lambda x, change: Triage(_asset(change)).apply(x),
     "term-renamed": _rename_term_back,

@@ -6,18 +6,21 @@ Concurrency: scans in threads, changes through the one door. Crash rule: every s
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import AsyncIterator
 
 import trio
 
-from damfs.catalog import assets, derived, job_table, rewrites, versions, vocabulary
+from damfs.catalog import assets, derived, folders, job_table, rewrites, stores, versions, vocabulary
 from damfs.catalog.rewrites import Rewrite
+from damfs.core.arranging import SetDestination
 from damfs.core.backups import back_up_daily
 from damfs.core.commands import Abandon, AddTag, Command, Receive, ReceiveInto, Rename, SetSize
 from damfs.core.feed import Batch
-from damfs.core.folders import settle_moves
+from damfs.core.folders import names_of, settle_moves
 from damfs.core.ingest import PlanAgain
+from damfs.core.keys import keys_beside
 from damfs.core.library import Library
 from damfs.core.processors.processor import Worker
 from damfs.core.pruning import prune_versions
@@ -27,7 +30,7 @@ from damfs.core.results import RetryFailed
 from damfs.core.rewriting import EndRewrite
 from damfs.core.trashing import expire, settle_all, settle_interrupted_trash
 from damfs.errors import DamfsError
-from damfs.model import Asset, AssetId, AssetState, BlobId
+from damfs.model import Asset, AssetId, AssetState, BlobId, FolderId, Key
 from damfs.storage.droppings import is_temporary
 
 log = logging.getLogger(__name__)
@@ -125,11 +128,29 @@ async def _set_apart(library: Library, asset: Asset, size: int) -> None:
     name = asset.name + INTERRUPTED
     log.warning("%s was interrupted; what was written over it (%d bytes) is in the mount as %s", asset.name, size, name)
     tags = vocabulary.tagged_terms(library.db.writer, asset.id)
-    receive = Receive(name, asset.mode, asset.triaged)
-    apart = ReceiveInto(receive, lambda id_: [SetSize(id_, size), *(AddTag(id_, tag.id) for tag in tags)])
+    place = _beside(library, asset, os.fsencode(name)) if asset.triaged else None
+
+    def describe(id_: AssetId) -> list[Command[object]]:
+        lie = [] if place is None else [SetDestination(id_, *place)]
+        return [SetSize(id_, size), *(AddTag(id_, tag.id) for tag in tags), *lie]
+
+    apart = ReceiveInto(Receive(name, asset.mode, asset.triaged), describe)
     id_ = library.perform(apart, ACTOR)
     await trio.to_thread.run_sync(library.staging.hand_over, asset.id, id_)
     library.perform(EndRewrite(asset.id), ACTOR)
+
+
+def _beside(library: Library, asset: Asset, name: bytes) -> tuple[FolderId, bytes] | None:
+    """A free name in the folder of the asset's file, where a person put that there or no other place shows it."""
+    connection = library.db.writer
+    for copy in names_of(library, asset):
+        if folders.is_placed(connection, copy.id) or not vocabulary.terms_of(connection, asset.id):
+            for key in keys_beside(Key(name)):
+                if stores.copy_at(connection, copy.folder, key) is None and not folders.is_destined(
+                    connection, copy.folder, key
+                ):
+                    return copy.folder, key
+    return None
 
 
 async def plan_outdated(library: Library) -> None:

@@ -146,14 +146,28 @@ def tag(words: tuple[str, ...], library: Path | None) -> None:
     _tag(words, library, remove=False)
 
 
-@cli.command(epilog=examples("damfs untag ~/dam/by-tag/beach/clip.mov beach"))
+@cli.command(
+    epilog=examples(
+        "damfs untag ~/dam/by-tag/beach/clip.mov beach", "damfs untag --everywhere --library ~/library beach"
+    )
+)
 @click.argument("words", nargs=-1, required=True, metavar="PATH... [--] TERM...")
+@click.option("--everywhere", is_flag=True, help="From every asset that carries the terms; name --library, no paths.")
 @click.option(
     "--library", type=click.Path(path_type=Path), help="For paths outside a mount: the library they belong to."
 )
-def untag(words: tuple[str, ...], library: Path | None) -> None:
-    """Take terms away from assets. The bytes stay."""
-    _tag(words, library, remove=True)
+def untag(words: tuple[str, ...], library: Path | None, *, everywhere: bool) -> None:
+    """Take terms away from assets. The bytes stay; damfs undo gives the terms back."""
+    if not everywhere:
+        _tag(words, library, remove=True)
+        return
+    if library is None:
+        raise click.UsageError("name the library, e.g.: damfs untag --everywhere --library ~/library beach")
+    answer = _ask(
+        library, Tag((), tuple(word for word in words if word != "--"), remove=True, everywhere=True), quiet=True
+    )
+    assert isinstance(answer, dict)
+    click.echo(f"{answer['assets']:,} assets untagged; to take that back: damfs undo {library}")
 
 
 @cli.command(epilog=examples("damfs tags ~/library", "damfs tags ~/library --json"))

@@ -16,6 +16,7 @@ from damfs.catalog import stores, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.asset_names import clean_name
+from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
 from damfs.core.library import Library
 from damfs.core.reception import Reception
@@ -74,7 +75,7 @@ class Service:
             case Add() | Scan():
                 return await self._index(request, report)
             case Tag():
-                return self._tag(request)
+                return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
             case GetVersions() | Revert():
                 return await self._history(request)
             case Retry():
@@ -156,6 +157,11 @@ class Service:
         commands: list[Command[object]] = [kind(id_, term.id) for id_ in ids for term in terms]
         self._library.execute(commands, ACTOR)
         return {"assets": len(ids), "terms": [term.name for term in terms]}
+
+    async def _untag_everywhere(self, request: Tag) -> object:
+        terms = [self._term(name, make=False) for name in dict.fromkeys(request.terms)]
+        numbers = [await untag_all(self._library, term.id, ACTOR) for term in terms]
+        return {"assets": sum(numbers), "terms": [term.name for term in terms]}
 
     def _term(self, raw: str, *, make: bool) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)

@@ -43,6 +43,8 @@ class Tag(Struct, frozen=True, tag="tag"):
     terms: tuple[str, ...]
     remove: bool = False
     paths: tuple[bytes, ...] = ()
+    everywhere: bool = False
+    """With ``remove``: from every asset that carries the terms."""
 
 
 class Target(Struct, frozen=True):

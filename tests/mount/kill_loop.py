@@ -9,6 +9,7 @@ answer ENOTCONN at once.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import random
 import sys
@@ -25,9 +26,10 @@ import msgspec
 from damfs.core.check_report import CheckReport
 from damfs.integration.client import call
 from damfs.integration.wire import Check
+from tests.mount import kill_folders, kill_saves, kill_steps
 from tests.mount.consistency import check_consistent, library_keys
 from tests.mount.daemon_process import QUICK, READY, Daemon, complaint, damfs, new_library, rows, until
-from tests.mount.kill_load import File, Picture, Program, Scene, Writing, digest_of
+from tests.mount.kill_load import File, Found, Picture, Program, Scene, Writing, digest_of
 
 SETTINGS = QUICK + "[indexer]\nworkers = 1\n[proxy]\nenabled = false\n"
 PROGRAMS = 3
@@ -36,10 +38,12 @@ DEEP_EVERY = 10
 DEAD_WITHIN_S = 5.0
 NOTICES_WITHIN_S = 5.0
 RECEIVED_WITHIN_S = 30.0
+ATTEMPTS = 5
 PART = ".part"
-
-
-Found = tuple[dict[str, tuple[bool, frozenset[str]]], frozenset[str]]
+STEPS = (*kill_steps.STEPS, *kill_saves.STEPS, *kill_folders.STEPS)
+"""Equally likely."""
+LOOKED_AT = 5
+"""Files of each program whose versions are read after a round; after some rounds all are."""
 
 
 class Broken(Exception):
@@ -77,7 +81,7 @@ class Loop:
             self.dam.wreck()
 
     def round(self) -> None:
-        programs = [Program(scene) for scene in self.scenes]
+        programs = [Program(scene, STEPS) for scene in self.scenes]
         for program in programs:
             program.start()
         time.sleep(self.dice.uniform(0.05, 1.0))  # the moment is the random thing here
@@ -129,11 +133,12 @@ class Loop:
             with suppress(OSError):
                 os.close(fd)
         scene.open.clear()
-        self.finish_parts(scene, program.doubt)
-        self.dam.settled()
         outcomes = [scene.picture] if program.doubt is None else [scene.picture, program.doubt]
+        self.finish_parts(scene, outcomes)
+        outcomes = self.check_synced(scene, outcomes)
+        self.dam.settled()
         scene.picture = self.matching(scene, outcomes)
-        self.check_reading(scene)
+        self.check_versions(scene, LOOKED_AT)
         scene.writing.clear()
         self.counts["doubts"] += program.doubt is not None
 
@@ -141,98 +146,144 @@ class Loop:
         """The outcome that the directories show, as soon as the last notices have reached the kernel."""
         deadline = time.monotonic() + NOTICES_WITHIN_S
         while True:
-            found = self.look(scene)
+            try:
+                found = self.look(scene)
+            except FileNotFoundError:  # a last notice is on its way
+                found = None
             for picture in outcomes:
                 if found == picture.as_found():
                     return picture
-            must(time.monotonic() < deadline, f"{scene.program}: {difference(found, outcomes)}")
+            must(time.monotonic() < deadline, f"{scene.program}: {difference(found or self.look(scene), outcomes)}")
             time.sleep(0.05)
 
-    def finish_parts(self, scene: Scene, doubt: Picture | None) -> None:
-        """What was interrupted is there as ``name.part``; whole, it gets its name again, else it is removed."""
-        expected = {**(doubt.files if doubt else {}), **scene.picture.files}
-        for path in self.paths_of(scene):
-            name = path.name.removesuffix(PART)
-            if name == path.name or not path.exists():
+    def finish_parts(self, scene: Scene, outcomes: list[Picture]) -> None:
+        """What was interrupted is there as ``name.part``; whole, it gets its name (again), else it is removed."""
+        for part, path in self.paths_of(scene).items():
+            name = part.removesuffix(PART)
+            if name == part:
                 continue
             content, writing = path.read_bytes(), scene.writing.get(name)
             self.counts["interrupted"] += 1
-            if name in expected and digest_of(content) == expected[name].digest:
+            if digest_of(content) in {picture.files[name].digest for picture in outcomes if name in picture.files}:
                 path.rename(path.with_name(name))
                 scene.writing.pop(name, None)
                 continue
-            must(writing is not None, f"{path.name} was never written")
+            must(writing is not None, f"{part} was never written")
             assert writing is not None
-            must(writing.content.startswith(content), f"{path.name} holds bytes that nobody wrote")
-            must(
-                len(content) >= writing.synced,
-                f"{path.name}: {writing.synced} bytes were synced, {len(content)} came back",
-            )
+            length = writing.length_of(content)
+            must(length is not None, f"{part} holds bytes that nobody wrote")
+            must((length or 0) >= writing.synced, f"{part}: {writing.synced} bytes were synced, {length} came back")
             path.unlink()
             scene.writing[name] = Writing(b"")
-        self.check_synced(scene, expected)
 
-    def check_synced(self, scene: Scene, expected: dict[str, File]) -> None:
-        """What was synced and is not there as a part is there under its name."""
-        names = {path.name for path in self.paths_of(scene)}
+    def check_synced(self, scene: Scene, outcomes: list[Picture]) -> list[Picture]:
+        """What was synced and is not there as a part is there under its name; the outcomes with it."""
+        paths = self.paths_of(scene)
         for name, writing in scene.writing.items():
             if writing.synced:
-                must(name in names, f"{name}: {writing.synced} bytes were synced, nothing came back")
-            if name in names and name not in expected:  # the recording was closed by the kernel: it passes for whole
-                path = next(path for path in self.paths_of(scene) if path.name == name)
-                content = path.read_bytes()
+                must(name in paths, f"{name}: {writing.synced} bytes were synced, nothing came back")
+            if writing.over and writing.synced:
+                digest = digest_of(paths[name].read_bytes())
+                must(digest == outcomes[-1].files[name].digest, f"{name} lost synced bytes that were written over it")
+            if name in paths and not any(name in picture.files for picture in outcomes):
+                # the recording was closed by the kernel: it passes for whole
+                content = paths[name].read_bytes()
                 must(writing.content.startswith(content), f"{name} holds bytes that nobody wrote")
                 must(len(content) >= writing.synced, f"{name} lost synced bytes")
-                path.unlink()
+                recorded = File(digest_of(content), inbox=True)
+                outcomes = [picture.having(name, recorded) for picture in outcomes]
+        return outcomes
 
-    def paths_of(self, scene: Scene) -> list[Path]:
+    def paths_of(self, scene: Scene) -> dict[str, Path]:
+        """Where each file of the program is shown and may be written, by name."""
         root = self.dam.mountpoint
         places = [root / "inbox", *(root / "by-tag" / term for term in self.terms_of(scene))]
+        places += [Path(place) for place, _, _ in os.walk(root / "originals" / "library")]
         mine = f"{scene.program}-"
-        return [place / name for place in places for name in os.listdir(place) if name.startswith(mine)]
+        return {name: place / name for place in places for name in os.listdir(place) if name.startswith(mine)}
 
     def terms_of(self, scene: Scene) -> list[str]:
         return [name for name in os.listdir(self.dam / "by-tag") if name.startswith(f"{scene.program}-")]
 
     def look(self, scene: Scene) -> Found:
-        """Where each file of the program is shown, by name."""
-        terms = self.terms_of(scene)
-        shown: dict[str, set[str]] = {}
-        for place in ("inbox", "untagged", *(f"by-tag/{term}" for term in terms)):
-            for name in os.listdir(self.dam / place):
-                if name.startswith(f"{scene.program}-"):
-                    shown.setdefault(name, set()).add(place)
-        found = {}
-        for name, places in shown.items():
-            tagged = frozenset(place.removeprefix("by-tag/") for place in places if place.startswith("by-tag/"))
-            contrary = {"untagged"} if ("untagged" in places) is bool(tagged) else frozenset()
-            found[name] = ("inbox" in places, tagged | contrary)
-        return found, frozenset(terms)
+        """Where each file of the program is shown, by name, and what it says there."""
+        terms, folders = self.terms_of(scene), self.folders_of(scene)
+        places = {place: self.names_of(scene, place) for place in ("inbox", "untagged", "trash")}
+        tagged = {term: self.names_of(scene, f"by-tag/{term}") for term in terms}
+        placed = {folder: self.names_of(scene, f"originals/library/{folder}") for folder in folders}
+        names = {*places["inbox"], *places["untagged"], *(name for some in tagged.values() for name in some)}
+        files = {}
+        for name in names:
+            carried = frozenset(term for term, there in tagged.items() if name in there)
+            contrary = {"untagged"} if (name in places["untagged"]) is bool(carried) else set()
+            inside = [folder for folder, there in placed.items() if name in there]
+            path = self.dam / self.shown_at(name, places, carried)
+            files[name] = File(
+                digest_of(path.read_bytes()), name in places["inbox"], carried | contrary,
+                folder=" and ".join(inside) if inside else None, comment=comment_of(path),
+            )  # fmt: skip
+        strays = {name for there in placed.values() for name in there} - names - self.bare(folders)
+        must(not strays, f"only in folders: {strays}")
+        trashed = {name: digest_of((self.dam / "trash" / name).read_bytes()) for name in places["trash"]}
+        return Found(files, frozenset(terms), frozenset(folders), trashed)
 
-    def check_reading(self, scene: Scene) -> None:
-        """Through the mount, by one of its names."""
-        for name, file in scene.picture.files.items():
-            place = "inbox" if file.inbox else f"by-tag/{min(file.terms)}" if file.terms else "untagged"
-            must(digest_of((self.dam / place / name).read_bytes()) == file.digest, f"{name} reads as other bytes")
+    def shown_at(self, name: str, places: dict[str, set[str]], terms: frozenset[str]) -> str:
+        place = "inbox" if name in places["inbox"] else f"by-tag/{min(terms)}" if terms else "untagged"
+        return f"{place}/{name}"
+
+    def names_of(self, scene: Scene, place: str) -> set[str]:
+        return {name for name in os.listdir(self.dam / place) if name.startswith(f"{scene.program}-")}
+
+    def folders_of(self, scene: Scene) -> list[str]:
+        """The program's own, below originals/library/."""
+        library = self.dam / "originals/library"
+        tops = [library / name for name in self.names_of(scene, "originals/library")]
+        return [os.path.relpath(place, library) for top in tops for place, _, _ in os.walk(top)]
+
+    @staticmethod
+    def bare(folders: list[str]) -> set[str]:
+        return {folder.rpartition("/")[2] for folder in folders}
+
+    def check_versions(self, scene: Scene, limit: int | None = None) -> None:
+        """What was written over is in versions/, each by its bytes."""
+        changed = [name for name, file in scene.picture.files.items() if file.kept]
+        for name in self.dice.sample(sorted(changed), min(limit or len(changed), len(changed))):
+            file = scene.picture.files[name]
+            versions = self.dam / "versions" / name
+            there = {digest_of((versions / each).read_bytes()) for each in os.listdir(versions)}
+            lost = {file.digest, *file.kept} - there
+            must(not lost, f"versions/{name} lacks {len(lost)} of {len(file.kept) + 1} versions")
+            self.counts["versions read"] += len(there)
 
     # --- what is on the disk ------------------------------------------------------------------------------------
 
     def check_bytes(self) -> None:
         """Every file of the store has its row, every row its file, and all bytes that were whole are there."""
         originals = self.dam.library / "originals"
-        files = {path: path.stat() for path in originals.rglob("*") if path.is_file()}
-        there = {digest_of(path.read_bytes()) for path in files}
+        files = self.read_originals()
+        there = set(files.values())
         for scene in self.scenes:
             lost = scene.picture.digests() - there
-            names = [name for name, file in scene.picture.files.items() if file.digest in lost]
+            named = {**scene.picture.trashed, **scene.picture.files}
+            names = [name for name, file in named.items() if lost & {file.digest, *file.kept}]
             must(not lost, f"{scene.program}: the bytes of {len(lost)} files are lost; with a name: {names}")
         keys = library_keys(self.dam.library)
         on_disk = {os.fsencode(path.relative_to(originals)) for path in files}
         must(on_disk == keys, f"files without a row: {on_disk - keys}; rows without a file: {keys - on_disk}")
         self.counts["files"] = len(files)
 
+    def read_originals(self) -> dict[Path, str]:
+        """Digests of all files; read again when jobs have just filed one under another day."""
+        for _ in range(ATTEMPTS):
+            with suppress(FileNotFoundError):
+                paths = [path for path in (self.dam.library / "originals").rglob("*") if path.is_file()]
+                return {path: digest_of(path.read_bytes()) for path in paths}
+        raise Broken("the files of originals/ do not keep still")
+
     def check_at_rest(self) -> None:
         """All jobs done, ended in order, all rules checked, every file compared with its digest."""
+        for scene in self.scenes:
+            self.check_versions(scene)
         status = self.dam.idle()
         must(not status.failures, f"failed jobs: {status.failures}")
         check_consistent(self.dam)
@@ -242,15 +293,33 @@ class Loop:
         self.dam.start()
 
 
+def comment_of(path: Path) -> str:
+    try:
+        return os.fsdecode(os.getxattr(path, "user.xdg.comment"))
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
+        return ""
+
+
 def difference(found: Found, outcomes: list[Picture]) -> str:
     """What tells it from each picture that would be right."""
-    texts = []
-    for picture in outcomes:
-        files, terms = picture.as_found()
-        names = [name for name in {*files, *found[0]} if files.get(name) != found[0].get(name)]
-        shown = [f"{name} is {found[0].get(name)} and not {files.get(name)}" for name in sorted(names)]
-        texts.append("; ".join([*shown, f"terms {set(found[1])} and not {set(terms)}" if found[1] != terms else ""]))
-    return " | or: ".join(texts)
+    return " | or: ".join(_difference(found, picture.as_found()) for picture in outcomes)
+
+
+def _difference(found: Found, wanted: Found) -> str:
+    names = sorted(name for name in {*found.files, *wanted.files} if found.files.get(name) != wanted.files.get(name))
+    shown = [f"{name} is {found.files.get(name)} and not {wanted.files.get(name)}" for name in names]
+    others = [
+        f"{what} {there} and not {right}"
+        for what, there, right in (
+            ("terms", found.terms - wanted.terms, wanted.terms - found.terms),
+            ("folders", found.folders - wanted.folders, wanted.folders - found.folders),
+            ("trash", found.trashed.keys() - wanted.trashed.keys(), wanted.trashed.keys() - found.trashed.keys()),
+        )
+        if there or right
+    ]
+    return "; ".join([*shown, *others])
 
 
 # --- the command ----------------------------------------------------------------------------------------------
@@ -273,7 +342,7 @@ def main() -> int:
         f"{counts['rounds']} rounds clean in {time.monotonic() - began:.0f} s (seed {arguments.seed}):"
         f" {counts['steps']:,} steps by {PROGRAMS} programs, {counts['doubts']} cut in the middle,"
         f" {counts['interrupted']} files interrupted, {counts['killed while starting']} kills more while starting,"
-        f" {counts['files']:,} files kept"
+        f" {counts['files']:,} files kept, {counts['versions read']:,} times a version read"
     )
     return 0
 

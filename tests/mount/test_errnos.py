@@ -105,6 +105,14 @@ def errno_of(call: Callable[[], object]) -> int:
     return 0
 
 
+def too_big(dam: Daemon) -> None:
+    """The disk below cannot hold a file of that length."""
+    path = dam / "inbox/long.txt"
+    with path.open("wb") as file, meets(errno.EFBIG):
+        os.ftruncate(file.fileno(), 1 << 62)
+    path.unlink()
+
+
 CASES: dict[type[errors.DamfsError], Callable[[Daemon], None]] = {
     errors.NotFound: not_found,
     errors.Refused: refused,
@@ -112,6 +120,7 @@ CASES: dict[type[errors.DamfsError], Callable[[Daemon], None]] = {
     errors.Conflict: conflict,
     errors.NotEmpty: not_empty,
     errors.Unavailable: unavailable,
+    errors.TooBig: too_big,
 }
 
 

@@ -333,6 +333,20 @@ with serving(Path(sys.argv[1])) as serve:
 """
 
 
+def test_without_the_module_the_kernel_asks_for_a_megabyte_at_once(plain: Daemon) -> None:
+    content = os.urandom(16 * MEBIBYTE)
+    path = received(plain, "long.bin", content)
+
+    def read_anew() -> None:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            assert file.read() == content
+
+    asked = calls(plain, read_anew)["read"]
+    by_default = len(content) // (128 << 10)
+    assert len(content) // MEBIBYTE <= asked <= (by_default // 4 if os.geteuid() == 0 else by_default + 8)
+
+
 def test_where_the_kernel_refuses_passthrough_files_are_read_the_ordinary_way(tmp_path: Path) -> None:
     """In a user namespace root may mount FUSE but has no capability that counts outside. Others never have it."""
     confined = ["unshare", "-Urm"] if os.geteuid() == 0 else []

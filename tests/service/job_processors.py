@@ -55,6 +55,16 @@ class Bad(First):
         raise BadMedia(f"{subject.name}: ends after 12 of 30 frames")
 
 
+class Elsewhere(Bad):
+    """Its file is put elsewhere just when it is to be read."""
+
+    name = "elsewhere"
+
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        source.rename(source.with_name("moved away.mov"))
+        raise BadMedia(f"{source.name}: is not there")
+
+
 class Crashing(Bad):
     name = "crash"
 

@@ -33,6 +33,7 @@ OF_THE_ISSUE = {
     "read-plain",
     "write-large",
     "stat-busy",
+    "untag-many",
 }
 
 

@@ -80,6 +80,17 @@ DAMAGES: dict[str, Damage] = {
     "trashed-asset": Damage("INSERT INTO trashed VALUES (1, 7, '')"),
     "aside-copy": Damage("INSERT INTO aside VALUES (4711, CAST('a/b.mov' AS BLOB), 0)"),
     "trash-name": Damage("INSERT INTO trash_name VALUES (1000, 'beach.mov', 1)"),
+    "aside-folder": Damage("INSERT INTO aside SELECT id, CAST('a/b.mov' AS BLOB), 0 FROM copy"
+                           f" WHERE blob = {BEACH_BLOB}"),
+    "trashed-aside": Damage("UPDATE asset SET state = 'trashed' WHERE name = 'beach.mov';"
+                            " INSERT INTO trashed VALUES (1, 7, '')"),
+    "destination-receiving": Damage("INSERT INTO destination VALUES (1, 1, CAST('a.mov' AS BLOB))"),
+    "destination-store": Damage("INSERT INTO destination SELECT 4711, max(id), CAST('a.mov' AS BLOB) FROM folder"
+                                " WHERE store = 2"),
+    "placed-copy": Damage("INSERT INTO placed SELECT id FROM copy WHERE store = 2"),
+    "folder-move": Damage("INSERT INTO folder_move VALUES (4711, 1, CAST('new' AS BLOB))"),
+    "folder-moved": Damage("INSERT INTO folder_move SELECT id, 1, CAST('new' AS BLOB) FROM folder"
+                           " WHERE name = CAST('2024' AS BLOB)"),
     "receiving-staged": Damage(files=lambda library: _lose_staged(library)),
     "staged-received": Damage(files=lambda library: os.close(library.staging.create(beach_of(library)))),
     "blob-used": Damage("INSERT INTO blob (digest, size) VALUES (zeroblob(32), 7)"),

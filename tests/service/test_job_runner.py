@@ -25,6 +25,7 @@ from tests.service.job_processors import (
     FIFO,
     Bad,
     Crashing,
+    Elsewhere,
     Endless,
     Failing,
     First,
@@ -47,7 +48,7 @@ from tests.small_library import (
     the_asset,
 )
 
-ALL = entry_points_of(First, Second, Bad, Crashing, Endless, TooLong, Failing, Unstorable, NoModel)
+ALL = entry_points_of(First, Second, Bad, Elsewhere, Crashing, Endless, TooLong, Failing, Unstorable, NoModel)
 SECOND_NS = 1_000_000_000
 
 
@@ -188,6 +189,16 @@ async def test_bad_media_fails_for_good_and_the_rest_goes_on(library: Library, w
     (failure,) = job_table.list_failures(library.db.writer, 10)
     assert failure[1:] == ("bad", "bad.mov", "bad.mov: ends after 12 of 30 frames")
     assert asset(library, bad.id).state == "present", "the file itself stays"
+
+
+async def test_a_file_that_is_put_elsewhere_while_it_is_read_is_not_bad(library: Library, watch: Watch) -> None:
+    clip = await received(library, "elsewhere.mov", b"clip")
+    async with running(library):
+        await watch.until("RetryJob")
+    state, attempts, _, error = job(library, clip, "elsewhere")
+    assert (state, attempts) == ("waiting", 0)
+    assert error is not None
+    assert error.startswith("its file was moved or replaced while it was read")
 
 
 async def test_a_crash_is_tried_again_and_then_failed_with_its_reason(library: Library, watch: Watch) -> None:

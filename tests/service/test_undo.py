@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from damfs.catalog import vocabulary
+from damfs.catalog import remarks, vocabulary
 from damfs.core.commands import (
     AddTag,
     Command,
@@ -22,6 +22,7 @@ from damfs.core.commands import (
     SetClosed,
     Triage,
 )  # fmt: skip
+from damfs.core.describing import SetComment, SetRating, SetTags
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.trash_commands import Expire
@@ -224,3 +225,46 @@ async def test_a_copy_that_became_the_known_asset(library: Library, clock: Clock
         assert groups(library)[0].words() == "1 tag given (beach)"
         assert undo(library).left_out == []
     assert tags(library, known.id) == (["beach"] if had else [])
+
+
+async def test_a_rename_is_taken_back_whichever_name_sorts_first(library: Library, clock: Clock) -> None:
+    (id_,) = await clips(library, 1)
+    do(library, clock, Rename(id_, "a first.mov"))
+    assert undo(library).left_out == []
+    assert asset(library, id_).name == "0.mov"
+
+
+async def test_a_file_renamed_in_its_folder_keeps_its_name(library: Library, clock: Clock) -> None:
+    """Its file on the disk was renamed as well: rows alone must not go back."""
+    (id_,) = await clips(library, 1)
+    do(library, clock, AddTag(id_, term(library, "beach")))
+    do(library, clock, Rename(id_, "other.mov", with_file=True))
+    assert undo(library).done == 1
+    assert asset(library, id_).name == "other.mov"
+    assert tags(library, id_) == []
+
+
+async def test_what_desktops_say_is_taken_back(library: Library, clock: Clock) -> None:
+    """Each as one: a new tag defines its term, replaced ones come back with their source."""
+    (id_,) = await clips(library, 1)
+    do(library, clock, AddTag(id_, term(library, "beach"), TagSource.MODEL, 0.5))
+    do(library, clock, SetRating(id_, 4))
+    do(library, clock, SetRating(id_, 8))
+    do(library, clock, SetComment(id_, "the best"))
+    do(library, clock, SetTags(id_, (("sea", "pier"),)))
+    assert undo(library).left_out == []
+    assert vocabulary.tagging(library.db.writer, id_, term(library, "beach")) == (TagSource.MODEL, 0.5)
+    assert vocabulary.term_named(library.db.writer, "pier") is None
+    assert remarks.remark(library.db.writer, id_) == (8, "the best")
+    assert undo(library).left_out == []
+    assert remarks.remark(library.db.writer, id_) == (8, "")
+    assert undo(library).left_out == []
+    assert remarks.remark(library.db.writer, id_) == (4, "")
+
+
+async def test_a_rating_that_was_given_after_it_stays(library: Library, clock: Clock) -> None:
+    (id_,) = await clips(library, 1)
+    do(library, clock, SetRating(id_, 4))
+    library.execute([SetRating(id_, 6)], "api")
+    assert undo(library).left_out == ["0.mov is rated otherwise now"]
+    assert remarks.remark(library.db.writer, id_).rating == 6

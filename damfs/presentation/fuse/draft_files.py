@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import trio
+
 from damfs.catalog import stores
 from damfs.core.library import Library
 from damfs.errors import Unavailable
@@ -34,6 +36,8 @@ class Draft:
     """Whether anything was written since it was staged."""
     dated: bool = False
     """Whether ``mtime_ns`` was set since the last write."""
+    opening: trio.Event | None = None
+    """Set when its file has been made; until then there is no ``fd``."""
     detached: bool = False
     """Another file was renamed over its asset: what is written to it is nobody's."""
     writers: int = 0

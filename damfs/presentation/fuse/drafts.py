@@ -89,14 +89,26 @@ class Drafts:
         while self._sealing:
             await next(iter(self._sealing.values())).wait()
 
-    def create(self, asset: AssetId) -> Draft:
+    async def create(self, asset: AssetId) -> Draft:
         """For the asset's first bytes. When staging cannot take them, the asset is forgotten."""
+        opening = trio.Event()
+        draft = self._drafts[asset] = Draft(asset, -1, 0, writers=1, opening=opening)
         try:
-            fd = self._library.staging.create(asset)
+            draft.fd = await trio.to_thread.run_sync(self._library.staging.create, asset)
         except DamfsError:
-            self._library.execute([Abandon(asset)], ACTOR)
+            self._forget(draft)
+            if self._library.asset(asset) is not None:
+                self._library.execute([Abandon(asset)], ACTOR)
             raise
-        draft = self._drafts[asset] = Draft(asset, fd, 0, writers=1)
+        finally:
+            draft.opening = None
+            opening.set()
+        return draft
+
+    async def _opened(self, asset: AssetId) -> Draft | None:
+        """The draft, once its file is there."""
+        while (draft := self._drafts.get(asset)) is not None and draft.opening is not None:
+            await draft.opening.wait()
         return draft
 
     async def begin(self, asset: AssetId, *, truncate: bool) -> Draft:
@@ -136,7 +148,7 @@ class Drafts:
 
     async def join(self, asset: AssetId, *, writes: bool, truncate: bool) -> Draft:
         """One more who has the draft open. Raises NotFound when staging has it no more."""
-        draft = self._drafts.get(asset)
+        draft = await self._opened(asset)
         if draft is None:
             fd = self._library.staging.open(asset, os.O_RDWR)
             known = self._library.asset(asset)
@@ -170,6 +182,7 @@ class Drafts:
     async def truncate(self, asset: AssetId, size: int) -> None:
         """It need not be open: then it is a version, or still being received, as soon as it is cut."""
         await self.sealed(asset)
+        await self._opened(asset)
         draft = self.written(asset)
         if draft is not None:
             await self._cut(draft, size)

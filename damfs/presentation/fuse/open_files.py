@@ -161,9 +161,9 @@ class OpenFiles:
     def get(self, handle: int) -> Open:
         return self._handles[handle]
 
-    def create(self, asset: AssetId) -> int:
+    async def create(self, asset: AssetId) -> int:
         """A handle to write the asset's first bytes."""
-        return self._keep_draft(self.drafts.create(asset), self.inodes.handle(asset), writes=True)
+        return self._keep_draft(await self.drafts.create(asset), self.inodes.handle(asset), writes=True)
 
     async def open_thing(self, thing: Thing, flags: int, inode: int) -> Opened:
         writes = flags & os.O_ACCMODE != os.O_RDONLY

@@ -182,7 +182,7 @@ class Operations(pyfuse3.Operations):
             return FileInfo(fh=handle, direct_io=True), self._told(self.tree.entry(note), place, name)
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o7777)
         self.made_by_kernel(asset, parent_inode, name)
-        handle = self.files.create(asset)
+        handle = await self.files.create(asset)
         self.files.opened_by(handle, ctx.uid, 0)
         self._given(Thing(ThingKind.ASSET, asset), ctx)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)

@@ -92,7 +92,7 @@ class FolderEdits:
         if there is not None:
             await self._replace(there, to, replace=replace)
         if new_name not in {name, asset.name}:
-            also.append(Rename(asset.id, new_name))
+            also.append(Rename(asset.id, new_name, with_file=True))
         if copy is None:
             self._library.execute([*also, SetDestination(asset.id, folder, raw)], ACTOR)
         else:

@@ -1,0 +1,164 @@
+"""What two of a library's tasks do to one asset at the same time: whoever comes second, no bytes are lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from damfs.catalog import folders, stores, versions
+from damfs.core.arranging import SetDestination
+from damfs.core.check import check
+from damfs.core.commands import Rename, Trash
+from damfs.core.folders import make_folder, remove_folder
+from damfs.core.library import Library
+from damfs.core.reception import Reception
+from damfs.core.rewriting import BeginRewrite, CloseRewrite
+from damfs.core.trash_commands import Restore, ReturnTo
+from damfs.core.trashing import settle, trash_assets
+from damfs.core.upkeep import repair
+from damfs.model import AssetId, AssetState, FolderId, Key
+from damfs.presentation.fuse.drafts import Drafts
+from damfs.storage.blob_store import FileFact
+from damfs.storage.local import LocalStore
+from tests.small_library import JULY_NS, asset, drafted, files_below, keys, opened, overwritten, received, the_asset
+
+ENOUGH_S = 0.5
+"""For sealing three bytes, if nothing keeps it from it."""
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with opened(tmp_path / "library") as made:
+        yield made
+
+
+def contents(library: Library, id_: AssetId) -> list[bytes]:
+    found = versions.of_asset(library.db.writer, id_)
+    return [library.source_paths(each.blob)[0].read_bytes() for each in found]
+
+
+def staged_again(library: Library, id_: AssetId, data: bytes, *, closed: bool = True) -> None:
+    os.close(library.staging.stage_copy(id_, None))
+    library.staging.path(id_).write_bytes(data)
+    library.perform(BeginRewrite(id_, len(data)), "test")
+    if closed:
+        library.perform(CloseRewrite(id_, len(data), JULY_NS), "test")
+
+
+async def placed(library: Library, folder: FolderId, name: str, data: bytes) -> AssetId:
+    """A file that was written into a folder."""
+    id_ = drafted(library, name, data, triaged=True)
+    library.perform(SetDestination(id_, folder, name.encode()), "test")
+    await Reception(library).seal(id_)
+    return id_
+
+
+async def folder_of(library: Library, name: bytes) -> FolderId:
+    return await make_folder(library, stores.root_folder(library.db.writer, library.library_store().id), name, 0o755)
+
+
+async def check_sound(library: Library) -> None:
+    assert set(files_below(library.originals)) == set(keys(library))
+    assert (await check(library, at_rest=True)).findings == []
+
+
+async def test_a_file_that_is_renamed_while_it_is_sealed_is_sealed_under_its_name(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download: closed under its temporary name, and renamed just when that was seen to be one."""
+    id_ = drafted(library, "clip.mov.part", b"clip")
+    seal = Reception.seal
+
+    async with trio.open_nursery() as nursery:
+        drafts = Drafts(library, Reception(library), nursery)
+
+        async def renamed_after_it_was_looked_at(reception: Reception, id_: AssetId) -> AssetId | None:
+            sealed = await seal(reception, id_)
+            if sealed is None:
+                library.perform(Rename(id_, "clip.mov"), "test")
+                drafts.begin_seal(id_)
+            return sealed
+
+        monkeypatch.setattr(Reception, "seal", renamed_after_it_was_looked_at)
+        drafts.begin_seal(id_)
+        await drafts.settled()
+    assert asset(library, id_).state is AssetState.PRESENT
+    assert files_below(library.originals) == {b"2024/07/15/clip.mov": b"clip"}
+
+
+async def test_a_version_that_arrives_while_its_asset_goes_into_the_trash(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has its name in the trash already, and its old name is about to be removed: nobody may put the next
+    version there."""
+    clip = await received(library, "clip.mov", b"one")
+    staged_again(library, clip.id, b"two")
+    link, sealed = LocalStore.link, trio.Event()
+
+    async def seal() -> None:
+        await Reception(library).seal(clip.id)
+        sealed.set()
+
+    async def meanwhile(nursery: trio.Nursery) -> None:
+        nursery.start_soon(seal)
+        with trio.move_on_after(ENOUGH_S):
+            await sealed.wait()
+
+    async with trio.open_nursery() as nursery:
+
+        def linked(store: LocalStore, key: Key, new_key: Key) -> FileFact:
+            found = link(store, key, new_key)
+            if new_key.startswith(b".damfs-trash/"):
+                monkeypatch.setattr(LocalStore, "link", link)
+                trio.from_thread.run(meanwhile, nursery)
+            return found
+
+        monkeypatch.setattr(LocalStore, "link", linked)
+        await trash_assets(library, [clip.id], "test")
+    await settle(library, [clip.id])
+    assert asset(library, clip.id).state is AssetState.TRASHED
+    assert contents(library, clip.id) == [b"one", b"two"]
+    await check_sound(library)
+
+
+@pytest.mark.expect_warnings("was interrupted; what was written over it")
+async def test_what_was_written_over_a_file_in_a_folder_comes_back_beside_it(library: Library) -> None:
+    """Otherwise nothing shows it that may be written."""
+    folder = await folder_of(library, b"project")
+    for name in ("clip.mov", "clip.mov.part~2"):
+        await placed(library, folder, name, name.encode())
+    clip = the_asset(library, "clip.mov")
+    staged_again(library, clip.id, b"half of", closed=False)
+    await repair(library, Reception(library))
+    part = the_asset(library, "clip.mov.part")
+    assert folders.destination(library.db.writer, part.id) == (folder, b"clip.mov.part")
+    assert contents(library, clip.id) == [b"clip.mov"]
+    assert (await check(library, at_rest=True)).findings == []
+
+
+async def test_an_earlier_version_does_not_bring_a_removed_folder_back(library: Library) -> None:
+    """Restored into another folder: what the first one held of it goes there as well."""
+    first, second = await folder_of(library, b"first"), await folder_of(library, b"second")
+    clip = await placed(library, first, "clip.mov", b"one")
+    await overwritten(library, clip, b"two")
+    await trash_assets(library, [clip], "test")
+    await remove_folder(library, first)
+    library.execute([ReturnTo(clip, second), Restore(clip)], "test")
+    await settle(library, [clip])
+    assert files_below(library.originals) == {b"second/clip.mov": b"two", b"second/clip~v1.mov": b"one"}
+    assert contents(library, clip) == [b"one", b"two"]
+    await check_sound(library)
+
+
+async def test_a_trashed_asset_that_is_written_is_still_trashed(library: Library) -> None:
+    clip = await received(library, "clip.mov", b"one")
+    staged_again(library, clip.id, b"two")
+    library.perform(Trash(clip.id), "test")
+    await Reception(library).seal(clip.id)
+    await settle(library, [clip.id])
+    assert {key.partition(b"/")[0] for key in files_below(library.originals)} == {b".damfs-trash"}
+    await check_sound(library)
