@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.daemon_process import Daemon, rows
-from tests.mount.save_patterns import AWAY, OVER, Pattern, firefox
+from tests.mount.save_patterns import AWAY, MTIME_NS, OVER, Pattern, firefox
 from tests.mount.test_save_patterns import PLACES, content_of, name, work
 
 __all__ = ["name"]
@@ -98,6 +98,64 @@ def test_an_asset_whose_backup_stays_gives_its_terms_to_the_new_one(shared: Daem
     assert inode != old
     assert inherited == terms == described(shared, backup)[2]
     assert (path.read_bytes(), backup.read_bytes()) == (content_of(name), OLD)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_backup_is_removed_while_the_new_file_is_still_written(shared: Daemon, name: str, place: str) -> None:
+    """As programs do that keep a document open; and others go on reading what they have opened."""
+    path = prepared(shared, place, name)
+    before, content = described(shared, path), content_of(name)
+    with path.open("rb") as old:
+        backup = path.rename(path.with_name(f"{name}~"))
+        with path.open("xb", buffering=0) as new, path.open("rb") as reader:
+            new.write(content[:1000])
+            assert old.read(10) == OLD[:10]
+            backup.unlink()
+            new.write(content[1000:])
+            assert os.fstat(new.fileno()).st_size == os.fstat(reader.fileno()).st_size == len(content)
+            assert reader.read() == content
+            assert path.read_bytes() == content
+            os.ftruncate(new.fileno(), len(content) - 1)
+            assert path.read_bytes() == content[:-1]
+            os.pwrite(new.fileno(), content[-1:], len(content) - 1)
+            os.utime(new.fileno(), ns=(MTIME_NS, MTIME_NS))
+        assert path.stat().st_mtime_ns == MTIME_NS
+        assert old.read() == OLD[10:]
+    shared.idle()
+    assert path.read_bytes() == content
+    assert described(shared, path) == before
+    assert old_versions(shared, name) == [OLD, content]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_who_reads_the_new_file_reads_on_when_it_takes_the_old_ones_place(
+    shared: Daemon, name: str, place: str
+) -> None:
+    path = prepared(shared, place, name)
+    backup = path.rename(path.with_name(f"{name}~"))
+    path.write_bytes(content_of(name))
+    shared.settled()
+    with path.open("rb") as reader:
+        backup.unlink()
+        shared.settled()
+        assert reader.read() == path.read_bytes() == content_of(name)
+    assert path.name in os.listdir(path.parent)
+    assert backup.name not in os.listdir(path.parent)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_backup_that_somebody_writes_is_removed_as_any_file(shared: Daemon, name: str, place: str) -> None:
+    path = prepared(shared, place, name)
+    backup = path.rename(path.with_name(f"{name}~"))
+    path.write_bytes(content_of(name))
+    shared.settled()
+    with backup.open("r+b", buffering=0) as writer:
+        writer.write(b"other bytes")
+        backup.unlink()
+    shared.idle()
+    assert path.read_bytes() == content_of(name)
+    assert versions_of(shared, name) == 1
+    assert not backup.exists()
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -27,7 +27,7 @@ from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.draft_files import Draft
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.events import EventReader
-from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.inodes import ASSET_MASK, Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
 from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.fuse.privileges import drop_privileges
@@ -156,6 +156,14 @@ class OpenFiles:
             opened = self._handles[handle]
             if isinstance(opened, Reading | DraftHandle):
                 return os.fstat(opened.fd if isinstance(opened, Reading) else opened.draft.fd)
+        return None
+
+    def became(self, inode: int) -> AssetId | None:
+        """Of a file that was renamed over another while it is written: whose next version that is."""
+        for handle in self._bytes.get(inode, {}):
+            opened = self._handles[handle]
+            if isinstance(opened, DraftHandle) and opened.draft.asset != inode & ASSET_MASK:
+                return opened.draft.asset
         return None
 
     def get(self, handle: int) -> Open:

@@ -18,7 +18,7 @@ from pyfuse3 import EntryAttributes, FileInfo, FUSEError, ReaddirToken, RequestC
 from damfs.core.asset_names import NAME_LIMIT, clean_name
 from damfs.core.counters import Counters
 from damfs.core.library import Library
-from damfs.errors import Refused
+from damfs.errors import NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.fuse.answers import answers, stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
@@ -146,7 +146,13 @@ class Operations(pyfuse3.Operations):
                 return made
             if isinstance(node, Thing) and self._is_outdated(node, inode):
                 return self.appearance.outdated(self.tree.entry(node), self.files.outdated(inode))
-            return self.appearance.of(self.tree.entry(node))
+            try:
+                return self.appearance.of(self.tree.entry(node))
+            except NotFound:
+                status = self.files.outdated(inode)
+                if status is None:
+                    raise
+                return self.appearance.outdated(Entry("", node, 0, 0, NAMELESS_MODE), status)  # open, and another's now
 
     def _is_outdated(self, node: Thing, inode: int) -> bool:
         """Whether the kernel has another handle for the asset now, and this one is for those who read its old bytes."""
@@ -166,7 +172,11 @@ class Operations(pyfuse3.Operations):
             raise Refused("files that damfs makes cannot be changed")
         if isinstance(node, Thing) and self._is_outdated(node, inode):
             raise FUSEError(errno.ESTALE)
-        await self.changes.set(node, inode, attr, fields, ctx.uid)
+        became = self.files.became(inode) if isinstance(node, Thing) else None
+        if became is not None:
+            await self.changes.set(Thing(ThingKind.ASSET, became), self.inodes.handle(became), attr, fields, ctx.uid)
+        else:
+            await self.changes.set(node, inode, attr, fields, ctx.uid)
         return self._present(inode)
 
     @answers
