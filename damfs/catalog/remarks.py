@@ -18,6 +18,7 @@ class Remark(NamedTuple):
 
 
 SILENT = Remark(0, "")
+COPY_ATTRIBUTES = " INTO attribute (asset, name, value) SELECT ?2, name, value FROM attribute WHERE asset = ?1"
 
 
 def remark(connection: Connection, asset: AssetId) -> Remark:
@@ -67,15 +68,12 @@ def remove_attribute(tx: Connection, asset: AssetId, name: bytes) -> bool:
     return bool(tx.run("DELETE FROM attribute WHERE asset = ? AND name = ?", asset, name))
 
 
-def carry_over(tx: Connection, source: AssetId, target: AssetId) -> None:
-    """Let the target say what the source says, where it says nothing itself."""
+def carry_over(tx: Connection, source: AssetId, target: AssetId, *, wins: bool) -> None:
+    """Let the target say what the source says. ``wins``: also where the target says something else itself."""
     theirs, own = remark(tx, source), remark(tx, target)
-    if theirs.rating and not own.rating:
+    if theirs.rating and (wins or not own.rating):
         set_rating(tx, target, theirs.rating)
-    if theirs.comment and not own.comment:
+    if theirs.comment and (wins or not own.comment):
         set_comment(tx, target, theirs.comment)
-    tx.run(
-        "INSERT OR IGNORE INTO attribute (asset, name, value) SELECT ?2, name, value FROM attribute WHERE asset = ?1",
-        source,
-        target,
-    )
+    insert = "INSERT OR REPLACE" if wins else "INSERT OR IGNORE"
+    tx.run(insert + COPY_ATTRIBUTES, source, target)

@@ -92,7 +92,7 @@ class Merge:
         gone, before = seen(x.tx, self.provisional), seen(x.tx, self.into)
         had = vocabulary.taggings(x.tx, self.into)
         move_tags(x, self.provisional, self.into)
-        remarks.carry_over(x.tx, self.provisional, self.into)
+        remarks.carry_over(x.tx, self.provisional, self.into, wins=False)
         given = [each.term for each in vocabulary.taggings(x.tx, self.into) if each not in had]
         if kept.state is AssetState.MISSING:
             assets.set_state(x.tx, self.into, AssetState.PRESENT)

@@ -29,7 +29,7 @@ def keys_for(name: str, day: str) -> Iterator[Key]:
     """Keys to try in order: 2026/11/22/clip.mov, then clip~2.mov, clip~3.mov … Unavailable when none was free."""
     folder = day.replace("-", "/")
     if name.startswith(".") or is_dropping(name):
-        name = clean_name("_" + name)  # walks of a store pass hidden names by
+        name = clean_name("_" + name)  # `ls` of the folders would not show it
     return keys_beside(Key(os.fsencode(f"{folder}/{name}")))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import assets, rewrites, stores, versions
+from damfs.catalog import assets, remarks, rewrites, stores, versions
 from damfs.core.asset_names import split_ending
 from damfs.core.commands import Execution, known
 from damfs.core.ingest import describe_known, known_copy, move_tags, place_copy, revive
@@ -111,7 +111,11 @@ class AddVersion:
         revive(x, blob)
         rewrites.end(x.tx, self.asset)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        own = before._replace(facets=before.facets | {versions_facet(self.asset)})
+        number = versions.of_asset(x.tx, self.asset)[-1].number
+        own = before._replace(
+            facets=before.facets | {versions_facet(self.asset)},
+            names=before.names | {version_name(known(x, self.asset).name, number)},
+        )
         tell(x.changes, "version-added", self.asset, own, seen(x.tx, self.asset), grown)
 
     def _keep(self, x: Execution, replaced: CopyId, kept: FileFact) -> None:
@@ -124,7 +128,8 @@ class AddVersion:
 @dataclass(frozen=True, slots=True)
 class Absorb:
     """`mv temporary original`: the source vanishes and its bytes become the target's. Its tags are the target's from
-    now on, and so are its earlier versions. To be followed by `AddVersion`, in the same transaction."""
+    now on as well, what it says else (`rsync -X` wrote that to the temporary file) holds instead of what the target
+    said, and its earlier versions are the target's. To be followed by `AddVersion`, in the same transaction."""
 
     source: AssetId
     target: AssetId
@@ -134,6 +139,7 @@ class Absorb:
         known(x, self.target)
         gone = seen(x.tx, self.source)
         move_tags(x, self.source, self.target)
+        remarks.carry_over(x.tx, self.source, self.target, wins=True)
         current = versions.current(x.tx, self.source)
         for version in versions.of_asset(x.tx, self.source):
             if current is None or version.id != current.id:
@@ -160,6 +166,7 @@ class AbsorbDraft:
             raise Refused("only a file that is being received can be taken over before it has arrived")
         gone, before = seen(x.tx, self.source), seen(x.tx, self.target)
         move_tags(x, self.source, self.target)
+        remarks.carry_over(x.tx, self.source, self.target, wins=True)
         assets.delete(x.tx, self.source)
         tell(x.changes, "merged", self.source, gone, detail={"into": self.target})
         tell(x.changes, "tagged", self.target, before, seen(x.tx, self.target), gone)

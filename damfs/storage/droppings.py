@@ -43,6 +43,8 @@ _TEMPORARY = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_BACKUP_ENDINGS = (".bak", ".backup", ".old", ".orig", ".sav")
+
 
 def is_dropping(name: str) -> bool:
     """Whether a file or folder of this name belongs to a desktop and never is an asset."""
@@ -52,3 +54,8 @@ def is_dropping(name: str) -> bool:
 def is_temporary(name: str) -> bool:
     """Whether a program is still at work under this name and will rename it: no job starts before."""
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def is_backup(name: str) -> bool:
+    """Whether a program that saves may call the old file so until the new one is whole, or for good."""
+    return is_temporary(name) or name.lower().endswith(_BACKUP_ENDINGS)

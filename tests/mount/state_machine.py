@@ -12,6 +12,7 @@ import argparse
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from copy import deepcopy
@@ -53,6 +54,8 @@ MOST_TERMS = 8
 MOST_ASSETS = 25
 MOST_FOLDERS = 5
 STEPS_OF_A_MOUNT = 40
+TRIED = Counter[str]()
+"""How often which operation was tried in this process."""
 BY_DAY = re.compile("[0-9]{4}")
 """Folders that damfs makes below originals/library; the model does not look at them."""
 
@@ -132,10 +135,12 @@ class TreeMachine(RuleBasedStateMachine):
             real()
         except OSError as error:
             note(f"{what}: {error.strerror}")
+            TRIED[what.split()[0] + " refused"] += 1
             if error.errno not in wanted:
                 raise AssertionError(f"{what}: {error}, not {Errno(*wanted) if wanted else 'done'}") from error
             return False
         note(f"{what}: done")
+        TRIED[what.split()[0]] += 1
         assert not wanted, f"{what}: done, not {Errno(*wanted)}"
         return True
 
@@ -200,6 +205,7 @@ class TreeMachine(RuleBasedStateMachine):
             return
         asset, path = self.model.file(where, names[number % len(names)]), self.path(where, names[number % len(names)])
         note(f"{how} {path}")
+        TRIED["overwrite"] += 1
         content = self.new_content()
         asset.write(overwritten(path, how, asset.content, content))
         self.dam.settled()
@@ -369,6 +375,7 @@ class TreeMachine(RuleBasedStateMachine):
         self._do(sort, asset, number, name)
         if vars(before) == vars(self.model):
             return
+        TRIED[f"undo {sort}"] += 1
         note(f"undo {sort}: {call(self.dam.library, UndoLast())}")
         self.model = before
 
@@ -408,7 +415,9 @@ class TreeMachine(RuleBasedStateMachine):
             asset = found[number % len(found)]
             folder = self.dam / VERSIONS / self.anywhere(asset).name
             contents = [(folder / name).read_bytes() for name in sorted(os.listdir(folder))]
-            assert contents == [*asset.before, asset.content]
+            wanted = [*asset.before, asset.content]
+            assert sorted(contents) == sorted(wanted), f"versions of {asset.name}: {contents}, not {wanted}"
+            assert int(os.getxattr(self.anywhere(asset), "user.baloo.rating") if asset.rating else 0) == asset.rating
 
     @rule(place=NUMBERS, number=NUMBERS, name=NAMES)
     def read(self, place: int, number: int, name: str) -> None:
@@ -472,4 +481,5 @@ if __name__ == "__main__":
     parser.add_argument("--examples", type=int, default=3, help="the first of them is the simplest there is")
     arguments = parser.parse_args()
     run_machine(arguments.steps, arguments.examples)
+    print(", ".join(f"{what} {number}" for what, number in sorted(TRIED.items())))
     print(f"{arguments.examples} runs of {arguments.steps} steps: mount and model agree")

@@ -328,6 +328,28 @@ def test_a_copy_by_rsync_carries_them(shared: Daemon, path: Path, tmp_path: Path
     assert dumped(shared / "inbox/rs-back.txt") == said
 
 
+@pytest.mark.parametrize(("name", "temporary"), [("ro-a.txt", ".ro-a.txt.Ab12Cd"), ("ro-b.txt", "ro-other.txt")])
+def test_what_a_file_says_that_is_renamed_over_another_holds(shared: Daemon, name: str, temporary: str) -> None:
+    """As `rsync -X` updates a file: everything is said of the temporary one. Tags come together."""
+    (shared / "by-tag/ro-old").mkdir(exist_ok=True)
+    path, new = shared / "by-tag/ro-old" / name, shared / "inbox" / temporary
+    path.write_text(f"old bytes of {name}")
+    shared.settled()
+    inode = path.stat().st_ino
+    for attribute, value in {RATING: b"2", COMMENT: b"old", "user.own": b"1", "user.both": b"old"}.items():
+        os.setxattr(path, attribute, value)
+    new.write_text(f"new bytes of {name}")
+    for attribute, value in {TAGS: b"ro-new", RATING: b"9", "user.both": b"new", "user.more": b"3"}.items():
+        os.setxattr(new, attribute, value)
+    new.rename(path)
+    shared.settled()
+    assert path.stat().st_ino == inode
+    assert path.read_text() == f"new bytes of {name}"
+    assert dumped(path) == {
+        TAGS: "ro-new,ro-old", RATING: "9", COMMENT: "old", "user.own": "1", "user.both": "new", "user.more": "3",
+    }  # fmt: skip
+
+
 def test_a_proxy_says_what_it_is(shared: Daemon, tmp_path: Path) -> None:
     clip = h264(tmp_path / "says.mp4", seconds=0.4)
     run("cp", clip, shared / "inbox")

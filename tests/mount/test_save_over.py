@@ -68,13 +68,47 @@ def test_an_asset_that_is_renamed_away_and_made_anew_keeps_its_terms(
     shared: Daemon, name: str, place: str, pattern: Pattern
 ) -> None:
     path = prepared(shared, place, name)
-    terms = described(shared, path)[2]
+    os.setxattr(path, "user.baloo.rating", b"8")
+    before, known = described(shared, path), rows(shared.library, "SELECT count(*) FROM asset")
     for _ in pattern(path.parent, name, content_of(name)):
         shared.settled()
     shared.idle()
     assert path.read_bytes() == content_of(name)
-    assert described(shared, path)[2] == terms
-    assert OLD in old_versions(shared, name)
+    assert described(shared, path) == before, "it is the same asset again"
+    assert os.getxattr(path, "user.baloo.rating") == b"8"
+    assert old_versions(shared, name) == [OLD, content_of(name)]
+    assert rows(shared.library, "SELECT count(*) FROM asset") == known, "no other asset came of it"
+    assert [entry for entry in os.listdir(path.parent) if name in entry] == [name]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_asset_whose_backup_stays_gives_its_terms_to_the_new_one(shared: Daemon, name: str, place: str) -> None:
+    path = prepared(shared, place, name)
+    os.setxattr(path, "user.xdg.comment", b"the best one")
+    old, _, terms = described(shared, path)
+    backup = path.rename(path.with_name(f"{name}.bak"))
+    path.write_bytes(content_of(name))
+    assert os.getxattr(path, "user.xdg.comment") == b"the best one", "from its first byte on"
+    shared.idle()
+    assert backup.stat().st_ino == old
+    inode, _, inherited = described(shared, path)
+    assert inode != old
+    assert inherited == terms == described(shared, backup)[2]
+    assert (path.read_bytes(), backup.read_bytes()) == (content_of(name), OLD)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_file_that_is_renamed_for_good_gives_nothing_to_the_next_of_its_name(
+    shared: Daemon, name: str, place: str
+) -> None:
+    path = prepared(shared, place, name)
+    other = path.rename(path.with_name(f"other {name}"))
+    path.write_bytes(content_of(name))
+    shared.idle()
+    assert (shared / "by-tag/kept" / other.name).read_bytes() == OLD
+    assert not (shared / "by-tag/kept" / name).exists()
+    other.unlink()
+    assert (path.read_bytes(), versions_of(shared, name)) == (content_of(name), 1)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -282,9 +282,11 @@ class Model:
     def _supersede(self, target: Asset, source: Asset) -> None:
         """The source is the next version of the target, its earlier ones are versions before that."""
         target.terms |= source.terms
-        if source.before:
-            target.before += [*source.before]
-        target.write(source.content)
+        if source.content == target.content:
+            target.before += source.before
+        else:
+            target.before += [target.content, *source.before]
+        target.content = source.content
         target.rating = source.rating or target.rating
         del self.assets[source.id]
 

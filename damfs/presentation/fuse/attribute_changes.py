@@ -18,6 +18,7 @@ from damfs.presentation.fuse.attributes import Owner
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.open_files import OpenFiles
+from damfs.presentation.fuse.privileges import drop_privileges
 from damfs.presentation.views.edits import Edits
 from damfs.presentation.views.view import Place, Thing, ThingKind
 
@@ -30,12 +31,16 @@ class AttributeChanges:
     files: OpenFiles
     appearance: Appearance
 
-    async def set(self, node: Thing | Place, inode: int, attr: EntryAttributes, fields: SetattrFields) -> None:
-        """Of an asset or a directory, what ``fields`` names."""
+    async def set(
+        self, node: Thing | Place, inode: int, attr: EntryAttributes, fields: SetattrFields, uid: int
+    ) -> None:
+        """Of an asset or a directory, what ``fields`` names. ``uid``: of who sets it."""
         self._set_owner(node, attr, fields)
         if isinstance(node, Place):
             self._set_directory(node, attr, fields)
         else:
+            if fields.update_uid or fields.update_gid or (fields.update_size and uid):
+                drop_privileges(self.library, AssetId(node.id))
             await self._set_file(inode, AssetId(node.id), attr, fields)
         number = self.inodes.number(node)
         if fields.update_atime:

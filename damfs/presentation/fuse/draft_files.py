@@ -38,8 +38,15 @@ class Draft:
     """Whether ``mtime_ns`` was set since the last write."""
     opening: trio.Event | None = None
     """Set when its file has been made; until then there is no ``fd``."""
+    detached: bool = False
+    """Another file was renamed over its asset: what is written to it is nobody's."""
     writers: int = 0
     readers: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Opened to write an original, and not written: as programs do to see whether they may."""
+        return self.rewrites and not self.changed
 
 
 class Shown(NamedTuple):

@@ -73,7 +73,8 @@ class Drafts:
     @property
     def unsettled(self) -> int:
         """Drafts that are being written or sealed."""
-        return len({asset for asset, draft in self._drafts.items() if draft.writers} | self._sealing.keys())
+        written = {asset for asset, draft in self._drafts.items() if draft.writers and not draft.is_idle}
+        return len(written | self._sealing.keys())
 
     async def sealed(self, asset: AssetId) -> bool:
         """Wait while the asset is being sealed; whether it was."""
@@ -229,7 +230,7 @@ class Drafts:
         except DamfsError:
             draft.lost_at = 0
             raise
-        if self._library.asset(draft.asset) is not None:
+        if self._library.asset(draft.asset) is not None and not draft.detached:
             kind = SizeRewrite if draft.rewrites else SetSize
             self._library.execute([kind(draft.asset, draft.size)], ACTOR, durable=True)
 
@@ -252,6 +253,8 @@ class Drafts:
     async def _last_close(self, draft: Draft) -> None:
         """From here on a crash does not lose the file: it is whole. One that a write error broke is dropped."""
         asset = draft.asset
+        if draft.detached:
+            return
         try:
             if draft.lost_at is not None:
                 await self._drop(draft)
@@ -317,6 +320,17 @@ class Drafts:
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
             self._library.execute([EndRewrite(asset)], ACTOR)
 
+    async def _detach_idle(self, asset: AssetId) -> None:
+        """GLib opens a file to write before it renames another over it, and closes it afterwards."""
+        async with self._reception.rewritten(asset):
+            draft = self._drafts.get(asset)
+            if draft is None or not draft.is_idle:
+                return
+            draft.detached = True
+            self._forget(draft)
+            await trio.to_thread.run_sync(self._library.staging.discard, asset)
+            self._library.execute([EndRewrite(asset)], ACTOR)
+
     def begin_seal(self, asset: AssetId) -> None:
         """Seal in the background, unless it is being written. One that is being sealed is sealed once more after that:
         it may have got its final name behind the back of the first time."""
@@ -354,6 +368,7 @@ class Drafts:
         """`mv temporary original`: what the source is, or is going to be, is the target's next version."""
         await self.sealed(source)
         await self.sealed(target)
+        await self._detach_idle(target)
         known = self._library.asset(source)
         if known is None or known.state is not AssetState.RECEIVING:
             await supersede(self._library, self._reception, target, source, also)

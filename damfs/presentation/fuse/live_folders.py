@@ -245,10 +245,10 @@ class LiveFolders:
 
     def _path(self, wish: Wish) -> bytes | None:
         found = self._view(wish.inode)
-        names = None if found is None else found[0].path(self._library.db.writer, found[1])
-        if found is None or names is None:
+        names = None if found is None else found[0].from_top(self._library.db.writer, found[1])
+        if names is None:
             return None
-        return b"/".join((self._mountpoint, *map(os.fsencode, (found[0].name, *names, wish.name))))
+        return b"/".join((self._mountpoint, *map(os.fsencode, (*names, wish.name))))
 
     def _step(self, wish: Wish) -> Step | None:
         """What has to be told; None: nothing, or watchers know."""

@@ -30,6 +30,7 @@ from damfs.presentation.fuse.events import EventReader
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
 from damfs.presentation.fuse.notes import OpenNote
+from damfs.presentation.fuse.privileges import drop_privileges
 from damfs.presentation.views.view import Thing, ThingKind
 from damfs.storage.disk_errors import disk_errors
 
@@ -76,6 +77,8 @@ class Text:
 class DraftHandle:
     draft: Draft
     writes: bool
+    unprivileged: bool = False
+    """Opened by a user whose first write takes set-user-id bits away."""
 
 
 Open = Reading | Text | Listing | KeptListing | DraftHandle | EventReader | OpenNote
@@ -317,7 +320,18 @@ class OpenFiles:
             return opened.write(offset, data)
         if not isinstance(opened, DraftHandle) or not opened.writes:
             raise Refused("not open for writing")
+        if opened.unprivileged and not opened.draft.detached:
+            opened.unprivileged = False
+            drop_privileges(self.library, opened.draft.asset)
         return await self.drafts.write(opened.draft, offset, data)
+
+    def opened_by(self, handle: int, uid: int, flags: int) -> None:
+        """Whoever may not set user ids takes them away by writing, or by having emptied the file."""
+        opened = self._handles[handle]
+        if uid and isinstance(opened, DraftHandle) and opened.writes:
+            opened.unprivileged = True
+            if flags & os.O_TRUNC:
+                drop_privileges(self.library, opened.draft.asset)
 
     async def fsync(self, handle: int) -> None:
         opened = self._handles[handle]

@@ -166,7 +166,7 @@ class Operations(pyfuse3.Operations):
             raise Refused("files that damfs makes cannot be changed")
         if isinstance(node, Thing) and self._is_outdated(node, inode):
             raise FUSEError(errno.ESTALE)
-        await self.changes.set(node, inode, attr, fields)
+        await self.changes.set(node, inode, attr, fields, ctx.uid)
         return self._present(inode)
 
     @answers
@@ -183,6 +183,7 @@ class Operations(pyfuse3.Operations):
         asset = await self.edits.receive(place, self._spelled(place, name), mode & 0o7777)
         self.made_by_kernel(asset, parent_inode, name)
         handle = await self.files.create(asset)
+        self.files.opened_by(handle, ctx.uid, 0)
         self._given(Thing(ThingKind.ASSET, asset), ctx)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
 
@@ -197,6 +198,7 @@ class Operations(pyfuse3.Operations):
                 return self._open_note(OpenNote(self.library, node.id), flags)
             if node.kind not in GENERATED:
                 opened = await self.files.open_thing(node, flags, inode)
+                self.files.opened_by(opened.handle, ctx.uid, flags)
                 return FileInfo(fh=opened.handle, keep_cache=opened.keep_cache)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise Refused("made by damfs, cannot be written")

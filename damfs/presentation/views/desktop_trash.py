@@ -26,7 +26,6 @@ _NAME = re.compile(r"\.Trash-(0|[1-9]\d{0,9})")
 class DesktopTrash(View):
     name = ".Trash"
     listed = False
-    live = False
     takes_whole = True
     own_names = True
 
@@ -59,6 +58,9 @@ class DesktopTrash(View):
         if self.keeps_notes(place):
             return [note_entry(note) for note in desktop_trash.list_notes(connection, _uid(place))]
         return [_file(named) for named in desktop_trash.list_named(connection, _uid(place))]
+
+    def from_top(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        return (f"{self.name}-{place.path[0]}", *place.path[1:]) if place.path else None
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         return frozenset({predicates.DESKTOP_TRASH_FACET}) if place.path[1:] else frozenset()

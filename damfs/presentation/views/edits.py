@@ -14,10 +14,11 @@ from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename, 
 from damfs.core.library import Library
 from damfs.core.trash_commands import DropNote, MakeNote, RenameNote, Restore
 from damfs.core.trashing import settle
-from damfs.errors import Conflict, NotFound, Refused
+from damfs.errors import Conflict, NotFound, ReadOnly, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.views.folder_edits import FolderEdits
 from damfs.presentation.views.names import qualified
+from damfs.presentation.views.renamed_away import RenamedAway
 from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Arrival, Commands, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
@@ -39,10 +40,16 @@ class Edits:
         self._tree = tree
         self._connection = library.db.writer
         self._folders = FolderEdits(library, tree, settled)
+        self._away = RenamedAway(library)
 
     async def receive(self, place: Place, name: str, mode: int) -> AssetId:
         """A new file in a place: an asset from now on."""
         self._refuse_root(place)
+        asset = await self._receive(place, name, mode)
+        self._away.arrived(asset, place, name)
+        return asset
+
+    async def _receive(self, place: Place, name: str, mode: int) -> AssetId:
         if self._folders.concern(place):
             return await self._folders.receive(place, name, mode)
         view = self._tree.view(place)
@@ -82,6 +89,8 @@ class Edits:
         if await self._settled(asset.id):  # what was written last is sealed first: it is trashed as well
             await self.remove(place, name)
             return
+        if await self._take_back(place, entry, asset):
+            return
         if self._folders.concern(place) and await self._folders.remove_name(asset, place, name):
             return
         commands = view.leave(self._connection, place, asset.id)
@@ -95,6 +104,12 @@ class Edits:
         """Rename in a place, or from one to another; the asset that moved, None for a directory."""
         self._refuse_root(place)
         self._refuse_root(to)
+        moved = await self._move(place, name, to, new_name, replace=replace)
+        if moved is not None:
+            self._away.moved(moved, place, name, to, new_name)
+        return moved
+
+    async def _move(self, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset | None:
         entry = await self._known_entry(place, name)
         if isinstance(entry.node, Place):
             await self._move_directory(place, name, to, new_name)
@@ -111,7 +126,7 @@ class Edits:
             return None
         asset = self._asset_of(entry)
         if asset.state is AssetState.RECEIVING and self._tree.view(to).takes_whole and await self._settled(asset.id):
-            return await self.move(place, name, to, new_name, replace=replace)
+            return await self._move(place, name, to, new_name, replace=replace)
         await self._execute(self._moving(asset, place, name, to, new_name))
         return self._library.asset(asset.id)
 
@@ -150,7 +165,26 @@ class Edits:
             raise Refused(f"{entry.name} belongs to the trash of a file manager and stays there")
         self._library.perform(RenameNote(entry.node.id, new_name), ACTOR)
 
-    async def _save_over(self, place: Place, source: Asset, to: Place, target: Asset) -> Asset | None:
+    async def _take_back(self, place: Place, entry: Entry, asset: Asset) -> bool:
+        """`rm x~`, after it was renamed away from x and x was made anew: that is its next version, and it is x again.
+        False where it is to be removed as any other file."""
+        former = self._away.former_name(asset.id, place, entry.name)
+        heir = None if former is None else await self._tree.lookup(place, former)
+        if former is None or heir is None or not is_asset(heir) or self._folders.has_names(place, heir, place, entry):
+            return False
+        filed = self._folders.concern(place)
+        try:
+            also = [] if filed else [Rename(asset.id, former)]
+            await self._save_over(place, self._asset_of(heir), place, asset, also)
+        except (Conflict, ReadOnly, Refused, Unavailable):  # somebody has it open to write, or its file is not ours
+            return False
+        if filed:
+            await self._move(place, entry.name, place, former, replace=False)
+        return True
+
+    async def _save_over(
+        self, place: Place, source: Asset, to: Place, target: Asset, also: Commands = ()
+    ) -> Asset | None:
         """How editors save: a temporary file, renamed over the original, whose next version it is."""
         if target.state is AssetState.RECEIVING and await self._settled(target.id):
             target = self._known(target.id)
@@ -164,7 +198,7 @@ class Edits:
             leaving = self._tree.view(place).leave_by_move(self._connection, place, source.id)
         else:
             self._tree.view(place).receive(place)
-        await self._supersede(target.id, source.id, leaving)
+        await self._supersede(target.id, source.id, [*leaving, *also])
         return self._library.asset(target.id)
 
     async def _refuse_taken(self, to: Place, new_name: str, entry: Entry, *, replace: bool) -> None:

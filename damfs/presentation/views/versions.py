@@ -15,7 +15,7 @@ from damfs.core.asset_names import is_text
 from damfs.core.rewriting import version_name, versions_facet
 from damfs.model import AssetId, Facet
 from damfs.presentation.views.facet import find
-from damfs.presentation.views.names import shown_names
+from damfs.presentation.views.names import qualified, shown_names
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entry, Place, Thing, ThingKind, View
 
 NUMBER = re.compile(r"v([0-9]{4,18})")
@@ -24,7 +24,6 @@ NUMBER = re.compile(r"v([0-9]{4,18})")
 class Versions(View):
     name = "versions"
     place_kind = 12
-    live = False
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if not is_text(name):
@@ -46,6 +45,18 @@ class Versions(View):
             return [self._directory(name, row.id) for name, row in zip(names, rows, strict=True)]
         name = self._name(connection, place)
         return [version_entry(found, name) for found in versions.of_asset(connection, AssetId(place.id))]
+
+    def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        entry = self.lookup(connection, place, name)
+        if entry is None or not isinstance(entry.node, Place) or entry.node.id is None:
+            return entry
+        return entry if len(versions.of_asset(connection, AssetId(entry.node.id))) > 1 else None
+
+    def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        if place.id is None:
+            return ()
+        asset = assets.asset(connection, AssetId(place.id))
+        return None if asset is None else (qualified(asset.name, asset.id),)
 
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         return frozenset({predicates.ALL_FACET if place.id is None else versions_facet(AssetId(place.id))})

@@ -161,6 +161,11 @@ class View(ABC):
         """The names that lead from the view's root to the place; None where nobody needs to know."""
         return place.path if place.id is None else None
 
+    def from_top(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        """The names that lead from the root of the mount to the place."""
+        path = self.path(connection, place)
+        return None if path is None else (self.name, *path)
+
     @abstractmethod
     def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
         """What the content of the place depends on."""
