@@ -26,5 +26,5 @@ class Inherit:
         known(x, self.heir)
         before = seen(x.tx, self.heir)
         move_tags(x, self.source, self.heir)
-        remarks.carry_over(x.tx, self.source, self.heir)
+        remarks.carry_over(x.tx, self.source, self.heir, wins=False)
         tell(x.changes, "inherited", self.heir, before, seen(x.tx, self.heir), detail={"from": self.source})
