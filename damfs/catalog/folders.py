@@ -202,6 +202,19 @@ def moves(connection: Connection) -> list[Move]:
     return [Move._make(row) for row in connection.rows("SELECT folder, parent, name FROM folder_move ORDER BY folder")]
 
 
+def begin_file_move(tx: Connection, copy: CopyId, key: Key) -> None:
+    tx.run("INSERT OR REPLACE INTO file_move (copy, key) VALUES (?, ?)", copy, key)
+
+
+def end_file_move(tx: Connection, copy: CopyId) -> None:
+    tx.run("DELETE FROM file_move WHERE copy = ?", copy)
+
+
+def file_moves(connection: Connection) -> list[tuple[CopyId, Key]]:
+    """Those that were begun and not ended."""
+    return [(CopyId(copy), Key(key)) for copy, key in connection.rows("SELECT copy, key FROM file_move ORDER BY copy")]
+
+
 def list_listed(connection: Connection, store: StoreId) -> dict[Key, Folder]:
     """Every listed folder of a store by its path. Builds each path once."""
     rows = connection.rows("SELECT id, store, parent, name, live FROM folder WHERE store = ?", store)
