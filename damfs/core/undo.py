@@ -112,7 +112,8 @@ def _left(connection: Connection, actors: Sequence[str]) -> Iterator[Told]:
 
 def _stays_renamed(change: Told) -> bool:
     """A program saved, or a file was renamed in its folder: that is for who renamed it."""
-    return is_temporary(str(change.detail["before"])) or change.detail["with_file"] is True
+    names = (str(change.detail["before"]), str(change.detail["name"]))
+    return any(map(is_temporary, names)) or change.detail["with_file"] is True
 
 
 def _followed(change: Told, merged: Mapping[AssetId, Facts]) -> Iterator[Told]:

@@ -79,6 +79,9 @@ def test_an_asset_that_is_renamed_away_and_made_anew_keeps_its_terms(
     assert old_versions(shared, name) == [OLD, content_of(name)]
     assert rows(shared.library, "SELECT count(*) FROM asset") == known, "no other asset came of it"
     assert [entry for entry in os.listdir(path.parent) if name in entry] == [name]
+    stem = name.removesuffix(".txt")
+    on_disk = {each.name for each in (shared.library / "originals").rglob(f"*{stem}[.~]*") if each.is_file()}
+    assert on_disk == {name, f"{stem}~v1.txt"}
 
 
 @pytest.mark.parametrize("place", PLACES)

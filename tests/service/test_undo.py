@@ -194,6 +194,8 @@ async def test_the_rename_of_a_temporary_file_is_nobodys_wish(library: Library, 
     library.perform(Rename(id_, "clip.mov.part"), "test")
     do(library, clock, Rename(id_, "clip.mov"))
     assert groups(library) == []
+    do(library, clock, Rename(id_, "clip.mov~"))
+    assert groups(library) == [], "a program saves"
 
 
 async def test_changes_of_a_first_release_tell_too_little(library: Library, clock: Clock) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from damfs.catalog import folders as rows
-from damfs.catalog import stores
+from damfs.catalog import stores, versions
 from damfs.core import folders
 from damfs.core.arranging import ContentChanged, SetDestination, SetFolder
 from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename, Triage
+from damfs.core.keys import is_taken, version_keys, versioned_name
 from damfs.core.library import Library
 from damfs.core.trashing import trash_assets
 from damfs.errors import Conflict, NotFound, ReadOnly, Refused
@@ -133,6 +135,22 @@ class FolderEdits:
             return False
         copy = stores.copy_at(self._connection, folder_of(place), os.fsencode(entry.name))
         return copy is not None and bool(folders.other_names(self._library, copy))
+
+    async def call_versions_after(self, asset: Asset, place: Place, backup: str, name: str) -> None:
+        """The file is called ``name`` again, and so are its earlier versions beside it: scans know them by that."""
+        folder = folder_of(place)
+        numbers = {each.blob: each.number for each in versions.of_asset(self._connection, asset.id)}
+        for copy in stores.copies_of_asset(self._connection, asset.id):
+            earlier = copy.blob != asset.blob and versioned_name(copy.name) == os.fsencode(backup)
+            if earlier and copy.folder == folder and copy.blob in numbers:
+                await self._call_version(copy, os.fsencode(name), numbers[copy.blob])
+
+    async def _call_version(self, copy: Copy, name: bytes, number: int) -> None:
+        for key in version_keys(stores.key_of(self._connection, copy.folder, name), number):
+            if not is_taken(self._connection, copy.store, key, copy.asset):
+                with suppress(Conflict):
+                    await folders.move_file(self._library, copy.id, copy.folder, key.rpartition(b"/")[2])
+                    return
 
     async def make_directory(self, place: Place, name: str, mode: int) -> None:
         raw = self._fit(name)
