@@ -132,6 +132,8 @@ class TreeActions:
             }
         except FileNotFoundError:
             return {}
+        except NotADirectoryError:
+            return {"not a directory": None}
 
     # --- rules ---
 

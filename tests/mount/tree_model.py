@@ -353,13 +353,13 @@ class Model:
         if in_library(place):
             self._rename_folder(place, raw, to, new_raw)
             return
-        id_ = self._directory(place, raw)
         there = self.resolved(to, new_raw)
+        if isinstance(there, Asset):
+            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM)
+        id_ = self._directory(place, raw)
         path, new = self.path(to), self.spelled(new_raw, to)
         if id_ in path:
             raise Errno(errno.EINVAL, errno.EPERM, errno.EEXIST)
-        if isinstance(there, Asset):
-            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM)
         if is_dropping(new_raw) or is_dropping(new) or to[0] != TAGS:
             raise Errno(errno.EPERM)
         if self.term(new) not in {None, id_}:
