@@ -269,7 +269,7 @@ class Model:
         taken = set(self.files()) | {(folder[:-1], folder[-1]) for folder in self.folders}
         asset.trashed, asset.names = False, []
         for folder, name in wanted:
-            if (folder, name) == DAY:
+            if (folder, name) == DAY or self._is_blocked(folder):
                 asset.names.append(DAY)
                 continue
             for length in range(len(LIBRARY), len(folder) + 1):
@@ -278,6 +278,11 @@ class Model:
             asset.names.append(next(key for key in keys if key not in taken))
         if to == (INBOX,):
             asset.triaged = False
+
+    def _is_blocked(self, folder: Place) -> bool:
+        """Whether a file lies now where a folder was."""
+        steps = range(len(LIBRARY), len(folder))
+        return any((folder[:depth], folder[depth]) in self.files() for depth in steps)
 
     def _supersede(self, target: Asset, source: Asset) -> None:
         """The source is the next version of the target, its earlier ones are versions before that."""
