@@ -87,11 +87,6 @@ def is_placed(connection: Connection, copy: CopyId) -> bool:
     return connection.exists("SELECT 1 FROM placed WHERE copy = ?", copy)
 
 
-def remove_copy(tx: Connection, copy: CopyId) -> None:
-    """Only for one name of several that a file of the store had."""
-    tx.run("DELETE FROM copy WHERE id = ?", copy)
-
-
 def lose_place(tx: Connection, copy: CopyId) -> None:
     """A file that is missing was last seen under a name that another has now."""
     tx.run("UPDATE copy SET name = CAST('/' || id AS BLOB) WHERE id = ? AND state = 'missing'", copy)  # no file has '/'

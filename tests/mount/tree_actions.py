@@ -25,6 +25,7 @@ from damfs.integration.wire import Tag, UndoLast
 from damfs.storage.droppings import is_dropping
 from tests.mount.conftest import serving
 from tests.mount.daemon_process import until
+from tests.mount.overwriting import overwritten
 from tests.mount.tree_model import Model
 from tests.mount.tree_things import (
     INBOX,
@@ -132,6 +133,8 @@ class TreeActions:
             }
         except FileNotFoundError:
             return {}
+        except NotADirectoryError:
+            return {"not a directory": None}
 
     # --- rules ---
 
@@ -375,26 +378,3 @@ class TreeActions:
         self._steps = 0
         self.dam.end()
         self.dam.start()
-
-
-def overwritten(path: Path, how: str, old: bytes, new: bytes) -> bytes:
-    """Write over a file; what is in it now."""
-    match how:
-        case "truncate":
-            path.write_bytes(new)
-            return new
-        case "append":
-            with path.open("ab") as file:
-                file.write(new)
-            return old + new
-        case "middle":
-            with path.open("r+b") as file:
-                file.seek(len(old) // 2)
-                file.write(new)
-            return old[: len(old) // 2] + new + old[len(old) // 2 + len(new) :]
-        case "shorten":
-            os.truncate(path, len(old) // 2)
-            return old[: len(old) // 2]
-        case _:
-            path.open("r+b").close()
-            return old
