@@ -31,7 +31,7 @@ TABLES = (
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
     "proposal", "change", "facet", "job", "property", "remark", "attribute",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
-    "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "rewrite",
+    "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "file_move", "rewrite",
 )  # fmt: skip
 
 

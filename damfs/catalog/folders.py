@@ -87,11 +87,6 @@ def is_placed(connection: Connection, copy: CopyId) -> bool:
     return connection.exists("SELECT 1 FROM placed WHERE copy = ?", copy)
 
 
-def remove_copy(tx: Connection, copy: CopyId) -> None:
-    """Only for one name of several that a file of the store had."""
-    tx.run("DELETE FROM copy WHERE id = ?", copy)
-
-
 def lose_place(tx: Connection, copy: CopyId) -> None:
     """A file that is missing was last seen under a name that another has now."""
     tx.run("UPDATE copy SET name = CAST('/' || id AS BLOB) WHERE id = ? AND state = 'missing'", copy)  # no file has '/'
@@ -200,6 +195,19 @@ def end_move(tx: Connection, folder: FolderId) -> None:
 def moves(connection: Connection) -> list[Move]:
     """Those that were begun and not ended."""
     return [Move._make(row) for row in connection.rows("SELECT folder, parent, name FROM folder_move ORDER BY folder")]
+
+
+def begin_file_move(tx: Connection, copy: CopyId, key: Key) -> None:
+    tx.run("INSERT OR REPLACE INTO file_move (copy, key) VALUES (?, ?)", copy, key)
+
+
+def end_file_move(tx: Connection, copy: CopyId) -> None:
+    tx.run("DELETE FROM file_move WHERE copy = ?", copy)
+
+
+def file_moves(connection: Connection) -> list[tuple[CopyId, Key]]:
+    """Those that were begun and not ended."""
+    return [(CopyId(copy), Key(key)) for copy, key in connection.rows("SELECT copy, key FROM file_move ORDER BY copy")]
 
 
 def list_listed(connection: Connection, store: StoreId) -> dict[Key, Folder]:

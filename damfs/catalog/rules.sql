@@ -105,7 +105,7 @@ FROM pragma_foreign_key_check AS f WHERE (f."table", f.parent) NOT IN (VALUES --
   ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('term', 'term'), ('tagging', 'asset'),
   ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'), ('trashed', 'asset'), ('aside', 'copy'),
   ('trash_name', 'asset'), ('rewrite', 'asset'), ('destination', 'asset'), ('placed', 'copy'),
-  ('folder_move', 'folder'));
+  ('folder_move', 'folder'), ('file_move', 'copy'));
 
 -- rule: properties
 -- holds: the library has an id, and the time it was made
@@ -352,6 +352,19 @@ DELETE FROM folder_move
 -- repair: it has the name that it has on the disk
 -- at rest
 SELECT printf('folder %d', folder) FROM folder_move;
+
+-- rule: file-move
+-- holds: a file that is being renamed is there
+-- repair: that it is being renamed is forgotten
+SELECT printf('file %d', copy) FROM file_move WHERE copy NOT IN (SELECT id FROM copy);
+-- mend
+DELETE FROM file_move WHERE copy NOT IN (SELECT id FROM copy);
+
+-- rule: file-moved
+-- holds: no file is being renamed while nobody serves the library
+-- repair: it has its old name again
+-- at rest
+SELECT printf('file %d', copy) FROM file_move;
 
 -- rule: receiving-staged
 -- holds: a file that is being received has its bytes in staging

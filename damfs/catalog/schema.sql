@@ -142,6 +142,12 @@ CREATE TABLE folder_move (
   name   BLOB NOT NULL
 ) STRICT;
 
+-- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished.
+CREATE TABLE file_move (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
+  key  BLOB NOT NULL
+) STRICT;
+
 -- What a processor found out about a blob.
 CREATE TABLE fact (
   blob      INTEGER NOT NULL REFERENCES blob (id),

@@ -53,6 +53,12 @@ CREATE TABLE folder_move (
   name   BLOB NOT NULL
 ) STRICT;
 
+-- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished.
+CREATE TABLE file_move (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
+  key  BLOB NOT NULL
+) STRICT;
+
 -- An asset in the trash, kept there until its retention ends.
 CREATE TABLE trashed (
   asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,

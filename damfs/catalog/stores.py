@@ -309,3 +309,13 @@ def list_shown(connection: Connection, folder_id: FolderId) -> list[Shown]:
 def shown(connection: Connection, folder_id: FolderId, name: bytes) -> Shown | None:
     row = connection.row(SHOWN + " AND c.name = ?", folder_id, name)
     return None if row is None else Shown._make(row)
+
+
+def remove_copy(tx: Connection, copy: CopyId) -> None:
+    """Its file is gone, or only a further name of another copy's."""
+    tx.run("DELETE FROM copy WHERE id = ?", copy)
+
+
+def give_copy(tx: Connection, copy: CopyId, asset: AssetId) -> None:
+    """The file is another asset's from now on."""
+    tx.run("UPDATE copy SET asset = ? WHERE id = ?", asset, copy)

@@ -116,15 +116,6 @@ def list_unfinished(connection: Connection) -> list[tuple[CopyId, Key]]:
     return [(copy, Key(key)) for copy, key in rows]
 
 
-def give_copy(tx: Connection, copy: CopyId, asset: AssetId) -> None:
-    """The file is another asset's from now on."""
-    tx.run("UPDATE copy SET asset = ? WHERE id = ?", asset, copy)
-
-
-def drop_copy(tx: Connection, copy: CopyId) -> None:
-    tx.run("DELETE FROM copy WHERE id = ?", copy)
-
-
 def doom(tx: Connection, store: StoreId, key: Key) -> None:
     tx.run("INSERT OR IGNORE INTO doomed (store, key) VALUES (?, ?)", store, key)
 

@@ -99,11 +99,6 @@ def forget_blob(tx: Connection, blob: BlobId) -> None:
     tx.run("DELETE FROM blob WHERE id = ?", blob)
 
 
-def remove_copy(tx: Connection, copy: int) -> None:
-    """Its file is gone, or only a second name of another copy's."""
-    tx.run("DELETE FROM copy WHERE id = ?", copy)
-
-
 def give(tx: Connection, id_: VersionId, asset: AssetId) -> None:
     """A version of another asset becomes the newest of this one's earlier versions."""
     tx.run(
@@ -112,7 +107,3 @@ def give(tx: Connection, id_: VersionId, asset: AssetId) -> None:
         id_,
         asset,
     )
-
-
-def give_copy(tx: Connection, copy: int, asset: AssetId) -> None:
-    tx.run("UPDATE copy SET asset = ? WHERE id = ?", asset, copy)

@@ -5,8 +5,9 @@ A term implies its broader ones: `terms_of` answers with them. Point reads, or i
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from typing import NamedTuple
+
+import msgspec
 
 from damfs.catalog.database import Connection, Row
 from damfs.model import AssetId, TagSource, Term, TermId
@@ -121,7 +122,8 @@ def carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> lis
 
 def some_carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> list[AssetId]:
     """Assets, whatever their state, that were given any of the terms."""
-    rows = connection.rows(f"SELECT asset FROM tagging WHERE term IN ({_marks(ids)}) LIMIT ?", *ids, limit)  # noqa: S608  # marks only
+    marks = ", ".join("?" * len(ids))
+    rows = connection.rows(f"SELECT asset FROM tagging WHERE term IN ({marks}) LIMIT ?", *ids, limit)  # noqa: S608  # marks only
     return sorted({asset for (asset,) in rows})
 
 
@@ -129,16 +131,18 @@ def taggings_of_many(
     connection: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]
 ) -> list[tuple[AssetId, str, str, float]]:
     """Asset, term, source and confidence of what the assets were given of the terms."""
+    marks = ", ".join("?" * len(ids))
     return connection.rows(
         "SELECT g.asset, t.name, g.source, g.confidence FROM tagging AS g JOIN term AS t ON t.id = g.term"  # noqa: S608  # marks only
-        f" WHERE g.asset IN ({_marks(assets)}) AND g.term IN ({_marks(ids)}) ORDER BY g.asset, t.name",
-        *assets,
+        f" WHERE g.term IN ({marks}) AND g.asset IN (SELECT value FROM json_each(?)) ORDER BY g.asset, t.name",
         *ids,
+        msgspec.json.encode(assets).decode(),
     )
 
 
 def names_of_assets(connection: Connection, assets: tuple[AssetId, ...]) -> list[str]:
-    rows = connection.rows(f"SELECT DISTINCT name FROM asset WHERE id IN ({_marks(assets)}) ORDER BY name", *assets)  # noqa: S608  # marks only
+    marks = ", ".join("?" * len(assets))
+    rows = connection.rows(f"SELECT DISTINCT name FROM asset WHERE id IN ({marks}) ORDER BY name", *assets)  # noqa: S608  # marks only
     return [name for (name,) in rows]
 
 
@@ -198,15 +202,12 @@ def detach(tx: Connection, asset: AssetId, ids: tuple[TermId, ...]) -> bool:
 
 def detach_many(tx: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]) -> None:
     """Untag each of the assets from each of the terms."""
+    marks = ", ".join("?" * len(ids))
     tx.run(
-        f"DELETE FROM tagging WHERE asset IN ({_marks(assets)}) AND term IN ({_marks(ids)})",  # noqa: S608  # marks only
-        *assets,
+        f"DELETE FROM tagging WHERE term IN ({marks}) AND asset IN (SELECT value FROM json_each(?))",  # noqa: S608  # marks only
         *ids,
+        msgspec.json.encode(assets).decode(),
     )
-
-
-def _marks(values: Sized) -> str:
-    return ", ".join("?" * len(values))
 
 
 def propose(tx: Connection, asset: AssetId, id_: TermId, processor: str, confidence: float, at_ns: int) -> None:

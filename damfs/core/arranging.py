@@ -73,7 +73,7 @@ class RemoveName:
     def apply(self, x: Execution) -> None:
         copy = known_copy(x, self.copy)
         before = seen(x.tx, copy.asset)
-        folders.remove_copy(x.tx, self.copy)
+        stores.remove_copy(x.tx, self.copy)
         tell(x.changes, "unlinked", copy.asset, before)
 
 

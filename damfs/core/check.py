@@ -50,6 +50,7 @@ WORK_ON_FILES: dict[str, Callable[[Library], Awaitable[None]]] = {
     "staged-received": _settle_staging,
     "rewrite-staged": _settle_staging,
     "folder-moved": settle_moves,
+    "file-moved": settle_moves,
     "trashed-aside": settle_interrupted_trash,
     "rendition-file": _all_renditions,
     "file-rendition": _all_renditions,

@@ -24,11 +24,11 @@ from damfs.core.arranging import (
     EndMove,
     LosePlace,
     MakeFolder,
-    MarkPlaced,
     RemoveFolder,
     RemoveName,
 )
 from damfs.core.commands import Command
+from damfs.core.file_moves import move_placed, settle_file_moves
 from damfs.core.indexing import HideFolders
 from damfs.core.ingest import MoveCopy
 from damfs.core.keys import is_taken, keys_beside, link_or_take, version_keys
@@ -92,23 +92,21 @@ async def _rename_folder(library: Library, move: Move) -> None:
 
 
 async def settle_moves(library: Library) -> None:
-    """Folders that were being renamed when damfs was killed: take the name that the disk has."""
+    """Folders that were being renamed when damfs was killed take the name that the disk has, files their old one."""
     for move in folders.moves(library.db.writer):
         files, old = _files(library, move.folder), _folder_key(library, move.folder)
         done = not await trio.to_thread.run_sync(files.has_folder, old)
         new = _key(library, move.parent, move.name)
         done = done and await trio.to_thread.run_sync(files.has_folder, new)
         library.perform(EndMove(move, done=done), ACTOR, durable=True)
+    await settle_file_moves(library)
 
 
 async def move_file(library: Library, copy: CopyId, folder: FolderId, name: bytes, also: Also = ()) -> None:
     """Give a file another key. ``also`` is committed with it. Raises Conflict, NotFound."""
     await free_name(library, folder, name)
     async with library.publishing.alone():
-        found = _copy(library, copy)
-        key, new_key = _key(library, found.folder, found.name), _key(library, folder, name)
-        placed = await trio.to_thread.run_sync(_files(library, folder).move, key, new_key)
-        library.execute([MoveCopy(copy, placed), MarkPlaced(found.store, new_key), *also], ACTOR)
+        await move_placed(library, _copy(library, copy), _key(library, folder, name), also)
 
 
 async def link_file(library: Library, copy: CopyId, folder: FolderId, name: bytes, also: Also = ()) -> None:

@@ -34,7 +34,7 @@ from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.similar import Similar, index_property
 from damfs.core.status import status_of
 from damfs.core.status_report import Status
-from damfs.errors import BadLibrary, Unavailable
+from damfs.errors import BadLibrary, NotFound, Unavailable
 from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
@@ -148,6 +148,13 @@ class Library:
 
     def asset(self, id_: AssetId) -> Asset | None:
         return assets.asset(self.db.writer, id_)
+
+    def known(self, id_: AssetId) -> Asset:
+        """Raises NotFound."""
+        asset = self.asset(id_)
+        if asset is None:
+            raise NotFound(f"no asset {id_}")
+        return asset
 
     def status(self, connection: Connection) -> Status:
         """How the library is. Scans: for a reader thread."""

@@ -99,7 +99,7 @@ class AddVersion:
         if self.replaced is not None and self.kept is not None:
             self._keep(x, self.replaced, self.kept)
         for copy in self.superfluous:
-            versions.remove_copy(x.tx, copy)
+            stores.remove_copy(x.tx, copy)
         blob = stores.ensure_blob(x.tx, self.digest, self.size)
         assets.add_version(x.tx, self.asset, blob, self.size, self.mtime_ns, x.at_ns)
         if state is AssetState.TRASHED:
@@ -146,9 +146,9 @@ class Absorb:
                 versions.give(x.tx, version.id, self.target)
         for copy in stores.copies_of_asset(x.tx, self.source):
             if copy.blob == source.blob and copy.store == own_store(x):
-                versions.remove_copy(x.tx, copy.id)
+                stores.remove_copy(x.tx, copy.id)
             else:
-                versions.give_copy(x.tx, copy.id, self.target)
+                stores.give_copy(x.tx, copy.id, self.target)
         assets.delete(x.tx, self.source)
         tell(x.changes, "merged", self.source, gone, detail={"into": self.target})
         tell(x.changes, "tagged", self.target, before, seen(x.tx, self.target))
@@ -189,7 +189,7 @@ class PruneVersion:
         if found is None or found.current:
             return
         for copy in self.files:
-            versions.remove_copy(x.tx, copy)
+            stores.remove_copy(x.tx, copy)
         versions.remove(x.tx, found.id)
         if not versions.is_used(x.tx, found.blob, found.id):
             versions.forget_blob(x.tx, found.blob)

@@ -80,11 +80,8 @@ class PutAside:
     placed: FileFact
 
     def apply(self, x: Execution) -> None:
-        copy = known_copy(x, self.copy)
-        if stores.key_of(x.tx, copy.folder, copy.name) != self.former:
-            raise Conflict("the file was moved meanwhile")
-        _place(x, copy, self.placed)
-        trash.set_aside(x.tx, copy.id, self.former, unfinished=True)
+        _place(x, self.copy, self.former, self.placed)
+        trash.set_aside(x.tx, self.copy, self.former, unfinished=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +93,15 @@ class BringBack:
     placed: FileFact
 
     def apply(self, x: Execution) -> None:
-        copy = known_copy(x, self.copy)
-        if stores.key_of(x.tx, copy.folder, copy.name) != self.former:
-            raise Conflict("the file was moved meanwhile")
-        _place(x, copy, self.placed)
-        trash.drop_aside(x.tx, copy.id)
+        _place(x, self.copy, self.former, self.placed)
+        trash.drop_aside(x.tx, self.copy)
 
 
-def _place(x: Execution, copy: Copy, placed: FileFact) -> None:
+def _place(x: Execution, id_: CopyId, former: Key, placed: FileFact) -> None:
+    """Raises Conflict when it lies elsewhere than it was found."""
+    copy = known_copy(x, id_)
+    if stores.key_of(x.tx, copy.folder, copy.name) != former:
+        raise Conflict("the file was moved meanwhile")
     before = seen(x.tx, copy.asset)
     parts, name = stores.split_key(placed.key)
     folder, grown = stores.ensure_folder(x.tx, copy.store, parts)
@@ -157,13 +155,13 @@ class Expire:
     def _end(self, x: Execution, copy: Copy) -> tuple[StoreId, Key] | None:
         """The file of a copy that goes away. One that others have no other file for becomes theirs."""
         if copy.state is CopyState.PRESENT and (heir := self._heir(x, copy)) is not None:
-            trash.give_copy(x.tx, copy.id, heir)
+            stores.give_copy(x.tx, copy.id, heir)
             trash.drop_aside(x.tx, copy.id)
             revive(x, copy.blob)
             return None
         key = stores.key_of(x.tx, copy.folder, copy.name)
         is_file = copy.state is not CopyState.MISSING
-        trash.drop_copy(x.tx, copy.id)
+        stores.remove_copy(x.tx, copy.id)
         if is_file:
             trash.doom(x.tx, copy.store, key)
         return (copy.store, key) if is_file else None

@@ -90,7 +90,10 @@ async def _bring_back(library: Library, asset: Asset, copy: Copy) -> None:
     connection = library.db.writer
     files, key = library.blob_store(copy.store), stores.key_of(connection, copy.folder, copy.name)
     former = _way_back(library, asset, copy)
-    wanted = keys_for(asset.name, assets.day_of(connection, asset.id)) if former is None else keys_beside(former)
+    if former is None or await trio.to_thread.run_sync(_is_blocked, files, former):
+        wanted = keys_for(asset.name, assets.day_of(connection, asset.id))
+    else:
+        wanted = keys_beside(former)
     placed = await _linked(library, files, asset, copy, key, wanted)
     library.perform(BringBack(copy.id, key, placed), ACTOR, durable=True)
     await trio.to_thread.run_sync(files.remove, key)
@@ -110,6 +113,16 @@ def _way_back(library: Library, asset: Asset, copy: Copy) -> Key | None:
         if (other.store, other.blob) == (copy.store, asset.blob) and not hidden:
             return stores.key_of(connection, other.folder, name)
     return former
+
+
+def _is_blocked(files: BlobStore, key: Key) -> bool:
+    """Whether a file lies now where a folder of the key was. Blocks."""
+    folders = key.split(b"/")[:-1]
+    for depth in range(1, len(folders) + 1):
+        with suppress(DamfsError):
+            files.stat(Key(b"/".join(folders[:depth])))
+            return True
+    return False
 
 
 async def _linked(

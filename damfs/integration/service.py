@@ -150,8 +150,7 @@ class Service:
         ids = [AssetId(id_) for id_ in request.assets]
         ids += [self._asset_at(Path(os.fsdecode(path))) for path in request.paths]
         for id_ in ids:
-            if self._library.asset(id_) is None:
-                raise NotFound(f"no asset {id_}")
+            self._library.known(id_)
         terms = [self._term(name, make=not request.remove) for name in dict.fromkeys(request.terms)]
         kind: type[AddTag | RemoveTag] = RemoveTag if request.remove else AddTag
         commands: list[Command[object]] = [kind(id_, term.id) for id_ in ids for term in terms]
@@ -181,9 +180,7 @@ class Service:
 
     def _target(self, target: Target) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))
-        if self._library.asset(id_) is None:
-            raise NotFound(f"no asset {id_}")
-        return id_
+        return self._library.known(id_).id
 
     def _ask_to_stop(self) -> object:
         if self._stop is None:

@@ -58,10 +58,7 @@ class Returns:
         return {"restored": len(ids)}
 
     def _known(self, ids: list[int]) -> list[AssetId]:
-        for id_ in ids:
-            if self._library.asset(AssetId(id_)) is None:
-                raise NotFound(f"no asset {id_}")
-        return list(dict.fromkeys(map(AssetId, ids)))
+        return list(dict.fromkeys(self._library.known(AssetId(id_)).id for id_ in ids))
 
     async def _named(self, name: str) -> AssetId:
         """Raises NotFound, or Refused when it is not clear which one is meant."""

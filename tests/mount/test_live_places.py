@@ -20,7 +20,7 @@ def output(tmp_path: Path) -> Path:
 @pytest.fixture
 def folder(shared: Daemon, request: pytest.FixtureRequest) -> Path:
     """Of the library, with one file of the same name."""
-    made = shared / "originals/library" / request.node.name
+    made = shared / "originals/library" / str(request.node.name)
     made.mkdir()
     (made / f"{made.name}.txt").write_text(made.name)
     shared.settled()

@@ -7,7 +7,8 @@ import errno
 import pytest
 
 from tests.mount.state_machine import run_machine
-from tests.mount.tree_model import Errno, Model
+from tests.mount.tree_model import Model
+from tests.mount.tree_things import Errno
 
 
 @pytest.mark.timeout(300)

@@ -269,7 +269,7 @@ class Model:
         taken = set(self.files()) | {(folder[:-1], folder[-1]) for folder in self.folders}
         asset.trashed, asset.names = False, []
         for folder, name in wanted:
-            if (folder, name) == DAY:
+            if (folder, name) == DAY or self._is_blocked(folder):
                 asset.names.append(DAY)
                 continue
             for length in range(len(LIBRARY), len(folder) + 1):
@@ -278,6 +278,11 @@ class Model:
             asset.names.append(next(key for key in keys if key not in taken))
         if to == (INBOX,):
             asset.triaged = False
+
+    def _is_blocked(self, folder: Place) -> bool:
+        """Whether a file lies now where a folder was."""
+        steps = range(len(LIBRARY), len(folder))
+        return any((folder[:depth], folder[depth]) in self.files() for depth in steps)
 
     def _supersede(self, target: Asset, source: Asset) -> None:
         """The source is the next version of the target, its earlier ones are versions before that."""
@@ -353,13 +358,13 @@ class Model:
         if in_library(place):
             self._rename_folder(place, raw, to, new_raw)
             return
-        id_ = self._directory(place, raw)
         there = self.resolved(to, new_raw)
+        if isinstance(there, Asset):
+            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM)
+        id_ = self._directory(place, raw)
         path, new = self.path(to), self.spelled(new_raw, to)
         if id_ in path:
             raise Errno(errno.EINVAL, errno.EPERM, errno.EEXIST)
-        if isinstance(there, Asset):
-            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM)
         if is_dropping(new_raw) or is_dropping(new) or to[0] != TAGS:
             raise Errno(errno.EPERM)
         if self.term(new) not in {None, id_}:

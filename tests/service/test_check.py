@@ -91,6 +91,9 @@ DAMAGES: dict[str, Damage] = {
     "folder-move": Damage("INSERT INTO folder_move VALUES (4711, 1, CAST('new' AS BLOB))"),
     "folder-moved": Damage("INSERT INTO folder_move SELECT id, 1, CAST('new' AS BLOB) FROM folder"
                            " WHERE name = CAST('2024' AS BLOB)"),
+    "file-move": Damage("INSERT INTO file_move VALUES (4711, CAST('new.mov' AS BLOB))"),
+    "file-moved": Damage("INSERT INTO file_move SELECT id, CAST('new.mov' AS BLOB) FROM copy"
+                         f" WHERE blob = {BEACH_BLOB}"),
     "receiving-staged": Damage(files=lambda library: _lose_staged(library)),
     "staged-received": Damage(files=lambda library: os.close(library.staging.create(beach_of(library)))),
     "blob-used": Damage("INSERT INTO blob (digest, size) VALUES (zeroblob(32), 7)"),

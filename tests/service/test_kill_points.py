@@ -198,6 +198,7 @@ def check_move_file(library: Library, closed: bool) -> None:
     known = the_asset(library, "known.mov")
     (key,) = [key for key, (id_, _) in keys(library).items() if id_ == known.id]
     assert key in {b"2024/07/15/known.mov", b"a/known.mov"}
+    assert known.triaged == (key == b"a/known.mov"), "what the move means besides is done with it, or not at all"
     if (library.path / "moved").exists():
         assert key == b"a/known.mov"
 

@@ -11,12 +11,13 @@ import trio
 from damfs.catalog import derived, remarks, stores
 from damfs.core.backups import DAILY, back_up, back_up_daily, newest_first, numbered
 from damfs.core.check import check
-from damfs.core.commands import Rename, SetMode, Trash
+from damfs.core.commands import Rename, SetMode
 from damfs.core.describing import SetAttribute, SetComment, SetRating
 from damfs.core.library import Library, open_library
 from damfs.core.rebuild import CATALOG, MAKING, rebuild
 from damfs.core.rebuild_report import as_text
 from damfs.core.rewriting import BeginRewrite, CloseRewrite
+from damfs.core.trashing import trash_assets
 from damfs.errors import BadLibrary
 from damfs.model import AssetId, AssetState, RenditionKind, TermId
 from tests.small_library import (
@@ -77,7 +78,7 @@ async def path(tmp_path: Path) -> Path:
         library.execute([Rename(renamed.id, "portrait.jpg"), SetMode(renamed.id, 0o600)], "test")
         library.execute([SetRating(renamed.id, 9), SetAttribute(renamed.id, b"user.\xff", bytes(range(256)))], "test")
         library.perform(SetComment(the_asset(library, "beach.mov").id, "the long one"), "test")
-        library.perform(Trash(the_asset(library, "gone.mov").id), "test")
+        await trash_assets(library, [the_asset(library, "gone.mov").id], "test")
         (tmp_path / "card" / "day 1").mkdir(parents=True)
         (tmp_path / "card" / "day 1" / "one.mov").write_bytes(b"one")
         (tmp_path / "card" / "two.mov").write_bytes(b"two")

@@ -28,7 +28,7 @@ from damfs.core.trashing import (
     trash_assets,
 )
 from damfs.errors import Refused
-from damfs.model import Asset, AssetState, CopyState, RenditionKind
+from damfs.model import Asset, AssetState, CopyState, Key, RenditionKind
 from damfs.settings import Settings, TrashSettings
 from tests.small_library import (
     added,
@@ -371,3 +371,17 @@ async def test_a_new_catalog_knows_what_is_in_the_trash(tmp_path: Path, with_cat
 
 def test_the_default_is_thirty_days() -> None:
     assert Settings().trash.days == 30
+
+
+async def test_where_its_folder_was_a_file_lies_now(library: Library) -> None:
+    """It is filed under its day instead."""
+    known = await clip(library)
+    await trash_assets(library, [known.id], "test")
+    aside = next(copy.id for copy in stores.copies_of_asset(library.db.writer, known.id))
+    with library.db.transaction() as tx:
+        trash.set_aside(tx, aside, Key(b"shoot/a/clip.mov"), unfinished=False)
+    (library.originals / "shoot").write_bytes(b"a file")
+    await restore_assets(library, [known.id], "test")
+    assert asset(library, known.id).state is AssetState.PRESENT
+    assert keys(library) == {KEY: (known.id, "present")}
+    (library.originals / "shoot").unlink()

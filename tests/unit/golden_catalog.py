@@ -43,6 +43,7 @@ def fill(tx: Connection) -> None:
     blob = stores.ensure_blob(tx, Digest(bytes(range(32))), 1000)
     clip = assets.insert_present(tx, "clip.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
     stores.add_copy(tx, blob, clip, store, folder, b"clip.mov", 1000, 2, 4, 5)
+    folders.begin_file_move(tx, stores.copies_of_asset(tx, clip)[0].id, Key(b"moved/clip.mov"))
     folders.set_owner(tx, clip, 1000, 100)
     folders.mark_placed(tx, folder, b"clip.mov")
     draft = assets.insert_receiving(tx, "new.mov", Media.VIDEO, 0o644, "2024-07-15", 14, triaged=True)

@@ -409,10 +409,16 @@ def test_every_error_is_one_line_that_names_the_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "wanted"), [(StoreKind.WRITABLE, {b".damfs-trash/7-x.mov"}), (StoreKind.READ_ONLY, set())]
+    ("kind", "wanted"),
+    [
+        (StoreKind.WRITABLE, {b".damfs-trash/7-x.mov", b".mine/x.mov", b"a/.damfs-trash/8-y.mov"}),
+        (StoreKind.READ_ONLY, set()),
+    ],
 )
-def test_a_walk_passes_hidden_folders_by_but_for_its_own_trash(root: Path, kind: StoreKind, wanted: set[bytes]) -> None:
-    for name in (".damfs-trash/7-x.mov", ".hidden/x.mov", "a/.damfs-trash/8-y.mov", ".damfs-staging/9"):
+def test_a_walk_passes_hidden_folders_by_but_for_those_of_the_writable_store(
+    root: Path, kind: StoreKind, wanted: set[bytes]
+) -> None:
+    for name in (".damfs-trash/7-x.mov", ".mine/x.mov", "a/.damfs-trash/8-y.mov", ".damfs-staging/9"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     assert {found.key for found in LocalStore(root, kind).walk()} == wanted

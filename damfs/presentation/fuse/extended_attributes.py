@@ -106,7 +106,7 @@ class ExtendedAttributes:
         if name in SAID:
             return SAID[name].read(self.library, AssetId(node.id))
         if name in OF_ASSETS:
-            return OF_ASSETS[name](self.library, self._asset(node))
+            return OF_ASSETS[name](self.library, self.library.known(AssetId(node.id)))
         return remarks.attribute(self.library.db.writer, AssetId(node.id), name)
 
     def _of_rendition(self, id_: RenditionId, name: bytes) -> bytes | None:
@@ -157,12 +157,6 @@ class ExtendedAttributes:
         if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET or not name.startswith(KEPT):
             raise FUSEError(errno.EOPNOTSUPP)
         return AssetId(node.id)
-
-    def _asset(self, node: Thing) -> Asset:
-        asset = self.library.asset(AssetId(node.id))
-        if asset is None:
-            raise NotFound(f"no asset {node.id}")
-        return asset
 
     def _do(self, command: Command[None]) -> None:
         with stale_if_gone():

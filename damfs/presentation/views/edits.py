@@ -64,7 +64,7 @@ class Edits:
     async def link(self, asset_id: AssetId, place: Place, name: str) -> None:
         """`ln by-tag/beach/x by-tag/sea/`: the asset enters the place, under its own name."""
         self._refuse_root(place)
-        asset = self._known(asset_id)
+        asset = self._library.known(asset_id)
         if asset.state is AssetState.TRASHED:
             raise Refused(f"{asset.name} is in the trash; move it out to restore it")
         if self._folders.concern(place):
@@ -180,7 +180,7 @@ class Edits:
             return False
         if filed:
             await self._move(place, entry.name, place, former, replace=False)
-            await self._folders.call_versions_after(self._known(asset.id), place, entry.name, former)
+            await self._folders.call_versions_after(self._library.known(asset.id), place, entry.name, former)
         return True
 
     async def _save_over(
@@ -188,7 +188,7 @@ class Edits:
     ) -> Asset | None:
         """How editors save: a temporary file, renamed over the original, whose next version it is."""
         if target.state is AssetState.RECEIVING and await self._settled(target.id):
-            target = self._known(target.id)
+            target = self._library.known(target.id)
         if target.state is AssetState.RECEIVING:
             raise Conflict(f"{target.name} is there already, and still being received")
         leaving: Commands = ()
@@ -257,13 +257,7 @@ class Edits:
     def _asset_of(self, entry: Entry) -> Asset:
         if not isinstance(entry.node, Thing) or entry.node.kind is not ThingKind.ASSET:
             raise Refused(f"{entry.name} is made by damfs and stays where it is")
-        return self._known(AssetId(entry.node.id))
-
-    def _known(self, id_: AssetId) -> Asset:
-        asset = self._library.asset(id_)
-        if asset is None:
-            raise NotFound(f"no asset {id_}")
-        return asset
+        return self._library.known(AssetId(entry.node.id))
 
 
 def is_asset(entry: Entry) -> bool:

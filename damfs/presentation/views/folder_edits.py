@@ -61,7 +61,7 @@ class FolderEdits:
             raise Conflict(f"{name} is there already")
         if asset.state is AssetState.RECEIVING:
             await self._settled(asset.id)
-            asset = self._known(asset.id)
+            asset = self._library.known(asset.id)
         also: list[Command[object]] = [Triage(asset.id), ContentChanged(folder)]
         await folders.link_file(self._library, self._own_copy(asset).id, folder, raw, also)
 
@@ -78,18 +78,18 @@ class FolderEdits:
         """Whether what is moved here is a file of the library; what comes out of the trash is restored instead."""
         if not isinstance(entry.node, Thing) or entry.node.kind is not ThingKind.ASSET:
             return False
-        return self._known(AssetId(entry.node.id)).state is not AssetState.TRASHED
+        return self._library.known(AssetId(entry.node.id)).state is not AssetState.TRASHED
 
     async def move(self, asset: Asset, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset:
         """A file renamed here, or brought here from another view: its file on the disk comes along."""
         raw, folder = self._fit(new_name), folder_of(to)
         if await self._settled(asset.id):
-            asset = self._known(await self._meant(place, name))
+            asset = self._library.known(await self._meant(place, name))
         there = await self._tree.lookup(to, new_name)
         also = self.left_behind(asset, place, to)
         if there is not None and there.node == Thing(ThingKind.ASSET, asset.id):
             self._library.execute(also, ACTOR)
-            return self._known(asset.id)
+            return self._library.known(asset.id)
         copy = None if asset.state is AssetState.RECEIVING else self._own_copy(asset, place, name)
         if there is not None:
             await self._replace(there, to, replace=replace)
@@ -99,7 +99,7 @@ class FolderEdits:
             self._library.execute([*also, SetDestination(asset.id, folder, raw)], ACTOR)
         else:
             await folders.move_file(self._library, copy.id, folder, raw, also)
-        return self._known(asset.id)
+        return self._library.known(asset.id)
 
     def left_behind(self, asset: Asset, place: Place, to: Place) -> list[Command[object]]:
         """What moving a file into a folder means for the place it comes from."""
@@ -118,9 +118,9 @@ class FolderEdits:
         if not replace or isinstance(node, Place) or node.kind is not ThingKind.ASSET:
             raise Conflict(f"{there.name} is there already")
         asset = AssetId(node.id)
-        if self._known(asset).state is AssetState.RECEIVING:
+        if self._library.known(asset).state is AssetState.RECEIVING:
             await self._settled(asset)
-        known = self._known(asset)
+        known = self._library.known(asset)
         if known.state is AssetState.RECEIVING:
             self._library.perform(Abandon(asset), ACTOR)
         elif not await self.remove_name(known, place, there.name):
@@ -203,9 +203,3 @@ class FolderEdits:
         if entry is None or not isinstance(entry.node, Thing):
             raise NotFound(f"no {name} here")
         return AssetId(entry.node.id)
-
-    def _known(self, id_: AssetId) -> Asset:
-        asset = self._library.asset(id_)
-        if asset is None:
-            raise NotFound(f"no asset {id_}")
-        return asset

@@ -142,6 +142,12 @@ CREATE TABLE folder_move (
   name   BLOB NOT NULL
 ) STRICT;
 
+-- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished.
+CREATE TABLE file_move (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
+  key  BLOB NOT NULL
+) STRICT;
+
 -- What a processor found out about a blob.
 CREATE TABLE fact (
   blob      INTEGER NOT NULL REFERENCES blob (id),
@@ -336,5 +342,6 @@ INSERT INTO placed (copy) VALUES (1);
 INSERT INTO folder_attribute (folder, mode, mtime_ns, uid, gid) VALUES (4, 488, 13, NULL, NULL);
 INSERT INTO asset_owner (asset, uid, gid) VALUES (1, 1000, 100);
 INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
+INSERT INTO file_move (copy, key) VALUES (1, X'6D6F7665642F636C69702E6D6F76');
 INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
 PRAGMA user_version = 2;
