@@ -73,8 +73,7 @@ class Drafts:
     @property
     def unsettled(self) -> int:
         """Drafts that are being written or sealed."""
-        written = {asset for asset, draft in self._drafts.items() if draft.writers and not draft.is_idle}
-        return len(written | self._sealing.keys())
+        return len({asset for asset, draft in self._drafts.items() if draft.writers} | self._sealing.keys())
 
     async def sealed(self, asset: AssetId) -> bool:
         """Wait while the asset is being sealed; whether it was."""
