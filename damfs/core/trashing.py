@@ -89,22 +89,16 @@ async def _put_aside(library: Library, asset: Asset, copy: Copy) -> None:
 async def _bring_back(library: Library, asset: Asset, copy: Copy) -> None:
     connection = library.db.writer
     files, key = library.blob_store(copy.store), stores.key_of(connection, copy.folder, copy.name)
-<<<<<<< HEAD
     former = _way_back(library, asset, copy)
-    wanted = keys_for(asset.name, assets.day_of(connection, asset.id)) if former is None else keys_beside(former)
-=======
-    former = trash.former_key(connection, copy.id)
     if former is None or await trio.to_thread.run_sync(_is_blocked, files, former):
         wanted = keys_for(asset.name, assets.day_of(connection, asset.id))
     else:
         wanted = keys_beside(former)
->>>>>>> r2-fuzz
     placed = await _linked(library, files, asset, copy, key, wanted)
     library.perform(BringBack(copy.id, key, placed), ACTOR, durable=True)
     await trio.to_thread.run_sync(files.remove, key)
 
 
-<<<<<<< HEAD
 def _way_back(library: Library, asset: Asset, copy: Copy) -> Key | None:
     """Where it lay. An earlier version whose folder was removed meanwhile lies beside the asset's file from now on."""
     connection = library.db.writer
@@ -119,7 +113,8 @@ def _way_back(library: Library, asset: Asset, copy: Copy) -> Key | None:
         if (other.store, other.blob) == (copy.store, asset.blob) and not hidden:
             return stores.key_of(connection, other.folder, name)
     return former
-=======
+
+
 def _is_blocked(files: BlobStore, key: Key) -> bool:
     """Whether a file lies now where a folder of the key was. Blocks."""
     folders = key.split(b"/")[:-1]
@@ -128,7 +123,6 @@ def _is_blocked(files: BlobStore, key: Key) -> bool:
             files.stat(Key(b"/".join(folders[:depth])))
             return True
     return False
->>>>>>> r2-fuzz
 
 
 async def _linked(

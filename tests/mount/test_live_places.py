@@ -20,11 +20,7 @@ def output(tmp_path: Path) -> Path:
 @pytest.fixture
 def folder(shared: Daemon, request: pytest.FixtureRequest) -> Path:
     """Of the library, with one file of the same name."""
-<<<<<<< HEAD
-    made: Path = shared / "originals/library" / request.node.name
-=======
     made = shared / "originals/library" / str(request.node.name)
->>>>>>> r2-fuzz
     made.mkdir()
     (made / f"{made.name}.txt").write_text(made.name)
     shared.settled()
