@@ -180,7 +180,7 @@ class Edits:
             return False
         if filed:
             await self._move(place, entry.name, place, former, replace=False)
-            await self._folders.call_versions_after(self._known(asset.id), place, entry.name, former)
+            await self._folders.call_versions_after(self._library.known(asset.id), place, entry.name, former)
         return True
 
     async def _save_over(
