@@ -15,6 +15,7 @@ import trio
 from damfs.catalog import rewrites, stores, versions
 from damfs.catalog.versions import Version
 from damfs.core.commands import Command
+from damfs.core.folders import follow, names_of
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
@@ -30,6 +31,7 @@ async def revert(library: Library, reception: Reception, id_: AssetId, number: i
     """A new version with the bytes of an earlier one; the current version. Nothing happens where they are current."""
     async with reception.rewritten(id_):
         asset = _not_written(library, id_)
+        names = names_of(library, asset)
         wanted = versions.numbered(library.db.writer, id_, number)
         if wanted is None:
             raise NotFound(f"{asset.name} has no version {number}; `damfs versions` lists them")
@@ -37,6 +39,7 @@ async def revert(library: Library, reception: Reception, id_: AssetId, number: i
             await _stage(library, reception, id_, wanted.blob)
             library.perform(CloseRewrite(id_, wanted.size, wanted.mtime_ns), ACTOR, durable=True)
             await reception.seal_version(id_)
+    await follow(library, id_, names)
     now = versions.current(library.db.writer, id_)
     assert now is not None
     return now
@@ -52,14 +55,15 @@ async def supersede(
     """
     first, second = sorted((target, source))
     async with reception.rewritten(first), reception.rewritten(second):
-        _not_written(library, target)
+        names = names_of(library, _not_written(library, target))
         new = _not_written(library, source)
         assert new.blob is not None
-        names = _own_names(library, new)
+        gone = _own_names(library, new)
         await _stage(library, reception, target, new.blob)
         library.perform(CloseRewrite(target, new.size, new.mtime_ns), ACTOR, durable=True)
         await reception.seal_version(target, [*also, Absorb(source, target)])
-        await trio.to_thread.run_sync(_remove, library.blob_store(library.library_store().id), names)
+        await trio.to_thread.run_sync(_remove, library.blob_store(library.library_store().id), gone)
+    await follow(library, target, names)
 
 
 async def supersede_by_draft(

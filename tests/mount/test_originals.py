@@ -483,3 +483,24 @@ def test_a_reception_that_is_interrupted_comes_back_in_its_folder(serve: Serve, 
     (folder / "x.txt.part").rename(folder / "x.txt")
     again.settled()
     assert tree(folder) == tree(again.library / "originals" / word) == {"x.txt": word.encode()}
+
+
+def test_a_file_with_two_names_is_saved_over_elsewhere_and_reverted(shared: Daemon) -> None:
+    """Each name has the new bytes, and the old ones when they are brought back."""
+    folder, term = shared / "originals/library/two names", shared / "by-tag/two-names"
+    folder.mkdir()
+    term.mkdir()
+    (term / "two.txt").write_text("old")
+    shared.settled()
+    os.link(term / "two.txt", folder / "a.txt")
+    os.link(term / "two.txt", folder / "b.txt")
+    (shared / "inbox/new.txt").write_text("newer")
+    shared.settled()
+    (shared / "inbox/new.txt").rename(term / "two.txt")
+    shared.settled()
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "newer", "b.txt": "newer"}
+    damfs("revert", folder / "b.txt", "1")
+    shared.settled()
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "old", "b.txt": "old"}
+    on_disk = shared.library / "originals/two names"
+    assert (on_disk / "a.txt").read_text() == (on_disk / "b.txt").read_text() == "old"

@@ -219,8 +219,8 @@ class Model:
         there = self.resolved(to, new_raw)
         if there is asset:
             return  # two names of one inode: the kernel has nothing to do
-        if isinstance(there, str):
-            raise Errno(errno.EEXIST, errno.EISDIR, errno.EPERM)
+        if isinstance(there, str):  # ENOTEMPTY: it lies above the file
+            raise Errno(errno.EEXIST, errno.EISDIR, errno.EPERM, errno.ENOTEMPTY)
         self._may_arrive(asset, place, to, new_raw)
         if there is not None and asset.trashed:
             raise Errno(errno.EIO, errno.EEXIST)
