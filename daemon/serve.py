@@ -6,6 +6,7 @@ the next start repairs.
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -35,6 +36,7 @@ from damfs.settings import read_settings
 log = logging.getLogger(__name__)
 
 SEAL_LIMIT_S = 30.0
+STUCK_S = 35.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
                 await parts.drafts.settled()
             sealing.cancel_scope.cancel()
         library.save_vectors()
+    faulthandler.cancel_dump_traceback_later()
 
 
 async def _serve_mounted(
@@ -90,6 +93,7 @@ async def _serve_mounted(
             await stop.wait()
             sd_notify.stopping()
             log.info("stopping")
+            faulthandler.dump_traceback_later(STUCK_S)  # one that does not come to its end says where it is
             parts.events.end()
             nursery.cancel_scope.cancel()
 
