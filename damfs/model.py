@@ -77,6 +77,13 @@ class RenditionKind(StrEnum):
     POSTER = "poster"
     THUMBNAIL = "thumbnail"
     PROXY = "proxy"
+    CONTACT_SHEET = "contact-sheet"
+    SPRITE = "sprite"
+    WAVEFORM = "waveform"
+    CLIP = "clip"
+    FRAME = "frame"
+    OTHER = "other"
+    """Of a plug-in; its profile says what."""
 
 
 class TagSource(StrEnum):

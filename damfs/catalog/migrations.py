@@ -15,7 +15,7 @@ import apsw
 from damfs.catalog.database import Connection, Database
 from damfs.errors import BadLibrary
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 Step = Callable[[Connection], None]
 
 
@@ -25,7 +25,7 @@ def scripted(tx: Connection) -> None:
     tx.script(resources.files("damfs.catalog").joinpath(f"step_{number}.sql").read_text(encoding="utf-8"))
 
 
-STEPS: dict[int, Step] = {1: scripted}
+STEPS: dict[int, Step] = {1: scripted, 2: scripted}
 """From version n to n + 1."""
 
 

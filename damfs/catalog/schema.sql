@@ -160,7 +160,7 @@ CREATE TABLE fact (
 CREATE TABLE rendition (
   id        INTEGER PRIMARY KEY AUTOINCREMENT,
   blob      INTEGER NOT NULL REFERENCES blob (id),
-  kind      TEXT NOT NULL CHECK (kind IN ('poster', 'thumbnail', 'proxy')),
+  kind      TEXT NOT NULL,              -- 'poster', 'thumbnail', 'proxy' …: RenditionKind of model.py
   profile   TEXT NOT NULL,              -- tells renditions of one kind apart: '256', 'dnxhr-lb'
   key       TEXT NOT NULL,              -- path below state/renditions/
   size      INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 """Writes the dump of a small catalog of the present schema; once released it is never written again.
 
-python -m tests.unit.golden_catalog > tests/unit/golden/schema-2.sql
+python -m tests.unit.golden_catalog > tests/unit/golden/schema-3.sql
 """
 
 from __future__ import annotations

@@ -1,0 +1,347 @@
+-- The catalog of a damfs library: the canonical description of every table, column and sentinel.
+-- Times are INTEGER nanoseconds since the epoch (UTC). Row ids of things that have inodes are never reused
+-- (AUTOINCREMENT), because an inode number is computed from the row id.
+-- A database of an older version is brought here by migrations.py; PRAGMA user_version tells which it is.
+
+-- Facts about this catalog as a whole.
+CREATE TABLE property (
+  name  TEXT PRIMARY KEY,               -- 'library-id': random, made by init. 'made-ns'. 'vectors:<model>': digest of its index file
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A place with bytes.
+CREATE TABLE store (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT NOT NULL UNIQUE,      -- directory below originals/ in the mount
+  kind       TEXT NOT NULL CHECK (kind IN ('writable', 'read-only')),
+  root       TEXT NOT NULL,             -- absolute path; of the library's own store: '' (it moves with the library)
+  online     INTEGER NOT NULL DEFAULT 1,-- 0: its volume was not there when last looked for
+  created_ns INTEGER NOT NULL
+) STRICT;
+
+-- A folder of a store. The root of a store is the row with parent NULL and an empty name.
+CREATE TABLE folder (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  store   INTEGER NOT NULL REFERENCES store (id),
+  parent  INTEGER REFERENCES folder (id),
+  name    BLOB NOT NULL,                -- the bytes the store's file system uses; may be invalid UTF-8
+  live    INTEGER NOT NULL DEFAULT 1,   -- 0: a scan found no file in it or below, so listings leave it out
+  UNIQUE (parent, name)
+) STRICT;
+CREATE UNIQUE INDEX folder_root ON folder (store) WHERE parent IS NULL;
+
+-- Bytes known by their digest.
+CREATE TABLE blob (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  digest BLOB NOT NULL UNIQUE,          -- BLAKE3, 32 bytes
+  size   INTEGER NOT NULL
+) STRICT;
+
+-- The thing a person means by "this clip". size, mtime_ns and blob repeat the current version's, so that a
+-- listing reads one table.
+CREATE TABLE asset (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  name        TEXT NOT NULL,            -- NFC, no '/', NUL or control characters, at most 255 bytes
+  media       TEXT NOT NULL CHECK (media IN ('video', 'image', 'audio', 'other')),
+  state       TEXT NOT NULL CHECK (state IN ('receiving', 'present', 'missing', 'trashed')),
+  triaged     INTEGER NOT NULL,         -- 0: shown in inbox/
+  closed      INTEGER NOT NULL DEFAULT 1, -- 0: still being written; 1: its last close was seen, it is whole
+  size        INTEGER NOT NULL,         -- while receiving: 0
+  mtime_ns    INTEGER NOT NULL,         -- of the content
+  mode        INTEGER NOT NULL DEFAULT 420, -- permission bits; 420 = 0644
+  day         TEXT NOT NULL,            -- 'YYYY-MM-DD': wall-clock day of capture, else of mtime_ns
+  captured_ns INTEGER,                  -- NULL: the bytes do not say
+  blob        INTEGER REFERENCES blob (id), -- NULL only while receiving
+  version     INTEGER,                  -- current version; NULL only while receiving
+  created_ns  INTEGER NOT NULL,
+  visible     INTEGER NOT NULL GENERATED ALWAYS AS (state IN ('present', 'receiving')) VIRTUAL,
+  CHECK (state = 'receiving' OR blob IS NOT NULL)
+) STRICT;
+CREATE INDEX asset_by_name  ON asset (name);
+CREATE INDEX asset_by_blob  ON asset (blob);
+CREATE INDEX asset_by_day   ON asset (day, visible);
+CREATE INDEX asset_by_media ON asset (media, visible);
+CREATE INDEX asset_in_inbox ON asset (id) WHERE triaged = 0;
+CREATE INDEX asset_receiving ON asset (id) WHERE state = 'receiving';
+
+-- An asset's bytes at one time. Overwriting makes a new one; the old one stays.
+CREATE TABLE version (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  number     INTEGER NOT NULL,          -- 1, 2, … within the asset
+  blob       INTEGER NOT NULL REFERENCES blob (id),
+  mtime_ns   INTEGER NOT NULL,
+  created_ns INTEGER NOT NULL,
+  UNIQUE (asset, number)
+) STRICT;
+CREATE INDEX version_by_blob ON version (blob);
+CREATE INDEX version_later ON version (asset) WHERE number > 1; -- assets that were overwritten
+
+-- An asset that has arrived and is being written again: its next bytes are in staging/<asset> until they are a version.
+-- A row is here from the first open for writing until the new version is committed, or the attempt is dropped.
+CREATE TABLE rewrite (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  closed   INTEGER NOT NULL,            -- 1: its last close was seen, what is staged is whole
+  size     INTEGER NOT NULL,            -- of what is staged, as of the last close or fsync
+  mtime_ns INTEGER NOT NULL,            -- of the next version
+  dated    INTEGER NOT NULL             -- 1: mtime_ns was set by a program, and is not just when it wrote
+) STRICT;
+
+-- One blob at one key (folder + name) of one store, shown there as one asset.
+CREATE TABLE copy (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  blob        INTEGER NOT NULL REFERENCES blob (id),
+  asset       INTEGER NOT NULL REFERENCES asset (id),
+  store       INTEGER NOT NULL REFERENCES store (id),
+  folder      INTEGER NOT NULL REFERENCES folder (id),
+  name        BLOB NOT NULL,            -- last part of the key, as the store's file system has it
+  size        INTEGER NOT NULL,         -- size, mtime_ns, inode: as last seen; a scan reads what differs
+  mtime_ns    INTEGER NOT NULL,
+  inode       INTEGER NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('present', 'missing', 'damaged')),
+  verified_ns INTEGER NOT NULL,         -- when the bytes were last read and matched the digest
+  UNIQUE (folder, name)
+) STRICT;
+CREATE INDEX copy_by_blob  ON copy (blob);
+CREATE INDEX copy_by_asset ON copy (asset);
+CREATE INDEX copy_by_store ON copy (store);
+
+-- Where a file that is being received is shown, and will be published: in a folder of the writable store.
+CREATE TABLE destination (
+  asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  folder INTEGER NOT NULL REFERENCES folder (id),
+  name   BLOB NOT NULL,                 -- the bytes that the store's file system will have
+  UNIQUE (folder, name)
+) STRICT;
+
+-- A file that a person put where it is: it is not filed elsewhere by its day of capture.
+CREATE TABLE placed (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE
+) STRICT;
+
+-- What a program set of a folder of the writable store.
+CREATE TABLE folder_attribute (
+  folder   INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  mode     INTEGER NOT NULL,            -- permission bits
+  mtime_ns INTEGER,                     -- NULL: when its content last changed
+  uid      INTEGER,                     -- NULL, like gid: the user that runs damfs
+  gid      INTEGER
+) STRICT;
+
+-- A file that belongs to another user than the one that runs damfs, where the mount lets others in.
+CREATE TABLE asset_owner (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  uid   INTEGER NOT NULL,
+  gid   INTEGER NOT NULL
+) STRICT;
+
+-- A folder that is just being renamed on the disk. Which of its names is there tells start-up whether it was.
+CREATE TABLE folder_move (
+  folder INTEGER PRIMARY KEY REFERENCES folder (id) ON DELETE CASCADE,
+  parent INTEGER NOT NULL REFERENCES folder (id) ON DELETE CASCADE,
+  name   BLOB NOT NULL
+) STRICT;
+
+-- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished.
+CREATE TABLE file_move (
+  copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
+  key  BLOB NOT NULL
+) STRICT;
+
+-- What a processor found out about a blob.
+CREATE TABLE fact (
+  blob      INTEGER NOT NULL REFERENCES blob (id),
+  processor TEXT NOT NULL,
+  facts     TEXT NOT NULL,              -- JSON object
+  PRIMARY KEY (blob, processor)
+) STRICT, WITHOUT ROWID;
+
+-- Something derived from a blob: disposable, can be made again.
+CREATE TABLE rendition (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  blob      INTEGER NOT NULL REFERENCES blob (id),
+  kind      TEXT NOT NULL,              -- 'poster', 'thumbnail', 'proxy' …: RenditionKind of model.py
+  profile   TEXT NOT NULL,              -- tells renditions of one kind apart: '256', 'dnxhr-lb'
+  key       TEXT NOT NULL,              -- path below state/renditions/
+  size      INTEGER NOT NULL,
+  made_ns   INTEGER NOT NULL,
+  detail    TEXT NOT NULL DEFAULT '{}', -- JSON object, e.g. a proxy's conformance report
+  UNIQUE (blob, kind, profile)
+) STRICT;
+CREATE INDEX rendition_by_key ON rendition (key);
+
+-- A vector in the space of a model; the usearch file is a cache of these rows, keyed by id.
+CREATE TABLE embedding (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  blob   INTEGER NOT NULL REFERENCES blob (id),
+  model  TEXT NOT NULL,                 -- two models, or int8 and float, never share an id
+  at_ns  INTEGER NOT NULL DEFAULT -1,   -- moment in a video; -1: the whole
+  vector BLOB NOT NULL,                 -- little-endian float32, unit length
+  UNIQUE (blob, model, at_ns)
+) STRICT;
+CREATE INDEX embedding_by_model ON embedding (model, id);
+
+-- An entry of the controlled vocabulary: a directory of by-tag/.
+CREATE TABLE term (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT NOT NULL UNIQUE,      -- NFC; names are unique in the whole vocabulary, so any is reachable by name
+  broader    INTEGER REFERENCES term (id), -- NULL: a top term
+  created_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX term_by_broader ON term (broader);
+
+-- An asset carries a term, says a source.
+CREATE TABLE tagging (
+  asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  term       INTEGER NOT NULL REFERENCES term (id),
+  source     TEXT NOT NULL CHECK (source IN ('person', 'model')),
+  confidence REAL NOT NULL,             -- 1.0 for a person
+  created_ns INTEGER NOT NULL,
+  PRIMARY KEY (asset, term)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tagging_by_term ON tagging (term, asset);
+
+-- A term that a model proposes for an asset; nobody has accepted it yet.
+CREATE TABLE proposal (
+  asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  processor  TEXT NOT NULL,             -- 'auto_tag/1': name and version
+  confidence REAL NOT NULL,
+  created_ns INTEGER NOT NULL,
+  PRIMARY KEY (asset, term)
+) STRICT, WITHOUT ROWID;
+
+-- What people say of an asset beside its terms. No row: nothing.
+CREATE TABLE remark (
+  asset   INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  rating  INTEGER NOT NULL CHECK (rating BETWEEN 0 AND 10), -- two for each star; 0: not rated
+  comment TEXT NOT NULL                 -- '': none
+) STRICT;
+CREATE INDEX remark_by_rating ON remark (rating) WHERE rating > 0;
+
+-- An extended attribute of the name space user.* that means nothing to damfs and is kept for the program that set it.
+CREATE TABLE attribute (
+  asset INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  name  BLOB NOT NULL,                  -- with its 'user.'; any bytes but NUL
+  value BLOB NOT NULL,                  -- at most 64 KiB, as the kernel has it
+  PRIMARY KEY (asset, name)
+) STRICT;
+
+-- The change feed: one row for each change, written in the transaction that made it.
+CREATE TABLE change (
+  seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+  at_ns  INTEGER NOT NULL,
+  actor  TEXT NOT NULL,                 -- 'fuse', 'cli', 'scan', 'processor:probe', 'upkeep'
+  kind   TEXT NOT NULL,                 -- past tense: 'ingested', 'tagged'
+  asset  INTEGER,                       -- no reference: the feed outlives its assets
+  names  TEXT NOT NULL,                 -- JSON array: names of the asset before and after
+  facets TEXT NOT NULL,                 -- JSON array: what the change touches, e.g. 'tag:12'
+  detail TEXT NOT NULL                  -- JSON object
+) STRICT;
+
+-- When a facet was last touched: the mtime of the places that depend on it.
+CREATE TABLE facet (
+  name  TEXT PRIMARY KEY,
+  at_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A step for a blob. Done rows stay: they say which version of the processor has done it.
+CREATE TABLE job (
+  id                INTEGER PRIMARY KEY AUTOINCREMENT,
+  blob              INTEGER NOT NULL REFERENCES blob (id),
+  processor         TEXT NOT NULL,
+  processor_version INTEGER NOT NULL,
+  priority          INTEGER NOT NULL,   -- lower runs first
+  state             TEXT NOT NULL CHECK (state IN ('waiting', 'leased', 'done', 'failed')),
+  attempts          INTEGER NOT NULL DEFAULT 0,
+  due_ns            INTEGER NOT NULL,   -- waiting: not before; leased: end of the lease
+  error             TEXT,               -- reason of the last failure, one line
+  updated_ns        INTEGER NOT NULL,
+  UNIQUE (blob, processor)
+) STRICT;
+CREATE INDEX job_waiting ON job (priority, id, processor, due_ns) WHERE state = 'waiting'; -- which to lease
+CREATE INDEX job_due     ON job (processor, due_ns) WHERE state = 'waiting';               -- whether there is any
+CREATE INDEX job_leased  ON job (due_ns) WHERE state = 'leased';
+CREATE INDEX job_by_state ON job (state, processor);
+
+-- An asset in the trash, kept there until its retention ends.
+CREATE TABLE trashed (
+  asset INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE,
+  at_ns INTEGER NOT NULL,               -- since when: its retention counts from here
+  place TEXT NOT NULL                   -- path in the mount at which it was removed; '': elsewhere
+) STRICT;
+CREATE INDEX trashed_by_time ON trashed (at_ns);
+
+-- A file of the writable store that was moved out of the way because its asset is in the trash.
+CREATE TABLE aside (
+  copy       INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
+  key        BLOB NOT NULL,             -- where it lay, and goes back to
+  unfinished INTEGER NOT NULL           -- 1: its old name may still be there as well
+) STRICT;
+CREATE INDEX aside_unfinished ON aside (copy) WHERE unfinished;
+
+-- A file whose asset expired: it is removed, and then this row.
+CREATE TABLE doomed (
+  store INTEGER NOT NULL REFERENCES store (id),
+  key   BLOB NOT NULL,
+  PRIMARY KEY (store, key)
+) STRICT, WITHOUT ROWID;
+
+-- What a file manager called an asset when it moved it into .Trash-<uid>/files/.
+CREATE TABLE trash_name (
+  uid   INTEGER NOT NULL,
+  name  TEXT NOT NULL,
+  asset INTEGER NOT NULL UNIQUE REFERENCES asset (id) ON DELETE CASCADE,
+  PRIMARY KEY (uid, name)
+) STRICT, WITHOUT ROWID;
+
+-- What a file manager wrote into .Trash-<uid>/info/.
+CREATE TABLE trash_note (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  uid     INTEGER NOT NULL,
+  name    TEXT NOT NULL,
+  content BLOB NOT NULL,
+  at_ns   INTEGER NOT NULL,             -- when it was last written
+  UNIQUE (uid, name)
+) STRICT;
+
+INSERT INTO store (id, name, kind, root, online, created_ns) VALUES (1, 'library', 'writable', '', 1, 1);
+INSERT INTO folder (id, store, parent, name, live) VALUES (1, 1, NULL, X'', 1);
+INSERT INTO folder (id, store, parent, name, live) VALUES (2, 1, 1, X'32303234', 1);
+INSERT INTO folder (id, store, parent, name, live) VALUES (3, 1, 2, X'3037', 1);
+INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
+INSERT INTO folder (id, store, parent, name, live) VALUES (5, 1, 1, X'2E64616D66732D7472617368', 0);
+INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (2, 'new.mov', 'video', 'receiving', 1, 0, 0, 14, 420, '2024-07-15', NULL, NULL, NULL, 14);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (3, 'gone.mov', 'video', 'trashed', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 2, 3);
+INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
+INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (2, 3, 1, 1, 2, 3);
+INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
+INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (2, 1, 3, 1, 5, X'322D676F6E652E6D6F76', 1000, 2, 4, 'present', 5);
+INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
+INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
+INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (1, 1, 'look-1', -1, X'00000000000000000000000000000000');
+INSERT INTO term (id, name, broader, created_ns) VALUES (1, 'beach', NULL, 6);
+INSERT INTO term (id, name, broader, created_ns) VALUES (2, 'sunset', 1, 7);
+INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (1, 2, 'person', 1.0, 8);
+INSERT INTO proposal (asset, term, processor, confidence, created_ns) VALUES (1, 1, 'auto_tag/1', 0.5, 9);
+INSERT INTO change (seq, at_ns, actor, kind, asset, names, facets, detail) VALUES (1, 12, 'cli', 'tagged', 1, '["clip.mov"]', '["tag:2"]', '{}');
+INSERT INTO facet (name, at_ns) VALUES ('tag:2', 12);
+INSERT INTO job (id, blob, processor, processor_version, priority, state, attempts, due_ns, error, updated_ns) VALUES (1, 1, 'probe', 1, 10, 'waiting', 0, 11, NULL, 11);
+INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
+INSERT INTO remark (asset, rating, comment) VALUES (1, 8, 'the good one');
+INSERT INTO attribute (asset, name, value) VALUES (1, X'757365722E6D696D655F74797065', X'766964656F2F717569636B74696D65');
+INSERT INTO trashed (asset, at_ns, place) VALUES (3, 12, 'inbox/gone.mov');
+INSERT INTO aside (copy, key, unfinished) VALUES (2, X'323032342F30372F31352F676F6E652E6D6F76', 0);
+INSERT INTO doomed (store, key) VALUES (1, X'2E64616D66732D74726173682F312D6F6C642E6D6F76');
+INSERT INTO trash_name (uid, name, asset) VALUES (1000, 'gone.mov', 3);
+INSERT INTO trash_note (id, uid, name, content, at_ns) VALUES (1, 1000, 'gone.mov.trashinfo', X'', 12);
+INSERT INTO destination (asset, folder, name) VALUES (2, 4, X'6E65772E6D6F76');
+INSERT INTO placed (copy) VALUES (1);
+INSERT INTO folder_attribute (folder, mode, mtime_ns, uid, gid) VALUES (4, 488, 13, NULL, NULL);
+INSERT INTO asset_owner (asset, uid, gid) VALUES (1, 1000, 100);
+INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
+INSERT INTO file_move (copy, key) VALUES (1, X'6D6F7665642F636C69702E6D6F76');
+INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
+PRAGMA user_version = 3;
