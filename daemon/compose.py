@@ -12,8 +12,10 @@ import trio
 
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.meaning import Meaning
 from damfs.core.reception import Reception
 from damfs.core.worker_pool import WorkerPool
+from damfs.integration.models import Models
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
 from damfs.presentation.fuse.attribute_changes import AttributeChanges
@@ -49,9 +51,11 @@ class Parts:
     live: LiveFolders
     events: Events
     job_runner: JobRunner
+    models: Models
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
+    library.meaning_of = Meaning(library, pool).of_words
     views = load_views(library)
     control = views[Control.name]
     assert isinstance(control, Control)
@@ -85,7 +89,9 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         live=live,
         made_by_kernel=kernel_cache.made_by_kernel,
     )
-    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
+    return Parts(
+        reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool), Models(library, pool)
+    )
 
 
 def load_views(library: Library) -> dict[str, View]:

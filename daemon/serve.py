@@ -23,6 +23,7 @@ from daemon.guard import Guard, guarding
 from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint, raise_read_ahead
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
+from damfs.core.model_switch import serve_models
 from damfs.core.status_report import Status
 from damfs.core.upkeep import repair, serve_chores
 from damfs.core.watcher import watch_stores
@@ -70,7 +71,7 @@ async def _serve_mounted(
     library: Library, parts: Parts, wanted: Wanted, options: set[str], on_ready: Callable[[], None], guard: Guard
 ) -> None:
     stop = trio.Event()
-    service = Service(library, stop.set, parts.reception)
+    service = Service(library, stop.set, parts.reception, parts.models)
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     guard.await_ready()
     with mounted(parts.operations, wanted.mountpoint, options):
@@ -81,6 +82,7 @@ async def _serve_mounted(
             await nursery.start(_follow, library, parts)
             await nursery.start(parts.job_runner.serve)
             await nursery.start(serve_chores, library, parts.reception)
+            await nursery.start(serve_models, library)
             nursery.start_soon(parts.events.follow)
             nursery.start_soon(parts.live.serve, wanted.mountpoint)
             nursery.start_soon(_scan_writable, library, service)

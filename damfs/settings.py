@@ -48,6 +48,10 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     anything else: a sentence-transformers model, by hub name or local path."""
     threads: Annotated[int, Meta(ge=0)] = 0
     """Threads of the model worker; 0: one for each core."""
+    idle_minutes: Annotated[float, Meta(ge=0)] = 10
+    """A model that nobody asked for so long gives its memory back; 0: never."""
+    memory_limit_mb: Annotated[int, Meta(ge=0)] = 0
+    """Address space of the model worker; 0: no limit. Libraries of models reserve more than they use."""
 
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +102,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
-        table = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}.get(name)
+        if name in {"embedding", "wording", "moments"}:
+            return {"name": self.model.name, "threads": self.model.threads}
+        table = {"proxy": self.proxy, "auto_tag": self.auto_tag}.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -167,6 +173,10 @@ DEFAULT_SETTINGS = """\
 # name = "default"
 # Threads of the model worker; 0: one for each core.
 # threads = 0
+# Minutes after which a model that nobody asked for gives its memory back; 0: never.
+# idle_minutes = 10
+# Address space of the model worker in MB (what it reserves, more than what it uses); 0: no limit.
+# memory_limit_mb = 0
 
 [proxy]
 # enabled = true

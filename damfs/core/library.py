@@ -11,8 +11,9 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -29,15 +30,20 @@ from damfs.core.description import local_day
 from damfs.core.feed import Feed
 from damfs.core.followed_index import index_property
 from damfs.core.gate import Gate
-from damfs.core.model_choice import choose_model
+from damfs.core.meant import Meant
+from damfs.core.model_health import ModelHealth
+from damfs.core.model_progress import Pace
+from damfs.core.model_report import ModelStatus
+from damfs.core.model_state import model_status
 from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
+from damfs.core.processors.processor import Worker
 from damfs.core.similar import Similar
 from damfs.core.status import status_of
 from damfs.core.status_report import Status
 from damfs.core.vector_indexes import VectorIndexes
-from damfs.errors import BadLibrary, NotFound, Unavailable
+from damfs.errors import BadLibrary, ModelUnavailable, NotFound, Unavailable
 from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
@@ -72,6 +78,11 @@ class Library:
         self.similar = Similar(self.vectors, settings.similar.count)
         self.counters = Counters()
         self.clock: Callable[[], int] = time.time_ns
+        self.model_health = ModelHealth(lambda: self.clock())
+        self.pace = Pace()
+        """Of the steps that embed."""
+        self.meaning_of: Callable[[str], Awaitable[Meant]] = _nobody_to_ask
+        """What words mean to the model that answers; whoever has a worker pool sets it. Raises ModelUnavailable."""
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""
         self.made_ns = int(derived.property_value(db.writer, "made-ns") or 0)
@@ -162,13 +173,16 @@ class Library:
 
     def status(self, connection: Connection) -> Status:
         """How the library is. Scans: for a reader thread."""
-        return self.extend_status(
-            status_of(connection, str(self.path), self.registry, self.model_in_use(), self.clock())
-        )
+        status = status_of(connection, str(self.path), self.registry, self.model_status(connection).words, self.clock())
+        if self.model_health.resting:
+            resting = {each.name for each in self.registry.processors if each.worker is Worker.MODEL}
+            status = replace(status, jobs=[each.delayed_if(each.processor in resting) for each in status.jobs])
+        return self.extend_status(status)
 
-    def model_in_use(self) -> str:
-        """What ranks similar-to/, in words."""
-        return choose_model(self.settings.model.name).words
+    def model_status(self, connection: Connection) -> ModelStatus:
+        """Which models there are, and what ranks similar-to/. Scans: for a reader thread."""
+        pace = self.pace.per_second(self.clock())
+        return model_status(connection, self.settings.model.name, self.model_health.trouble, pace)
 
     def save_vectors(self) -> None:
         """Stop following with the vector indexes and save those that changed. Blocks: for the end."""
@@ -183,6 +197,10 @@ class Library:
                 derived.set_property(tx, index_property(model), digest.hex())
             vectors.forget_dropped(tx, vectors.last_dropped(tx) if heard_of is None else heard_of)
         self.vectors.indexes.saved(digests)
+
+
+async def _nobody_to_ask(text: str) -> Meant:
+    raise ModelUnavailable(f'the meaning of "{text[:40]}" can only be asked while the library is mounted')
 
 
 def make_library(path: Path) -> None:

@@ -5,13 +5,17 @@ Renditions are published before their rows (blob first, row second); the job run
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from damfs.catalog import assets, derived, job_table, predicates, vocabulary
+import msgspec
+
+from damfs.catalog import assets, derived, job_table, predicates, spaces, vectors, vocabulary
 from damfs.core.commands import AddTag, Execution
 from damfs.core.description import describe
+from damfs.core.model_commands import LearnSpace
 from damfs.core.news import Seen, seen, seen_proxies, tell
-from damfs.core.processors.processor import MadeEmbedding, Proposal
+from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Proposal
 from damfs.model import Asset, BlobId, Facts, Job, Rendition, RenditionKind, TagSource
 
 SECOND_NS = 1_000_000_000
@@ -37,12 +41,16 @@ class FinishJob:
     embeddings: tuple[MadeEmbedding, ...]
     proposals: tuple[Proposal, ...]
     accept_above: float = NEVER
+    replaces: tuple[str, ...] = ()
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
         derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
             derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
+        self._learn_space(x)
+        for model in self.replaces:
+            vectors.drop_of_blob(x.tx, blob, model)
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
         self._describe(x)
@@ -52,6 +60,12 @@ class FinishJob:
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else frozenset()
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
+
+    def _learn_space(self, x: Execution) -> None:
+        """A processor that asked a model says which space its vectors are of."""
+        told = self.facts.get(SPACE_FACT)
+        if isinstance(told, Mapping):
+            LearnSpace(msgspec.convert(told, spaces.Space)).apply(x)
 
     def _describe(self, x: Execution) -> None:
         """Let the assets know what they are and when they were captured."""
@@ -115,10 +129,12 @@ class RetryJob:
     job: Job
     error: str
     counts: bool = True
+    wait_s: int = UNREACHABLE_S
+    """Without ``counts``."""
 
     def apply(self, x: Execution) -> None:
         backoff = min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2 ** (self.job.attempts - 1))
-        due = x.at_ns + (backoff if self.counts else UNREACHABLE_S) * SECOND_NS
+        due = x.at_ns + (backoff if self.counts else self.wait_s) * SECOND_NS
         job_table.retry(x.tx, self.job.id, self.error, due, x.at_ns, counts=self.counts)
 
 

@@ -26,16 +26,20 @@ from damfs.core.superseding import revert
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.models import Models
 from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
+    DropModel,
+    GetModels,
     GetStatus,
     GetStores,
     GetTags,
     GetTrash,
     GetUndo,
     GetVersions,
+    Modelling,
     Progress,
     Request,
     RestoreAssets,
@@ -47,6 +51,7 @@ from damfs.integration.wire import (
     Target,
     TrashAssets,
     UndoLast,
+    UseModel,
     Verify,
     VersionRow,
 )
@@ -57,14 +62,20 @@ Report = Callable[[Progress], None]
 
 
 class Service:
-    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here."""
+    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here.
+    ``models``: who asks the model worker of the daemon."""
 
     def __init__(
-        self, library: Library, stop: Callable[[], None] | None = None, reception: Reception | None = None
+        self,
+        library: Library,
+        stop: Callable[[], None] | None = None,
+        reception: Reception | None = None,
+        models: Models | None = None,
     ) -> None:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
+        self._models = Models(library) if models is None else models
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
         self.scanning: dict[str, trio.Lock] = {}
@@ -94,9 +105,11 @@ class Service:
             return await self._add(request, report)
         return [await self.scan(store, report) for store in self._stores_named(request.store)]
 
-    async def _look(self, request: GetStatus | GetStores | GetTags) -> object:
+    async def _look(self, request: GetStatus | GetStores | GetTags | Modelling) -> object:
         library = self._library
         match request:
+            case GetModels() | UseModel() | DropModel():
+                return await self._models.answer(request)
             case GetStatus():
                 return msgspec.to_builtins(await library.db.read(library.status))
             case GetStores():

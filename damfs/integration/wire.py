@@ -124,13 +124,30 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class GetModels(Struct, frozen=True, tag="models"):
+    """Which models there are, which answers, how far the new one is."""
+
+
+class UseModel(Struct, frozen=True, tag="use-model"):
+    """Load and try a model; if it works, name it in the settings and embed the library anew with it."""
+
+    name: str
+
+
+class DropModel(Struct, frozen=True, tag="drop-model"):
+    """Remove the vectors of a model that is not in use, by its name or the id of its space."""
+
+    name: str
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags | GetVersions
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
+Modelling = GetModels | UseModel | DropModel
+Request = Modelling | Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):
