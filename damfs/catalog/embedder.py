@@ -43,6 +43,7 @@ PICTURE_BATCH = 16
 TEXT_BATCH = 128
 TEXT_LIMIT = 4_000
 """Characters of a text that are read; the models see fewer (256 tokens), tokenizing more would only take time."""
+MEMORY_WORDS = ("allocate memory", "out of memory", "failed to map segment", "bad_alloc")
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".onnx"})
 
 
@@ -216,7 +217,7 @@ def enough_memory(name: str) -> Iterator[None]:
 def _is_about_memory(error: BaseException) -> bool:
     """Torch raises RuntimeError ("can't allocate memory", "out of memory"), the loader of libraries ImportError."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
+    return isinstance(error, MemoryError) or any(each in text for each in MEMORY_WORDS)
 
 
 @functools.cache
@@ -281,7 +282,9 @@ def _load(name: str, place: str, *, offline: bool) -> SentenceTransformer:
                 "fetch it once without it, or set model.name to a directory"
             ) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ModelUnavailable(f'model "{name}" cannot be loaded: {reason}') from error
+        raise ModelUnavailable(
+            f'model "{name}" cannot be loaded: {reason.rstrip(".")}; check the name, or name the directory of a model'
+        ) from error
 
 
 def _sentence_transformer(place: str, *, offline: bool) -> SentenceTransformer:

@@ -31,6 +31,10 @@ class Space:
     dimensions: Mapping[str, int]
 
     @property
+    def pictures(self) -> list[str]:
+        return sorted({model for model in (self.visual, self.meeting) if model is not None})
+
+    @property
     def models(self) -> tuple[str, ...]:
         return tuple(sorted(self.dimensions))
 

@@ -65,7 +65,7 @@ class Planner:
         if processor in MODEL_USERS:
             own = {**self._settings.of_processor("embedding"), **own, "name": self._model}
             found = spaces.named(connection, self._model)
-            own |= {} if found is None else {"space": found.id}
+            own |= {} if found is None else {"space": found.id, "pictures": found.pictures}
         if processor != "auto_tag":
             return own
         if self._terms is None:

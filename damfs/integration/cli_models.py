@@ -74,8 +74,11 @@ def use(library: Path, name: str, wait: bool, as_json: bool) -> None:
     found = msgspec.convert(answer, ModelStatus)
     if wait:
         found = progress.wait_for_model(lambda: _asked(library), show=not as_json)
-    _show(found, as_json=as_json)
-    if not as_json and not found.settled:
+    if wait or as_json:
+        _show(found, as_json=as_json)
+    elif found.wanted != found.answers:
+        before = found.answers or "the built-in visual descriptor"
+        click.echo(f"{name} works: the library is embedded anew with it; until then {before} answers")
         click.echo(f"see how far it is: damfs model status {library} --wait")
 
 

@@ -41,8 +41,12 @@ class Embedding(Processor):
         return subject.settings.get("name") != NO_MODEL and subject.media in {Media.VIDEO, Media.IMAGE}
 
     def is_current(self, subject: Subject) -> bool:
-        found = subject.facts.get(self.name, {})
-        return found.get("at_ns") == moments_told(subject) and is_of_space(found, subject)
+        """Also when what an earlier use of the model made is still there; not of a clip: its moments may be others."""
+        found, moments = subject.facts.get(self.name, {}), moments_told(subject)
+        kept = subject.settings.get("pictures")
+        if isinstance(kept, list) and kept and not moments and subject.models.issuperset(kept):
+            return True
+        return found.get("at_ns") == moments and is_of_space(found, subject)
 
     def run(self, source: Path, out: Path, subject: Subject) -> Output:
         """ModelUnavailable when the model named in the settings cannot be loaded here."""
