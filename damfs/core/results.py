@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from damfs.catalog import assets, derived, job_table, predicates, vocabulary
 from damfs.core.commands import AddTag, Execution
-from damfs.core.description import describe
+from damfs.core.description import describe, describes
 from damfs.core.news import Seen, seen, seen_proxies, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
 from damfs.model import Asset, BlobId, Facts, Job, Rendition, RenditionKind, TagSource
@@ -55,6 +55,8 @@ class FinishJob:
 
     def _describe(self, x: Execution) -> None:
         """Let the assets know what they are and when they were captured."""
+        if not describes(self.facts):
+            return
         for asset in assets.of_blob(x.tx, self.job.blob):
             before = seen(x.tx, asset.id)
             describe(x.tx, asset.id, self.facts, x.zone)
