@@ -21,6 +21,7 @@ from damfs.catalog import (
     job_table,
     remarks,
     rewrites,
+    saved_searches,
     stores,
     trash,
     vocabulary,
@@ -70,6 +71,7 @@ def fill(tx: Connection) -> None:
     trash.doom(tx, store, Key(TRASH_FOLDER + b"/1-old.mov"))
     desktop_trash.set_name(tx, 1000, "gone.mov", gone)
     desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
+    saved_searches.save(tx, "beach -tag:work", 15)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()
