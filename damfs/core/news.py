@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from damfs.catalog import assets, derived, folders, predicates, stores
+from damfs.catalog import assets, derived, field_values, folders, predicates, stores
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Child
@@ -31,10 +31,17 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
     asset = assets.asset(connection, id_)
     if asset is None:
         return Seen(frozenset())
-    day = assets.day_of(connection, id_)
-    own = Seen(assets.facets(connection, id_), frozenset({asset.name}), frozenset(day.encode().split(b"-")))
+    own = Seen(assets.facets(connection, id_), frozenset({asset.name}), seen_directories(connection, id_))
     files = [seen_files(connection, id_), seen_destination(connection, id_)]
     return together([own, *files, seen_proxies(connection, asset)])
+
+
+def seen_directories(connection: Connection, id_: AssetId) -> frozenset[bytes]:
+    """Names of directories that come and go with an asset: of its day, and of values of its fields."""
+    values = (text.encode() for _, _, text in field_values.browsed(connection, id_))
+    return frozenset(
+        [*assets.day_of(connection, id_).encode().split(b"-"), *(n for v in values for n in v.split(b"/"))]
+    )
 
 
 def seen_files(connection: Connection, id_: AssetId) -> Seen:
