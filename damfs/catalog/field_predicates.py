@@ -26,9 +26,9 @@ def field_facet(field: str, key: str | None = None) -> Facet:
 
 def value_facets(field: str, key: str) -> frozenset[Facet]:
     """What a value of a browsable field touches: its directory, and those above."""
-    steps = key.split("/")
-    below = {field_facet(field, "/".join(steps[:length])) for length in range(1, len(steps) + 1)}
-    return frozenset(below | {field_facet(field)})
+    steps = key.split("/") if BY_NAME[field].levels else [key]
+    places = {field_facet(field, "/".join(steps[:length])) for length in range(1, len(steps) + 1)}
+    return frozenset(places | {field_facet(field)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def _of_text(field: Field, operator: str, text: str) -> Predicate:
     key = key_of(text)
     if "*" in key:
         return TextLike(field.name, key)
-    return HasText(field.name, key, below=field.browsable)
+    return HasText(field.name, key, below=field.levels)
 
 
 def _of_number(field: Field, operator: str, text: str) -> NumberIn:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from damfs.catalog.database import Connection
 from damfs.catalog.field_predicates import field_facet, value_facets
-from damfs.catalog.fields import BROWSABLE, NumberValue, TextValue, values_of
+from damfs.catalog.fields import BROWSABLE, BY_NAME, NumberValue, TextValue, key_of, values_of
 from damfs.model import AssetId, BlobId, Facet, Facts
 
 BROWSED = ", ".join(f"'{name}'" for name in BROWSABLE)
@@ -41,10 +41,27 @@ def _spelled(connection: Connection, value: TextValue | NumberValue) -> TextValu
     """One value is one directory: however a later file spells it, it is shown as the first one had it."""
     if isinstance(value, NumberValue):
         return value
-    known = connection.value(
-        str, "SELECT text FROM field_text WHERE field = ? AND key = ? LIMIT 1", value.field, value.key
+    if not BY_NAME[value.field].levels:
+        known = connection.value(
+            str, "SELECT text FROM field_text WHERE field = ? AND key = ? LIMIT 1", value.field, value.key
+        )
+        return value if known is None else value._replace(text=known)
+    steps: list[str] = []
+    for step in value.text.split("/"):
+        known = _known_path(connection, value.field, key_of("/".join([*steps, step])))
+        steps = [*steps, step] if known is None else known.split("/")[: len(steps) + 1]
+    return value._replace(text="/".join(steps))
+
+
+def _known_path(connection: Connection, field: str, key: str) -> str | None:
+    """A value that is there, or below it."""
+    return connection.value(
+        str,
+        "SELECT text FROM field_text WHERE field = ?1 AND key = ?2"
+        " UNION ALL SELECT text FROM field_text WHERE field = ?1 AND key >= ?2 || '/' AND key < ?2 || '0' LIMIT 1",
+        field,
+        key,
     )
-    return value if known is None else value._replace(text=known)
 
 
 def _column(value: TextValue | NumberValue) -> tuple[str, str, str | float]:

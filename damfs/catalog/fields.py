@@ -8,6 +8,7 @@ map it ("" where they have none). Facts come from plug-ins as well: what makes n
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from damfs.catalog.units import Unit
 from damfs.model import Facts
 
 TEXT_LIMIT = 200
-"""Characters of a value that are kept for asking; the facts have all of it."""
+"""Bytes of a value that are kept for asking; the facts have all of it. A directory has to be able to be called so."""
+SLASH = "\u2215"
+"""In names of directories, for the slash that no file name can have: ``EF24-105mm f∕4L``."""
 VALUES_LIMIT = 32
 """Different values of one field that are kept of one blob: a file may have a thousand streams."""
 NANO = 1e9
@@ -62,7 +65,9 @@ class Field:
     """What becomes of the fact; None: it is the value."""
     processor: str = "probe"
     browsable: bool = False
-    """Whether it is a view. Its text is then the path of a directory there: a ``/`` in it begins one below."""
+    """Whether it is a view."""
+    levels: bool = False
+    """Whether a ``/`` in its text begins a directory below; else it is part of the name."""
 
 
 class TextValue(NamedTuple):
@@ -79,7 +84,19 @@ class NumberValue(NamedTuple):
 
 
 def key_of(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """What is compared: without case, with single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def directories_of(field: Field, text: str) -> tuple[str, ...]:
+    """Names of the directories that lead to a value."""
+    return tuple(text.split("/")) if field.levels else (text.replace("/", SLASH),)
+
+
+def text_of(field: Field, directories: Iterable[str]) -> str:
+    """The value to which directories lead."""
+    path = "/".join(directories)
+    return path if field.levels else path.replace(SLASH, "/")
 
 
 def rational(value: object) -> float | None:
@@ -211,7 +228,8 @@ FIELDS: tuple[Field, ...] = (
     _f("latitude", "Latitude", M, "gps.lat", kind=NUM, unit=Unit.DEGREES, standard="exif:GPSLatitude"),
     _f("longitude", "Longitude", M, "gps.lon", kind=NUM, unit=Unit.DEGREES, standard="exif:GPSLongitude"),
     _f("altitude", "Altitude", M, "gps.alt", kind=NUM, unit=Unit.METRES, standard="exif:GPSAltitude"),
-    _f("place", "Place", M, "place", turn=place, browsable=True, standard="Iptc4xmpExt:LocationCreated"),
+    _f("place", "Place", M, "place", turn=place, browsable=True, levels=True,
+       standard="Iptc4xmpExt:LocationCreated"),
     _f("city", "Nearest town", M, "place.city", standard="photoshop:City"),
     _f("title", "Title", T, "title", standard="dc:title"),
     _f("description", "Description", T, "description", standard="dc:description"),
@@ -237,11 +255,16 @@ def _askable(field: Field, facts: Mapping[str, Facts]) -> Iterable[TextValue | N
 
 
 def texts(field: Field, facts: Mapping[str, Facts]) -> list[str]:
-    """The values of a field that are text, tidied."""
-    found = (
-        " ".join(value.split())[:TEXT_LIMIT].strip() for value in raw_values(field, facts) if isinstance(value, str)
-    )
-    return [text for text in dict.fromkeys(found) if text.strip("/ ")][:VALUES_LIMIT]
+    """The values of a field that are text, fit for the name of a directory."""
+    found = (_tidy(value, levels=field.levels) for value in raw_values(field, facts) if isinstance(value, str))
+    return [text for text in dict.fromkeys(found) if text][:VALUES_LIMIT]
+
+
+def _tidy(text: str, *, levels: bool) -> str:
+    said = " ".join(unicodedata.normalize("NFC", text).split())
+    fit = "".join(char for char in said if char.isprintable()).encode()[:TEXT_LIMIT].decode("utf-8", "ignore").strip()
+    steps = [step.strip() for step in fit.split("/")] if levels else [fit]
+    return "/".join(f"_{step}" if step in (".", "..") else step for step in steps if step)
 
 
 def numbers(field: Field, facts: Mapping[str, Facts]) -> list[float]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from damfs.catalog import assets, derived, field_values, folders, predicates, stores
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
+from damfs.catalog.fields import BY_NAME, directories_of
 from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name
 from damfs.model import Asset, AssetId, CopyState, Facet, Facts, FolderId, RenditionKind
@@ -38,10 +39,9 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
 
 def seen_directories(connection: Connection, id_: AssetId) -> frozenset[bytes]:
     """Names of directories that come and go with an asset: of its day, and of values of its fields."""
-    values = (text.encode() for _, _, text in field_values.browsed(connection, id_))
-    return frozenset(
-        [*assets.day_of(connection, id_).encode().split(b"-"), *(n for v in values for n in v.split(b"/"))]
-    )
+    values = field_values.browsed(connection, id_)
+    names = {name for field, _, text in values for name in directories_of(BY_NAME[field], text)}
+    return frozenset(name.encode() for name in {*assets.day_of(connection, id_).split("-"), *names})
 
 
 def seen_files(connection: Connection, id_: AssetId) -> Seen:

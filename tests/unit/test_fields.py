@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.metadata import entry_points
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,17 @@ from hypothesis import strategies as st
 from damfs.catalog import assets, derived, field_values
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.field_predicates import OPERATORS, HasText, NumberIn, TextLike, asked, field_facet
-from damfs.catalog.fields import BY_NAME, FIELDS, TEXT_LIMIT, VALUES_LIMIT, Kind, NumberValue, TextValue, values_of
+from damfs.catalog.fields import (
+    BROWSABLE,
+    BY_NAME,
+    FIELDS,
+    TEXT_LIMIT,
+    VALUES_LIMIT,
+    Kind,
+    NumberValue,
+    TextValue,
+    values_of,
+)
 from damfs.catalog.migrations import open_catalog
 from damfs.catalog.predicates import ALL_FACET, Predicate, Traits
 from damfs.catalog.units import Unit, parsed, shown
@@ -269,3 +280,8 @@ def test_an_asset_touches_the_places_of_its_values(database: Database) -> None:
 def test_texts_of_predicates_say_what_was_asked() -> None:
     assert {asked("width", operator, "3840").text() for operator in OPERATORS} >= {"width:>=3840", "width:<3840"}
     assert asked("camera", "", "Sony FX3").text() == 'camera:"sony fx3"'
+
+
+def test_each_browsable_field_is_a_view() -> None:
+    views = {point.name: point.load() for point in entry_points(group="damfs.views")}
+    assert {name: views[f"by-{name}"].field.name for name in BROWSABLE} == {name: name for name in BROWSABLE}

@@ -87,6 +87,7 @@ QUESTIONS: dict[str, Question] = {
     "values of an asset": lambda connection: field_values.browsed(connection, AssetId(1)),
     "values of a blob": lambda connection: field_values.refresh(connection, BlobId(1), {}),
     "spelling": lambda connection: field_values._spelled(connection, TextValue("camera", "fx3", "FX3")),
+    "spelling of a path": lambda connection: field_values._spelled(connection, TextValue("place", "a/b", "A/B")),
     "thumbnail": lambda connection: derived.thumbnail(connection, BlobId(1), "256"),
     "term in use": lambda connection: vocabulary.in_use(connection, TermId(1)),
     "carriers": lambda connection: vocabulary.carriers(connection, (TermId(1), TermId(2)), 65),
