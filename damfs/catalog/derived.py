@@ -10,18 +10,21 @@ from typing import NamedTuple
 
 import msgspec
 
+from damfs.catalog import field_values
 from damfs.catalog.assets import Listed
 from damfs.catalog.database import Connection, Row
 from damfs.model import AssetId, BlobId, Facts, FolderId, Rendition, RenditionId, RenditionKind
 
 
-def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> None:
+def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> frozenset[str]:
+    """In place of what the processor found before; the fields whose values changed by it."""
     tx.run(
         "INSERT OR REPLACE INTO fact (blob, processor, facts) VALUES (?, ?, ?)",
         blob,
         processor,
         msgspec.json.encode(facts).decode(),
     )
+    return field_values.refresh(tx, blob, facts_of(tx, blob))
 
 
 def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:

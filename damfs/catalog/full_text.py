@@ -21,11 +21,11 @@ from damfs.model import LIBRARY_STORE, AssetId, TermId
 
 COLUMNS = ("name", "folders", "comment", "fields", "transcript")
 WEIGHTS = "4.0, 1.0, 3.0, 2.0, 1.0"
-FACTS = {
-    "title": "fields", "headline": "fields", "description": "fields", "caption": "fields", "keywords": "fields",
-    "transcript": "transcript", "text": "transcript", "ocr": "transcript", "subtitles": "transcript",
-}  # fmt: skip
-"""Facts of any processor that are texts for people: a string, a list of strings, or objects with such members."""
+FACTS = {"caption": "fields", "keywords": "fields"} | dict.fromkeys(
+    ("transcript", "text", "ocr", "subtitles"), "transcript"
+)
+"""Facts of any processor that are texts for people: a string, a list of strings, or objects with such members. Beside
+them stand the fields that are declared as text (see `fields`)."""
 RANKED_BELOW = 3_000
 """Of so many hits each is weighed; what more assets than these hold tells little, and the newest come first."""
 TERM_WORDS = 3
@@ -67,6 +67,12 @@ def refresh(tx: Connection, ids: Iterable[AssetId]) -> None:
         texts[asset]["comment"].append(comment)
     for asset, folder in _folders(tx, some):
         texts[asset]["folders"].append(folder)
+    for asset, text in tx.rows(
+        "SELECT a.id, f.text FROM asset AS a JOIN field_text AS f ON f.blob = a.blob"
+        " WHERE a.id IN (SELECT value FROM json_each(?)) ORDER BY a.id, f.field, f.key",
+        some,
+    ):
+        texts[asset]["fields"].append(text)
     for asset, column, text in _facts(tx, some):
         texts[asset][column].append(text)
     gone = [(asset,) for asset in wanted if asset not in names]

@@ -6,14 +6,14 @@ Pure. A predicate is a frozen value; listing is its SQL, lookup its SQL and a na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
 from damfs.model import Facet, FolderId, Media, TermId
 
-SqlValue = int | str | bytes
+SqlValue = int | float | str | bytes
 Clause = tuple[str, tuple[SqlValue, ...]]
 """A condition over the row ``a`` of the asset table, and its values."""
 
@@ -32,6 +32,8 @@ class Traits:
     name: str = ""
     rating: int = 0
     size: int = 0
+    values: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
+    """Of its fields, by name (see `fields`)."""
 
 
 class Predicate(Protocol):

@@ -13,6 +13,8 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Protocol, TypeVar
 
+from damfs.catalog import fields
+from damfs.catalog.field_predicates import NumberIn, asked, is_field
 from damfs.catalog.predicates import (
     CapturedBetween,
     CapturedIn,
@@ -31,6 +33,7 @@ from damfs.catalog.predicates import (
     all_of,
 )
 from damfs.catalog.query_text import Condition, Either, Every, Everywhere, Node, Phrase, Without, Word, bad, cut, parsed
+from damfs.errors import Refused
 from damfs.model import AssetId, Media, TermId
 
 T = TypeVar("T")
@@ -41,6 +44,8 @@ SIZES = {"": 1, "b": 1} | {f"{unit}b": 1000**power for power, unit in enumerate(
     f"{unit}ib": 1024**power for power, unit in enumerate("kmgt", 1)
 }  # fmt: skip
 HALF_STARS = 10
+SHOWN_FIELDS = ("camera", "duration", "width")
+COMPARED = re.compile(r"(>=|<=|>|<|=|)\s*(.+)", re.DOTALL)
 PERIOD = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")
 
 
@@ -93,15 +98,14 @@ class Field:
     example: str
 
 
-def meant(text: str, meanings: Meanings, more: Mapping[str, Field] | None = None) -> Query:
-    """What a query asks for. ``more``: fields beside the built-in ones. Raises BadQuery."""
-    return _Reading(meanings, {**FIELDS, **(more or {})}).query(parsed(text))
+def meant(text: str, meanings: Meanings) -> Query:
+    """What a query asks for. Raises BadQuery."""
+    return _Reading(meanings).query(parsed(text))
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
     meanings: Meanings
-    fields: Mapping[str, Field]
 
     def query(self, tree: Node) -> Query:
         where: list[Predicate] = []
@@ -144,7 +148,7 @@ class _Reading:
     def _condition(self, test: Condition) -> Predicate:
         if test.name == LIKE:
             raise bad(test.at, "like: ranks what is found, so it cannot stand beside OR or after NOT")
-        field = self.fields.get(test.name)
+        field = FIELDS.get(test.name)
         if field is None:
             raise bad(test.at, self._unknown(test))
         return self._asked(test, lambda test: field.mean(test.value, self.meanings))
@@ -156,8 +160,8 @@ class _Reading:
             raise bad(test.at + len(test.name) + 1, str(why)) from None
 
     def _unknown(self, test: Condition) -> str:
-        close = get_close_matches(test.name, [*self.fields, LIKE], 1)
-        hint = f'did you mean "{close[0]}:"?' if close else f"there are {', '.join(sorted([*self.fields, LIKE]))}"
+        close = get_close_matches(test.name, [*FIELDS, LIKE], 1)
+        hint = f'did you mean "{close[0]}:"?' if close else f"there are {', '.join([*OWN_FIELDS, LIKE, *SHOWN_FIELDS])} and more"
         return f'there is no field "{cut(test.name)}"; {hint} (To search for a colon, put the word in quotation marks.)'
 
 
@@ -169,7 +173,7 @@ def whole_span(value: str, unit: Callable[[str], tuple[int, int]]) -> Span:
         if ends == Span(None, None):
             raise NoMeaning('expected a number on at least one side of ".."')
         return ends
-    match = re.fullmatch(r"(>=|<=|>|<|=|)\s*(.+)", value)
+    match = COMPARED.fullmatch(value)
     assert match is not None, "a value is not empty"
     least, most = unit(match[2])
     spans = {">=": (least, None), ">": (most + 1, None), "<=": (None, most), "<": (None, least - 1)}
@@ -208,7 +212,7 @@ def _captured(value: str, _: Meanings) -> Predicate:
         if not (low or high):
             raise NoMeaning('expected a date on at least one side of ".."')
         return CapturedBetween(_period(low) if low else "", f"{_period(high)}~" if high else "~", value)
-    match = re.fullmatch(r"(>=|<=|>|<|=|)\s*(.+)", value)
+    match = COMPARED.fullmatch(value)
     assert match is not None, "a value is not empty"
     period = _period(match[2])
     match match[1]:
@@ -262,6 +266,30 @@ def _texts(value: str, meanings: Meanings) -> Predicate:
     return Says(value, terms=meanings.terms_saying(value, prefix=False), is_phrase=True)
 
 
+def _of_media(name: str, value: str) -> Predicate:
+    """A field of what the bytes themselves say, see `fields`."""
+    low, dots, high = value.partition("..")
+    if dots and fields.BY_NAME[name].kind is fields.Kind.NUMBER and (low or high):
+        ends = [_compared(name, sign, end) for sign, end in ((">=", low), ("<=", high)) if end]
+        numbers = [each for each in ends if isinstance(each, NumberIn)]
+        return NumberIn(name, max(each.low for each in numbers), min(each.high for each in numbers), said=value)
+    match = COMPARED.fullmatch(value)
+    assert match is not None, "a value is not empty"
+    return _compared(name, match[1], match[2])
+
+
+def _compared(name: str, sign: str, value: str) -> Predicate:
+    try:
+        return asked(name, sign, value)
+    except Refused as why:
+        raise NoMeaning(str(why)) from None
+
+
+def _field_of_media(name: str) -> Field:
+    number = fields.BY_NAME[name].kind is fields.Kind.NUMBER
+    return Field(lambda value, _: _of_media(name, value), f"{name}:>=10" if number else f'{name}:"Sony FX3"')
+
+
 def _listed(words: Iterator[str] | Mapping[str, object]) -> str:
     *most, last = words
     return f"{', '.join(most)} or {last}"
@@ -277,4 +305,6 @@ FIELDS: dict[str, Field] = {
     "text": Field(_texts, 'text:"take two"'),
     "is": Field(_state, "is:untagged"),
 }
+OWN_FIELDS = tuple(FIELDS)
+FIELDS |= {name: _field_of_media(name) for name in fields.BY_NAME if is_field(name) and name not in FIELDS}
 """``like:`` is read apart: it ranks, and holds of everything."""

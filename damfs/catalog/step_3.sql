@@ -85,3 +85,21 @@ CREATE TABLE saved_search (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO text_due (asset) SELECT id FROM asset ORDER BY id;
 INSERT INTO term_text (rowid, name) SELECT id, name FROM term;
+-- A text by which bytes are found: a value of a field that is declared in fields.py, made of the facts.
+CREATE TABLE field_text (
+  blob  INTEGER NOT NULL REFERENCES blob (id),
+  field TEXT NOT NULL,                  -- 'camera'
+  key   TEXT NOT NULL,                  -- the text without case: what is compared
+  text  TEXT NOT NULL,                  -- as it is shown; one spelling for each key of a field
+  PRIMARY KEY (blob, field, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX field_text_by_key ON field_text (field, key, text);
+
+-- A number by which bytes are found.
+CREATE TABLE field_number (
+  blob   INTEGER NOT NULL REFERENCES blob (id),
+  field  TEXT NOT NULL,                 -- 'width'
+  number REAL NOT NULL,                 -- in the unit of the field
+  PRIMARY KEY (blob, field, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX field_number_by_number ON field_number (field, number);

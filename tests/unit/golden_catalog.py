@@ -57,7 +57,7 @@ def fill(tx: Connection) -> None:
     remarks.set_rating(tx, clip, 8)
     remarks.set_comment(tx, clip, "the good one")
     remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")
-    derived.set_facts(tx, blob, "probe", {"width": 1920})
+    derived.set_facts(tx, blob, "probe", {"width": 1920, "camera_model": "FX3"})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
     job_table.enqueue(tx, blob, "probe", 1, 10, 11)

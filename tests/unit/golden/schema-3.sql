@@ -156,6 +156,25 @@ CREATE TABLE fact (
   PRIMARY KEY (blob, processor)
 ) STRICT, WITHOUT ROWID;
 
+-- A text by which bytes are found: a value of a field that is declared in fields.py, made of the facts.
+CREATE TABLE field_text (
+  blob  INTEGER NOT NULL REFERENCES blob (id),
+  field TEXT NOT NULL,                  -- 'camera'
+  key   TEXT NOT NULL,                  -- the text without case: what is compared
+  text  TEXT NOT NULL,                  -- as it is shown; one spelling for each key of a field
+  PRIMARY KEY (blob, field, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX field_text_by_key ON field_text (field, key, text);
+
+-- A number by which bytes are found.
+CREATE TABLE field_number (
+  blob   INTEGER NOT NULL REFERENCES blob (id),
+  field  TEXT NOT NULL,                 -- 'width'
+  number REAL NOT NULL,                 -- in the unit of the field
+  PRIMARY KEY (blob, field, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX field_number_by_number ON field_number (field, number);
+
 -- Something derived from a blob: disposable, can be made again.
 CREATE TABLE rendition (
   id        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -388,7 +407,7 @@ INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (2, 3, 1, 1, 2, 3);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (2, 1, 3, 1, 5, X'322D676F6E652E6D6F76', 1000, 2, 4, 'present', 5);
-INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
+INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920,"camera_model":"FX3"}');
 INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
 INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (1, 1, 'look-1', -1, X'00000000000000000000000000000000');
 INSERT INTO term (id, name, broader, created_ns) VALUES (1, 'beach', NULL, 6);
@@ -413,4 +432,6 @@ INSERT INTO asset_owner (asset, uid, gid) VALUES (1, 1000, 100);
 INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
 INSERT INTO file_move (copy, key) VALUES (1, X'6D6F7665642F636C69702E6D6F76');
 INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
+INSERT INTO field_text (blob, field, key, text) VALUES (1, 'camera', 'fx3', 'FX3');
+INSERT INTO field_number (blob, field, number) VALUES (1, 'width', 1920.0);
 PRAGMA user_version = 3;
