@@ -161,7 +161,8 @@ class _Reading:
 
     def _unknown(self, test: Condition) -> str:
         close = get_close_matches(test.name, [*FIELDS, LIKE], 1)
-        hint = f'did you mean "{close[0]}:"?' if close else f"there are {', '.join([*OWN_FIELDS, LIKE, *SHOWN_FIELDS])} and more"
+        known = ", ".join((*OWN_FIELDS, LIKE, *SHOWN_FIELDS))
+        hint = f'did you mean "{close[0]}:"?' if close else f"there are {known} and more"
         return f'there is no field "{cut(test.name)}"; {hint} (To search for a colon, put the word in quotation marks.)'
 
 
