@@ -6,7 +6,10 @@ transaction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from damfs.catalog import field_values, predicates, vocabulary
 from damfs.catalog.database import Connection, Row
@@ -63,6 +66,22 @@ def list_rows(connection: Connection, predicate: Predicate) -> list[ListedRow]:
         f"SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a WHERE {clause} ORDER BY a.id",  # noqa: S608  # clauses hold marks, never values
         *values,
     )
+
+
+def list_ids(connection: Connection, predicate: Predicate) -> list[AssetId]:
+    clause, values = predicate.clause()
+    return [id_ for (id_,) in connection.rows(f"SELECT a.id FROM asset AS a WHERE {clause}", *values)]  # noqa: S608  # as above
+
+
+def list_rows_of(connection: Connection, ids: Sequence[AssetId]) -> list[ListedRow]:
+    """Those of the assets that are visible, in this order."""
+    rows = connection.rows(
+        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a"
+        " WHERE a.id IN (SELECT value FROM json_each(?)) AND a.visible",
+        msgspec.json.encode(ids).decode(),
+    )
+    known = {row[0]: row for row in rows}
+    return [known[id_] for id_ in ids if id_ in known]
 
 
 def first_of_name(connection: Connection, predicate: Predicate, name: str) -> Asset | None:

@@ -103,6 +103,13 @@ def meant(text: str, meanings: Meanings) -> Query:
     return _Reading(meanings).query(parsed(text))
 
 
+def sentence_of(text: str) -> str:
+    """The words that rank, as one text for a model; without asking what anything means. Raises BadQuery."""
+    tree = parsed(text)
+    parts = tree.parts if isinstance(tree, Every) else (tree,)
+    return " ".join(part.text for part in parts if isinstance(part, Word | Phrase))
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     meanings: Meanings

@@ -107,7 +107,9 @@ Node = Word | Phrase | Everywhere | Condition | Without | Every | Either
 
 
 def bad(at: int, what: str) -> BadQuery:
-    return BadQuery(f"character {at}: {what}")
+    error = BadQuery(f"character {at}: {what}")
+    error.at = at
+    return error
 
 
 def cut(text: str) -> str:
