@@ -153,6 +153,11 @@ def models_of(connection: Connection, blob: BlobId) -> list[str]:
     return [model for (model,) in rows]
 
 
+def models_of_moments(connection: Connection, blob: BlobId) -> list[str]:
+    rows = connection.rows("SELECT DISTINCT model FROM embedding WHERE blob = ? AND at_ns >= 0", blob)
+    return [model for (model,) in rows]
+
+
 def vector_of(connection: Connection, blob: BlobId, model: str) -> bytes | None:
     return connection.value(
         bytes, "SELECT vector FROM embedding WHERE blob = ? AND model = ? AND at_ns = -1", blob, model

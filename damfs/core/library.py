@@ -31,6 +31,7 @@ from damfs.core.feed import Feed
 from damfs.core.followed_index import index_property
 from damfs.core.gate import Gate
 from damfs.core.model_choice import choose_model
+from damfs.core.moments import Moments
 from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
@@ -75,6 +76,7 @@ class Library:
         """Held while files are moved into the trash folder or out of it."""
         self.vectors = Nearest(VectorIndexes(self.state / "vectors", db.open_reader))
         self.similar = Similar(self.vectors, settings.similar.count)
+        self.moments = Moments(self.vectors, settings.similar.count)
         self.counters = Counters()
         self.texts = TextUpkeep(db, self.counters, self.feed)
         self.searches = Searches(self.vectors, settings.search.count)

@@ -60,6 +60,9 @@ class QueryVectors:
             self.trouble = LOADING
         return self._known.get(words)
 
+    def is_pending(self, words: str) -> bool:
+        return words in self._pending
+
     def _begun(self, words: str) -> trio.Event:
         if words in self._pending:
             return self._pending[words]

@@ -65,4 +65,5 @@ class SearchTurns:
             return Asked()
         if self.vectors is None:
             return Asked(None, NO_MODEL)
-        return Asked(await self.vectors.of(words), self.vectors.trouble)
+        found = await self.vectors.of(words)
+        return Asked(found, self.vectors.trouble, self.vectors.is_pending(words))

@@ -6,10 +6,13 @@ resolve by them, and what is asked again while nothing changed costs nothing. A 
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from damfs.catalog import assets, change_feed, derived, full_text
 from damfs.catalog.database import Connection
@@ -25,8 +28,18 @@ from damfs.core.similar import best_model
 from damfs.model import AssetId
 
 KEPT = 32
+WITHOUT_MODEL_S = 30.0
+"""An answer that had to do without a model: there may be one after that."""
 LEAST = 0.15
 """Vectors that are less alike than this have nothing to do with each other."""
+
+
+class Stamp(NamedTuple):
+    """How long an answer is what would come out again."""
+
+    seq: int
+    """Of the last change that it knows of."""
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,8 @@ class Asked:
 
     vectors: Vectors | None = None
     trouble: str = ""
+    may_come: bool = False
+    """Whether they are on their way: the same search may find more in a moment."""
 
 
 class Searches:
@@ -42,8 +57,7 @@ class Searches:
         self._nearest = nearest
         self._count = count
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[int | None, Answer]] = OrderedDict()
-        """With the number of the last change that it knows of; None: it is not to be given again."""
+        self._kept: OrderedDict[str, tuple[Stamp, Answer]] = OrderedDict()
         self.ran = 0
 
     def parsed(self, connection: Connection, text: str) -> Query:
@@ -59,23 +73,27 @@ class Searches:
         """Whether the answer that is remembered would come out the same."""
         with self._lock:
             found = self._kept.get(text)
-        if found is None or found[0] is None or full_text.is_due(connection):
+        if found is None or time.monotonic() > found[0].until or full_text.is_due(connection):
             return False
-        return found[0] == change_feed.last_seq(connection)
+        return found[0].seq == change_feed.last_seq(connection)
 
     def answer(self, connection: Connection, text: str, asked: Asked) -> Answer:
         """Raises BadQuery. As it was if nothing changed since."""
         if self.is_current(connection, text) and (known := self.remembered(text)) is not None:
             return known
         found = self._answered(connection, self.parsed(connection, text), asked)
-        whole = not found.trouble and not full_text.is_due(connection)
-        stamp = change_feed.last_seq(connection) if whole else None
+        stamp = Stamp(change_feed.last_seq(connection), self._good_until(connection, found, asked))
         with self._lock:
             self._kept[text] = stamp, found
             self._kept.move_to_end(text)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return found
+
+    def _good_until(self, connection: Connection, found: Answer, asked: Asked) -> float:
+        if full_text.is_due(connection) or (found.trouble and asked.may_come):
+            return -math.inf
+        return time.monotonic() + WITHOUT_MODEL_S if found.trouble else math.inf
 
     def _answered(self, connection: Connection, query: Query, asked: Asked) -> Answer:
         self.ran += 1

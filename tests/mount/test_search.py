@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 from pathlib import Path
@@ -37,9 +36,10 @@ def names(path: Path) -> list[str]:
 
 
 def test_words_find_by_name_and_comment_best_first(dam: Daemon) -> None:
-    assert names(dam / "search/car") == ["01 CarAtDusk.txt", "02 blue car.txt", "03 red car.txt"] or len(
-        names(dam / "search/car")
-    ) == 3
+    assert (
+        names(dam / "search/car") == ["01 CarAtDusk.txt", "02 blue car.txt", "03 red car.txt"]
+        or len(names(dam / "search/car")) == 3
+    )
     assert names(dam / "search/red car") == ["01 red car.txt"]
     assert names(dam / "search/cafe") == ["01 sunset.txt"]
     assert names(dam / "search/suns*") == ["01 sunset.txt"]
@@ -140,21 +140,20 @@ def test_nothing_can_be_put_into_a_search(dam: Daemon) -> None:
         lambda: os.rename(dam / "inbox/blue car.txt", dam / "search/car/x.txt"),
         lambda: os.unlink(dam / "search/red car/red car.txt"),
     ):
-        with pytest.raises(OSError) as error:
+        with pytest.raises((PermissionError, IsADirectoryError)):
             work()
-        assert error.value.errno in {errno.EPERM, errno.EISDIR}
 
 
 def test_a_crawl_runs_no_query_but_those_that_are_kept_and_these_once(dam: Daemon) -> None:
     os.mkdir(dam / "search/car")
     try:
-        before = searches(dam), dam.stats().get("damfs_similar_total", 0)
+        before = searches(dam), dam.stats().get("damfs_similar_searches_total", 0)
         for _ in range(3):
             found = subprocess.run(
                 ["find", dam / "search", dam / "similar-to"], check=True, capture_output=True, text=True
             ).stdout.splitlines()
-        assert len([path for path in found if path.endswith(".txt")]) == 3
-        after = searches(dam), dam.stats().get("damfs_similar_total", 0)
+        assert len([path for path in found if path.endswith(".txt")]) == 3, found
+        after = searches(dam), dam.stats().get("damfs_similar_searches_total", 0)
         assert after[0] - before[0] <= 1, "what is kept runs once as long as nothing changes"
         assert after[1] == before[1]
     finally:
