@@ -70,6 +70,15 @@ class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Neighbours listed in a directory of similar-to/."""
 
 
+class SearchSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    count: Count = 200
+    """Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of."""
+    at_once: Annotated[int, Meta(ge=1, le=16)] = 2
+    """Searches that run at a time; others wait for their turn."""
+    wait_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """How long a search waits for the model; then it answers by the texts alone."""
+
+
 class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
     days: Annotated[int, Meta(ge=0)] = 30
     """How long the trash keeps an asset and its bytes; 0: for ever."""
@@ -92,6 +101,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
+    search: SearchSettings = SearchSettings()
     trash: TrashSettings = TrashSettings()
     mount: MountSettings = MountSettings()
     versions: VersionSettings = VersionSettings()
@@ -184,6 +194,14 @@ DEFAULT_SETTINGS = """\
 [similar]
 # Neighbours listed in a directory of similar-to/.
 # count = 50
+
+[search]
+# Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of.
+# count = 200
+# Searches that run at a time; others wait for their turn.
+# at_once = 2
+# Seconds that a search waits for the model; then it answers by the texts alone.
+# wait_s = 5.0
 
 [trash]
 # Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.

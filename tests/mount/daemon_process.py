@@ -108,9 +108,13 @@ def rows(library: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
         return connection.execute(sql, values).fetchall()
 
 
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+"""Those that any SQLite can read; the content of virtual tables lies in others."""
+
+
 def dump(library: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table; but not when the vectors were last saved, which the daemon does by itself."""
-    tables = [str(name) for (name,) in rows(library, "SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    tables = [str(name) for (name,) in rows(library, TABLES)]
     found = {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
     return {**found, "property": [row for row in found["property"] if not str(row[0]).startswith("vectors:")]}
 
