@@ -7,11 +7,12 @@ pixels are decoded; what is damaged is BadMedia, an error of the disk below stay
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -66,13 +67,29 @@ class Origin:
     make: str | None
     model: str | None
     lens: str | None
+    more: dict[str, object] = field(default_factory=dict)
+    """How it was exposed, and what people wrote."""
 
     def facts(self) -> dict[str, object]:
         camera = {"camera_make": self.make, "camera_model": self.model, "lens": self.lens}
-        return {**self.captured.facts(), "gps": self.gps, **camera}
+        return {**self.captured.facts(), "gps": self.gps, **camera, **self.more}
 
 
 NOTHING_SAID = Origin(Captured(), None, None, None, None)
+NUMBERS = {
+    "iso": ExifTags.Base.ISOSpeedRatings,
+    "exposure_s": ExifTags.Base.ExposureTime,
+    "aperture": ExifTags.Base.FNumber,
+    "focal_mm": ExifTags.Base.FocalLength,
+}
+TEXTS = {
+    "serial": ExifTags.Base.BodySerialNumber,
+    "description": ExifTags.Base.ImageDescription,
+    "artist": ExifTags.Base.Artist,
+    "copyright": ExifTags.Base.Copyright,
+}
+TEXT_LIMIT = 2000
+XMP_LIMIT = 4 << 20
 
 
 def looks_raw(name: str) -> bool:
@@ -93,6 +110,8 @@ def opened_still(source: Path, name: str) -> Iterator[Image.Image]:
             raise NotAStill from None
         except BadMedia:
             raise
+        except MemoryError:
+            raise too_much(name) from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadMedia(f"{name}: its size is over the limit of {MAX_PIXELS // 1_000_000} megapixels") from None
         except Exception as error:
@@ -113,6 +132,10 @@ def known_formats() -> tuple[str, ...]:
 def check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise BadMedia(f"{name}: {width}x{height} is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
+
+
+def too_much(name: str) -> BadMedia:
+    return BadMedia(f"{name}: to decode it takes more memory than a worker may have; see indexer.memory_limit_mb")
 
 
 def damaged(name: str, error: Exception) -> BadMedia:
@@ -181,7 +204,29 @@ def origin_of_exif(exif: Image.Exif, xmp: object) -> Origin:
         make=plain(exif.get(ExifTags.Base.Make)),
         model=plain(exif.get(ExifTags.Base.Model)),
         lens=plain(detail.get(ExifTags.Base.LensModel)),
+        more=exposure_of(detail) | texts_of(exif, detail),
     )
+
+
+def exposure_of(detail: dict[int, object]) -> dict[str, object]:
+    return {name: positive(detail.get(tag)) for name, tag in NUMBERS.items()}
+
+
+def positive(value: object) -> float | None:
+    """A number above zero; a camera that does not know writes 0, or 1/0."""
+    first = value[0] if isinstance(value, tuple) and value else value
+    try:
+        number = round(float(first), 7)  # type: ignore[arg-type]  # whatever is no number raises
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    if not (math.isfinite(number) and 0 < number < 1e9):
+        return None
+    return int(number) if number == int(number) else number
+
+
+def texts_of(exif: Image.Exif, detail: dict[int, object]) -> dict[str, object]:
+    found = {name: detail.get(tag, exif.get(tag)) for name, tag in TEXTS.items()}
+    return {name: plain(text[:TEXT_LIMIT]) if isinstance(text, str) else None for name, text in found.items()}
 
 
 def captured_of_exif(exif: Image.Exif, detail: dict[int, object]) -> Captured | None:
@@ -200,7 +245,7 @@ def captured_of_exif(exif: Image.Exif, detail: dict[int, object]) -> Captured | 
 
 
 def captured_of_xmp(packet: object) -> Captured | None:
-    match = XMP_DATE.search(packet) if isinstance(packet, bytes) else None
+    match = XMP_DATE.search(packet, 0, XMP_LIMIT) if isinstance(packet, bytes) else None
     return None if match is None else parse_moment(match[1].decode("ascii"))
 
 
@@ -210,7 +255,13 @@ def gps_of_ifd(ifd: dict[int, object]) -> dict[str, float] | None:
         lon = degrees(ifd[ExifTags.GPS.GPSLongitude], ifd.get(ExifTags.GPS.GPSLongitudeRef) == "W")
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return gps(lat, lon)
+    return gps(lat, lon, altitude(ifd))
+
+
+def altitude(ifd: dict[int, object]) -> float | None:
+    found = positive(ifd.get(ExifTags.GPS.GPSAltitude))
+    below = ifd.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
+    return None if found is None else -found if below else found
 
 
 def degrees(parts: object, negative: bool) -> float:
@@ -282,7 +333,9 @@ def opened_raw(source: Path, name: str) -> Iterator[rawpy.RawPy]:
         with source.open("rb") as file, rawpy.imread(file) as raw:
             check_size(raw.sizes.raw_width, raw.sizes.raw_height, name)
             yield raw
-    except (rawpy.LibRawError, ValueError, MemoryError) as error:
+    except MemoryError:
+        raise too_much(name) from None
+    except (rawpy.LibRawError, ValueError) as error:
         raise damaged(name, error) from None
 
 
