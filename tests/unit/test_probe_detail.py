@@ -9,7 +9,7 @@ import av
 import pytest
 from PIL import ExifTags, Image
 
-from damfs.core.processors import capture, stills
+from damfs.core.processors import capture, exposure
 from damfs.core.processors.clip_detail import LISTED_CHAPTERS, LISTED_STREAMS
 from damfs.core.processors.media import LONGEST_NS, sensible
 from damfs.core.processors.probe import Probe
@@ -113,7 +113,7 @@ def test_exposure_and_texts_of_a_photo(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "wide", (), (0, 0), b"\x01", 1e12])
 def test_nonsense_is_no_exposure(value: object) -> None:
-    assert stills.positive(value) is None
+    assert exposure.positive(value) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ pixels are decoded; what is damaged is BadMedia, an error of the disk below stay
 from __future__ import annotations
 
 import io
-import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from damfs.core.processors.capture import Captured, gps, parse_moment, plain
+from damfs.core.processors.exposure import altitude, exposure_of, texts_of
 from damfs.errors import BadMedia
 
 if TYPE_CHECKING:
@@ -76,19 +76,6 @@ class Origin:
 
 
 NOTHING_SAID = Origin(Captured(), None, None, None, None)
-NUMBERS = {
-    "iso": ExifTags.Base.ISOSpeedRatings,
-    "exposure_s": ExifTags.Base.ExposureTime,
-    "aperture": ExifTags.Base.FNumber,
-    "focal_mm": ExifTags.Base.FocalLength,
-}
-TEXTS = {
-    "serial": ExifTags.Base.BodySerialNumber,
-    "description": ExifTags.Base.ImageDescription,
-    "artist": ExifTags.Base.Artist,
-    "copyright": ExifTags.Base.Copyright,
-}
-TEXT_LIMIT = 2000
 XMP_LIMIT = 4 << 20
 
 
@@ -208,27 +195,6 @@ def origin_of_exif(exif: Image.Exif, xmp: object) -> Origin:
     )
 
 
-def exposure_of(detail: dict[int, object]) -> dict[str, object]:
-    return {name: positive(detail.get(tag)) for name, tag in NUMBERS.items()}
-
-
-def positive(value: object) -> float | None:
-    """A number above zero; a camera that does not know writes 0, or 1/0."""
-    first = value[0] if isinstance(value, tuple) and value else value
-    try:
-        number = round(float(first), 7)  # type: ignore[arg-type]  # whatever is no number raises
-    except (TypeError, ValueError, ArithmeticError):
-        return None
-    if not (math.isfinite(number) and 0 < number < 1e9):
-        return None
-    return int(number) if number == int(number) else number
-
-
-def texts_of(exif: Image.Exif, detail: dict[int, object]) -> dict[str, object]:
-    found = {name: detail.get(tag, exif.get(tag)) for name, tag in TEXTS.items()}
-    return {name: plain(text[:TEXT_LIMIT]) if isinstance(text, str) else None for name, text in found.items()}
-
-
 def captured_of_exif(exif: Image.Exif, detail: dict[int, object]) -> Captured | None:
     """DateTimeOriginal, else the time of digitising; the time of the last change (DateTime) is no capture time."""
     pairs = (
@@ -256,12 +222,6 @@ def gps_of_ifd(ifd: dict[int, object]) -> dict[str, float] | None:
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return gps(lat, lon, altitude(ifd))
-
-
-def altitude(ifd: dict[int, object]) -> float | None:
-    found = positive(ifd.get(ExifTags.GPS.GPSAltitude))
-    below = ifd.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
-    return None if found is None else -found if below else found
 
 
 def degrees(parts: object, negative: bool) -> float:
