@@ -7,6 +7,7 @@ av.logging.set_level is never called: with Python logging on, frame-threaded dec
 
 from __future__ import annotations
 
+import errno
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -109,6 +110,8 @@ def why_not(source: Path, error: Exception) -> str:
         return "moov atom not found; the recording was not finished or the copy broke off: copy it again or repair it"
     if is_text(head):
         return "it holds text, not media; give it the suffix of what it is"
+    if getattr(error, "errno", None) == errno.ENOMEM:
+        return "its index asks for more memory, or for more streams, than a file may have"
     return f"no media that is known ({said(error)}); if it played before, restore it from a copy"
 
 
