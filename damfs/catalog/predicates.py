@@ -77,6 +77,8 @@ STORES_FACET = Facet("stores")
 TRASH_FACET = Facet("trash")
 DESKTOP_TRASH_FACET = Facet("desktop-trash")
 NEIGHBOURS_FACET = Facet("neighbours")
+HASHES_FACET = Facet("editor-hashes")
+"""Proxies that an editor finds by the hash of the original's bytes, in one directory for all."""
 
 
 @dataclass(frozen=True, slots=True)

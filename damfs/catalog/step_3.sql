@@ -22,3 +22,6 @@ UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = '
   WHERE name = 'rendition' AND EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'rendition_of_2');
 DROP TABLE rendition_of_2;
 CREATE INDEX rendition_by_key ON rendition (key);
+CREATE INDEX rendition_on_demand ON rendition (kind, size) WHERE kind IN ('clip', 'frame');
+
+CREATE INDEX fact_editor_hash ON fact (json_extract(facts, '$.md5')) WHERE processor = 'editor_hash';

@@ -12,7 +12,7 @@ from damfs.core.commands import AddTag, Execution
 from damfs.core.description import describe
 from damfs.core.news import Seen, seen, seen_proxies, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
-from damfs.model import Asset, BlobId, Facts, Job, Rendition, RenditionKind, TagSource
+from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind, TagSource
 
 SECOND_NS = 1_000_000_000
 NEVER = 1.0
@@ -50,7 +50,9 @@ class FinishJob:
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else frozenset()
+        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else set[Facet]()
+        if self.job.processor == "editor_hash":
+            touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
 
     def _describe(self, x: Execution) -> None:
