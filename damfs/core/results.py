@@ -50,7 +50,9 @@ class FinishJob:
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else frozenset()
+        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else set[Facet]()
+        if self.job.processor == "editor_hash":
+            touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
 
     def _describe(self, x: Execution, values: frozenset[Facet]) -> None:
