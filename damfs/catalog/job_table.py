@@ -162,6 +162,24 @@ def list_failures(connection: Connection, limit: int) -> list[Failure]:
     return [Failure._make(row) for row in rows]
 
 
+class FailedJob(NamedTuple):
+    job: JobId
+    processor: str
+    attempts: int
+    updated_ns: int
+    error: str
+
+
+def failures_of(connection: Connection, blob: BlobId) -> list[FailedJob]:
+    """The jobs of some bytes that failed for good."""
+    rows = connection.rows(
+        "SELECT id, processor, attempts, updated_ns, coalesce(error, '') FROM job"
+        " WHERE blob = ? AND state = 'failed' ORDER BY id",
+        blob,
+    )
+    return [FailedJob._make(row) for row in rows]
+
+
 class JobLook(NamedTuple):
     """A job as people are shown it, with a name its bytes go by."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from damfs.model import Facet, FolderId, Media, TermId
+from damfs.model import AssetId, Facet, FolderId, Media, TermId
 
 SqlValue = int | str | bytes
 Clause = tuple[str, tuple[SqlValue, ...]]
@@ -28,6 +28,8 @@ class Traits:
     terms: frozenset[TermId]
     """Terms it carries, broader ones included."""
     trashed: bool = False
+    failed: bool = False
+    """Something of it failed for good, or is held back."""
 
 
 class Predicate(Protocol):
@@ -77,6 +79,7 @@ STORES_FACET = Facet("stores")
 TRASH_FACET = Facet("trash")
 DESKTOP_TRASH_FACET = Facet("desktop-trash")
 NEIGHBOURS_FACET = Facet("neighbours")
+FAILED_FACET = Facet("failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,32 @@ class InTrash(Predicate):
 
     def text(self) -> str:
         return "is:trashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Predicate):
+    """A job of its bytes failed for good, or it is one of those that could not be published (``held_back``)."""
+
+    held_back: tuple[AssetId, ...] = ()
+
+    def clause(self) -> Clause:
+        return self._either("a.blob IN (SELECT blob FROM job WHERE state = 'failed')")
+
+    def row_clause(self) -> Clause:
+        return self._either("EXISTS (SELECT 1 FROM job WHERE blob = a.blob AND state = 'failed')")
+
+    def _either(self, failed: str) -> Clause:
+        marks = ", ".join("?" * len(self.held_back))
+        return f"a.visible AND ({failed} OR a.id IN ({marks}))", self.held_back
+
+    def match(self, asset: Traits) -> bool:
+        return asset.visible and asset.failed
+
+    def facets(self) -> frozenset[Facet]:
+        return frozenset({FAILED_FACET})
+
+    def text(self) -> str:
+        return "is:failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class Library:
         """Held while files are moved into the trash folder or out of it."""
         self.similar = Similar(self.state / "vectors", settings.similar.count)
         self.counters = Counters()
+        self.held_back: dict[AssetId, str] = {}
+        """Received files that could not be published yet, with the reason."""
         self.clock: Callable[[], int] = time.time_ns
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import trio
 
-from damfs.catalog import derived, stores
+from damfs.catalog import derived, job_table, stores
 from damfs.catalog.database import Connection
 from damfs.core.commands import AddTag, Command, DefineTerm, Trash
 from damfs.core.library import Library
@@ -116,6 +116,11 @@ def derive(library: Library) -> None:
             for profile in ("dnxhr-lb", "h264-intra")[: 1 + blob % 2]:
                 derived.set_rendition(tx, blob, RenditionKind.PROXY, profile, f"ab/{blob}-{profile}.mov", 9, {}, 1)
             derived.set_embedding(tx, blob, LOOK_MODEL, None, vector(blob))
+            job_table.enqueue(tx, blob, "broken", 1, 50, 1)
+            if blob % 3:
+                job = job_table.lease(tx, ("broken",), 5, 9)
+                assert job is not None
+                job_table.fail(tx, job.id, "not playable", 6)
 
 
 def vector(blob: BlobId) -> bytes:

@@ -13,7 +13,7 @@ from damfs.core.library import Library
 from damfs.core.status_report import as_text
 from damfs.errors import NotFound
 from damfs.model import Facet
-from damfs.presentation.views import jobs
+from damfs.presentation.views import failures, jobs
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entries, Entry, Place, Thing, ThingKind, View
 
 README = "README.md"
@@ -83,6 +83,8 @@ class Control(View):
     def entry(self, thing: Thing) -> Entry:
         if jobs.is_job(thing):
             return jobs.entry(self.library.db.writer, thing)
+        if failures.is_failure(thing):
+            return failures.entry(self.library, self.library.db.writer, thing)
         if thing.id >= len(self._texts):
             raise NotFound(f"no text {thing.id}")
         return self._entry(thing.id)
@@ -91,6 +93,8 @@ class Control(View):
         """The content as it is now."""
         if jobs.is_job(thing):
             return jobs.text(connection, thing)
+        if failures.is_failure(thing):
+            return failures.text(self.library, connection, thing)
         self.entry(thing)
         return self._texts[thing.id][1](connection)
 
