@@ -20,16 +20,17 @@ from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.making import MakingProxies
 from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
+    GetProxies,
     GetStatus,
     GetStores,
     GetTags,
@@ -45,6 +46,7 @@ from damfs.integration.wire import (
     Stop,
     Tag,
     Target,
+    Transcode,
     TrashAssets,
     UndoLast,
     Verify,
@@ -67,6 +69,12 @@ class Service:
         self._stop = stop
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
+        self._making = MakingProxies(
+            library,
+            mounted=stop is not None,
+            asset_at=lambda path: self._asset_at(Path(os.fsdecode(path))),
+            asset_of=self._target,
+        )
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -78,12 +86,12 @@ class Service:
                 return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
             case GetVersions() | Revert():
                 return await self._history(request)
-            case Retry():
-                return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
             case Verify() | Check():
                 return await self._care.answer(request, report)
             case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
                 return await self._returns.answer(request)
+            case Retry() | Transcode() | GetProxies():
+                return await self._making.answer(request, report)
             case Stop():
                 return self._ask_to_stop()
             case _:

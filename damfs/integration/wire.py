@@ -124,13 +124,51 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class Transcode(Struct, frozen=True, tag="transcode"):
+    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    without links. ``profile``: '' for that of the settings."""
+
+    words: tuple[str, ...] = ()
+    assets: tuple[int, ...] = ()
+    paths: tuple[bytes, ...] = ()
+    profile: str = ""
+    withdraw: bool = False
+    """Take back what still waits of such a request."""
+
+
+class GetProxies(Struct, frozen=True, tag="get-proxies"):
+    """What there is, and is to be, of one file by each profile."""
+
+    target: Target
+
+
+class ProxyRow(Struct, frozen=True):
+    """``state``: made, running, waiting, failed, needless, none. ``instead``: the profile that took its place."""
+
+    profile: str
+    state: str
+    shown: bool
+    """Whether proxies/ shows it."""
+    file: str = ""
+    size: int = 0
+    reason: str = ""
+    instead: str = ""
+    report: dict[str, object] = {}  # msgspec copies it
+
+
+class ProxyReport(Struct, frozen=True):
+    name: str
+    rows: tuple[ProxyRow, ...]
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags | GetVersions
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
+Making = Transcode | GetProxies
+Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Making | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):
