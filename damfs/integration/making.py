@@ -89,10 +89,13 @@ class MakingProxies:
         with library.db.transaction() as tx:
             job_table.release_leases(tx, library.clock())
         await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # what a crash left: ignore_errors
-        async with open_worker_pool(library.settings) as pool, trio.open_nursery() as nursery:
-            await nursery.start(JobRunner(library, pool, processors).serve)
-            yield
-            nursery.cancel_scope.cancel()
+        try:
+            async with open_worker_pool(library.settings) as pool, trio.open_nursery() as nursery:
+                await nursery.start(JobRunner(library, pool, processors).serve)
+                yield
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:  # what ends the block, be it an interrupt, is told as itself
+            raise _first(group) from None
 
     def _report(self, asset: Asset) -> ProxyReport:
         if asset.blob is None or asset.media is not Media.VIDEO:
@@ -123,6 +126,12 @@ class MakingProxies:
         if told.get("needless"):
             return ProxyRow(profile, "needless", False, reason=str(told["needless"]))
         return ProxyRow(profile, "none", False)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _forward(report: Report, profile: str, done: int, files: int, size_done: int, size: int) -> None:
