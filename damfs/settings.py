@@ -22,6 +22,8 @@ SETTINGS_FILE = "damfs.toml"
 
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
+ProxyProfile = Literal["dnxhr-lb", "prores-proxy", "h264-intra", "h264-intra-mp4", "h264"]
+FEWEST_LINES = 120
 
 
 class LibrarySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,10 +56,18 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
-    profile: Literal["dnxhr-lb", "h264-intra"] = "dnxhr-lb"
-    """"dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small)."""
-    lines: Annotated[int, Meta(ge=120, le=2160)] = 540
-    """Height of proxies; smaller sources keep their own."""
+    profile: ProxyProfile = "dnxhr-lb"
+    """What is made of every video, and shown in proxies/."""
+    also: tuple[ProxyProfile, ...] = ()
+    """Profiles that are made of every video beside that."""
+    lines: Annotated[int, Meta(ge=0, le=2160)] = 0
+    """Height of proxies; smaller sources keep their own. 0: half the size of the source."""
+    longest: Annotated[int, Meta(ge=256, le=4096)] = 1280
+    """With lines = 0: the longer side is no longer than this."""
+    needless: bool = False
+    """Also of clips that need none: small ones in which every picture stands for itself."""
+    hardware: bool = True
+    """Use encoders of a graphics card where they work."""
 
 
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +130,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
+        if name.startswith("proxy-"):  # each further profile is a processor
+            name = "proxy"
         metadata = dict.fromkeys(("exiftool", "place", "loudness"), self.metadata)
         own = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}
         table = {**metadata, **own}.get(name)
@@ -152,6 +164,8 @@ def parse_settings(text: str, where: str) -> Settings:
     except msgspec.ValidationError as error:
         raise BadSettings(f"{where}: {error}; mend or remove that setting") from None
     check_timezone(settings.library.timezone, where)
+    if 0 < settings.proxy.lines < FEWEST_LINES:
+        raise BadSettings(f"{where}: proxy.lines: at least {FEWEST_LINES}, or 0 for half the size of the source")
     return settings
 
 
@@ -196,10 +210,19 @@ DEFAULT_SETTINGS = """\
 
 [proxy]
 # enabled = true
-# "dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small).
+# What is made of every video and shown in proxies/: "dnxhr-lb" (.mov, large, cheap to edit; interlaced sources by
+# prores-proxy), "prores-proxy" (.mov), "h264-intra" (.mov, small), "h264-intra-mp4" (AAC), "h264" (.mp4, for the web).
 # profile = "dnxhr-lb"
-# Height of proxies; smaller sources keep their own.
-# lines = 540
+# Profiles that are made of every video beside that, e.g. ["h264"].
+# also = []
+# Height of proxies; smaller sources keep their own. 0: half the size of the source.
+# lines = 0
+# Where it is half: the longer side is no longer than this; sources up to 960 keep their size.
+# longest = 1280
+# Also of clips that need none: those no larger than that in which every picture stands for itself (ProRes, DNxHR …).
+# needless = false
+# Use encoders of a graphics card where they work (each is tried once; one that fails for a file is passed over).
+# hardware = true
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

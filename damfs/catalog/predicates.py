@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
-from damfs.model import Facet, FolderId, Media, TermId
+from damfs.model import AssetId, Facet, FolderId, Media, TermId
 
 SqlValue = int | float | str | bytes
 Clause = tuple[str, tuple[SqlValue, ...]]
@@ -34,6 +34,8 @@ class Traits:
     size: int = 0
     values: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
     """Of its fields, by name (see `fields`)."""
+    failed: bool = False
+    """Something of it failed for good, or is held back."""
 
 
 class Predicate(Protocol):
@@ -99,6 +101,7 @@ def quoted(value: str) -> str:
 
 HASHES_FACET = Facet("editor-hashes")
 """Proxies that an editor finds by the hash of the original's bytes, in one directory for all."""
+FAILED_FACET = Facet("failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,32 @@ class InTrash(Predicate):
 
     def text(self) -> str:
         return "is:trashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Predicate):
+    """A job of its bytes failed for good, or it is one of those that could not be published (``held_back``)."""
+
+    held_back: tuple[AssetId, ...] = ()
+
+    def clause(self) -> Clause:
+        return self._either("a.blob IN (SELECT blob FROM job WHERE state = 'failed')")
+
+    def row_clause(self) -> Clause:
+        return self._either("EXISTS (SELECT 1 FROM job WHERE blob = a.blob AND state = 'failed')")
+
+    def _either(self, failed: str) -> Clause:
+        marks = ", ".join("?" * len(self.held_back))
+        return f"a.visible AND ({failed} OR a.id IN ({marks}))", self.held_back
+
+    def match(self, asset: Traits) -> bool:
+        return asset.visible and asset.failed
+
+    def facets(self) -> frozenset[Facet]:
+        return frozenset({FAILED_FACET})
+
+    def text(self) -> str:
+        return "is:failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,8 @@ class Library:
         self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
         self.shown = ShownAnswers()
         self.complaints = Complaints()
+        self.held_back: dict[AssetId, str] = {}
+        """Received files that could not be published yet, with the reason."""
         self.clock: Callable[[], int] = time.time_ns
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""

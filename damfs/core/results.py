@@ -103,7 +103,7 @@ class FailJob:
         job_table.fail(x.tx, self.job.id, self.error, x.at_ns)
         x.planner.plan_jobs(x.tx, self.job.blob, x.at_ns)
         detail = {"processor": self.job.processor, "blob": self.job.blob, "error": self.error}
-        x.changes.record("failed", frozenset(), detail=detail)
+        x.changes.record("failed", {predicates.FAILED_FACET}, detail=detail)
 
 
 BACKOFF_FIRST_S = 5
@@ -173,5 +173,5 @@ class RetryFailed:
     def apply(self, x: Execution) -> int:
         number = job_table.retry_failed(x.tx, self.processor, x.at_ns)
         if number:
-            x.changes.record("jobs-retried", frozenset(), detail={"jobs": number})
+            x.changes.record("jobs-retried", {predicates.FAILED_FACET}, detail={"jobs": number})
         return number

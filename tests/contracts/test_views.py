@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import trio
 
-from damfs.catalog import derived, stores
+from damfs.catalog import derived, job_table, stores
 from damfs.catalog.database import Connection
 from damfs.core.commands import AddTag, Command, DefineTerm, Trash
 from damfs.core.library import Library
@@ -119,6 +119,11 @@ def derive(library: Library) -> None:
             if blob % 4:
                 for processor in ("probe", "place"):
                     derived.set_facts(tx, blob, processor, facts(blob))
+            job_table.enqueue(tx, blob, "broken", 1, 50, 1)
+            if blob % 3:
+                job = job_table.lease(tx, ("broken",), 5, 9)
+                assert job is not None
+                job_table.fail(tx, job.id, "not playable", 6)
 
 
 def facts(blob: BlobId) -> Facts:
