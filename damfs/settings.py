@@ -22,6 +22,8 @@ SETTINGS_FILE = "damfs.toml"
 
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
+ProxyProfile = Literal["dnxhr-lb", "prores-proxy", "h264-intra", "h264-intra-mp4", "h264"]
+FEWEST_LINES = 120
 
 
 class LibrarySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +42,8 @@ class IndexerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Watch read-only stores for changes while mounted."""
     attempts: Count = 3
     """Tries of a job before it counts as failed for good."""
+    time_limit_s: Annotated[int, Meta(ge=0)] = 0
+    """The longest that a job may take; 0: as long as its processor allows."""
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,10 +60,18 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
-    profile: Literal["dnxhr-lb", "h264-intra"] = "dnxhr-lb"
-    """"dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small)."""
-    lines: Annotated[int, Meta(ge=120, le=2160)] = 540
-    """Height of proxies; smaller sources keep their own."""
+    profile: ProxyProfile = "dnxhr-lb"
+    """What is made of every video, and shown in proxies/."""
+    also: tuple[ProxyProfile, ...] = ()
+    """Profiles that are made of every video beside that."""
+    lines: Annotated[int, Meta(ge=0, le=2160)] = 0
+    """Height of proxies; smaller sources keep their own. 0: half the size of the source."""
+    longest: Annotated[int, Meta(ge=256, le=4096)] = 1280
+    """With lines = 0: the longer side is no longer than this."""
+    needless: bool = False
+    """Also of clips that need none: small ones in which every picture stands for itself."""
+    hardware: bool = True
+    """Use encoders of a graphics card where they work."""
 
 
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,9 +81,27 @@ class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Proposals with more confidence than this become tags by themselves; 1.0: none does."""
 
 
+class MetadataSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    exiftool: bool = True
+    """Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed."""
+    places: bool = True
+    """Name the country and region of positions, offline."""
+    loudness: bool = False
+    """Measure the loudness of everything with sound: reads all of it, which takes long."""
+
+
 class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     count: Count = 50
     """Neighbours listed in a directory of similar-to/."""
+
+
+class SearchSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    count: Count = 200
+    """Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of."""
+    at_once: Annotated[int, Meta(ge=1, le=16)] = 2
+    """Searches that run at a time; others wait for their turn."""
+    wait_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """How long a search waits for the model; then it answers by the texts alone."""
 
 
 class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,16 +125,22 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
+    metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
+    search: SearchSettings = SearchSettings()
     trash: TrashSettings = TrashSettings()
     mount: MountSettings = MountSettings()
     versions: VersionSettings = VersionSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
+        if name.startswith("proxy-"):  # each further profile is a processor
+            name = "proxy"
         if name in {"embedding", "wording", "moments"}:
             return {"name": self.model.name, "threads": self.model.threads}
-        table = {"proxy": self.proxy, "auto_tag": self.auto_tag}.get(name)
+        metadata = dict.fromkeys(("exiftool", "place", "loudness"), self.metadata)
+        own = {"proxy": self.proxy, "auto_tag": self.auto_tag}
+        table = {**metadata, **own}.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -134,6 +170,8 @@ def parse_settings(text: str, where: str) -> Settings:
     except msgspec.ValidationError as error:
         raise BadSettings(f"{where}: {error}; mend or remove that setting") from None
     check_timezone(settings.library.timezone, where)
+    if 0 < settings.proxy.lines < FEWEST_LINES:
+        raise BadSettings(f"{where}: proxy.lines: at least {FEWEST_LINES}, or 0 for half the size of the source")
     return settings
 
 
@@ -166,6 +204,8 @@ DEFAULT_SETTINGS = """\
 # watch = true
 # Tries of a job before it counts as failed for good.
 # attempts = 3
+# The longest a job may take, in seconds; 0: as long as its processor allows (a minute for the probe, more for proxies).
+# time_limit_s = 0
 
 [model]
 # "default": MiniLM and EfficientNet-Lite0, from packages, no network. "none": the built-in descriptor only.
@@ -180,10 +220,19 @@ DEFAULT_SETTINGS = """\
 
 [proxy]
 # enabled = true
-# "dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small).
+# What is made of every video and shown in proxies/: "dnxhr-lb" (.mov, large, cheap to edit; interlaced sources by
+# prores-proxy), "prores-proxy" (.mov), "h264-intra" (.mov, small), "h264-intra-mp4" (AAC), "h264" (.mp4, for the web).
 # profile = "dnxhr-lb"
-# Height of proxies; smaller sources keep their own.
-# lines = 540
+# Profiles that are made of every video beside that, e.g. ["h264"].
+# also = []
+# Height of proxies; smaller sources keep their own. 0: half the size of the source.
+# lines = 0
+# Where it is half: the longer side is no longer than this; sources up to 960 keep their size.
+# longest = 1280
+# Also of clips that need none: those no larger than that in which every picture stands for itself (ProRes, DNxHR …).
+# needless = false
+# Use encoders of a graphics card where they work (each is tried once; one that fails for a file is passed over).
+# hardware = true
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).
@@ -191,9 +240,25 @@ DEFAULT_SETTINGS = """\
 # Proposals with more confidence than this become tags by themselves; 1.0: none does.
 # accept_above = 1.0
 
+[metadata]
+# Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed.
+# exiftool = true
+# Name the country and region of positions, offline.
+# places = true
+# Measure the loudness (EBU R 128) of everything with sound: reads all of it, which takes long.
+# loudness = false
+
 [similar]
 # Neighbours listed in a directory of similar-to/.
 # count = 50
+
+[search]
+# Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of.
+# count = 200
+# Searches that run at a time; others wait for their turn.
+# at_once = 2
+# Seconds that a search waits for the model; then it answers by the texts alone.
+# wait_s = 5.0
 
 [trash]
 # Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.

@@ -11,7 +11,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,25 +25,30 @@ from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.core.commands import Command, Execution
+from damfs.core.complaints import Complaints
 from damfs.core.counters import Counters
 from damfs.core.description import local_day
 from damfs.core.feed import Feed
 from damfs.core.followed_index import index_property
 from damfs.core.gate import Gate
-from damfs.core.meant import Meant
 from damfs.core.model_health import ModelHealth
 from damfs.core.model_progress import Pace
 from damfs.core.model_report import ModelStatus
 from damfs.core.model_state import model_status
+from damfs.core.moments import Moments
 from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.processors.processor import Worker
+from damfs.core.search_turns import SearchTurns
+from damfs.core.searching import Searches
+from damfs.core.shown_answers import ShownAnswers
 from damfs.core.similar import Similar
 from damfs.core.status import status_of
 from damfs.core.status_report import Status
+from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
-from damfs.errors import BadLibrary, ModelUnavailable, NotFound, Unavailable
+from damfs.errors import BadLibrary, NotFound, Unavailable
 from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
@@ -76,13 +81,19 @@ class Library:
         """Held while files are moved into the trash folder or out of it."""
         self.vectors = Nearest(VectorIndexes(self.state / "vectors", db.open_reader))
         self.similar = Similar(self.vectors, settings.similar.count)
+        self.moments = Moments(self.vectors, settings.similar.count)
         self.counters = Counters()
+        self.texts = TextUpkeep(db, self.counters, self.feed)
+        self.searches = Searches(self.vectors, settings.search.count)
+        self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
+        self.shown = ShownAnswers()
+        self.complaints = Complaints()
+        self.held_back: dict[AssetId, str] = {}
+        """Received files that could not be published yet, with the reason."""
         self.clock: Callable[[], int] = time.time_ns
         self.model_health = ModelHealth(lambda: self.clock())
         self.pace = Pace()
         """Of the steps that embed."""
-        self.meaning_of: Callable[[str], Awaitable[Meant]] = _nobody_to_ask
-        """What words mean to the model that answers; whoever has a worker pool sets it. Raises ModelUnavailable."""
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""
         self.made_ns = int(derived.property_value(db.writer, "made-ns") or 0)
@@ -197,10 +208,6 @@ class Library:
                 derived.set_property(tx, index_property(model), digest.hex())
             vectors.forget_dropped(tx, vectors.last_dropped(tx) if heard_of is None else heard_of)
         self.vectors.indexes.saved(digests)
-
-
-async def _nobody_to_ask(text: str) -> Meant:
-    raise ModelUnavailable(f'the meaning of "{text[:40]}" can only be asked while the library is mounted')
 
 
 def make_library(path: Path) -> None:

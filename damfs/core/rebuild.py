@@ -13,6 +13,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import trio
 
 from damfs.catalog import assets, derived, salvage
@@ -26,7 +27,7 @@ from damfs.core.old_catalogs import Learnt, learn, salvaged
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
 from damfs.core.rendition_files import sync
-from damfs.core.rendition_upkeep import MAKERS
+from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
@@ -182,9 +183,19 @@ def _sound(renditions: Path, batch: list[Derived]) -> list[Command[object]]:
 
 def _restorable(root: Path, found: Derived) -> RestoreDerived:
     there = [made for made in found.renditions if _is_file(root / made.key, made.size)]
-    again = {MAKERS[made.kind] for made in found.renditions if made not in there}
+    gone = [made for made in found.renditions if made not in there]
+    made_by_proxy = next((profile_in(fact.facts) for fact in found.facts if fact.processor == "proxy"), None)
+    again = {maker(made.kind, made.profile, made_by_proxy or made.profile) for made in gone}
     jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
     return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
+
+
+def profile_in(facts: str) -> object:
+    """What `proxy` says that it made; None when that cannot be read."""
+    try:
+        return msgspec.json.decode(facts, type=dict[str, object]).get("profile")
+    except msgspec.DecodeError:
+        return None
 
 
 def _is_file(path: Path, size: int) -> bool:

@@ -1,4 +1,4 @@
-"""Runs processors in worker processes: two pools, one for media, one for the model that stays loaded.
+"""Runs processors in worker processes: pools for media, the model that stays loaded, and what somebody waits for.
 
 Concurrency: `WorkerPool.run` may be called from any number of tasks; each pool runs as many as it has workers and
 the others wait. Cancelling a run, or its time being up, kills its worker. Crash rule: a worker that dies is one
@@ -29,6 +29,7 @@ from damfs.core.worker_process import Failure, Situation, run_processor, run_tog
 from damfs.settings import Settings, cores
 
 MEDIA_IDLE_S = 60.0
+PROMPT_WORKERS = 2
 GRACE_S = 2.0
 _MEGABYTE = 1 << 20
 R = TypeVar("R")
@@ -62,8 +63,9 @@ _Kind = tuple[ProcessorRef, str]
 class WorkerPool:
     """Made by `open_worker_pool`."""
 
-    def __init__(self, pools: dict[Worker, _Pool]) -> None:
+    def __init__(self, pools: dict[Worker, _Pool], time_limit_s: float = math.inf) -> None:
         self._pools = pools
+        self._time_limit_s = time_limit_s
         self.gatherings: dict[Worker, Gathering[_Kind, Work, Output | Failure]] = {
             worker: Gathering(self._together, (WorkerDied, JobTimedOut), round(pool.limiter.total_tokens))
             for worker, pool in pools.items()
@@ -80,11 +82,8 @@ class WorkerPool:
             kind = (processor, repr(sorted(subject.settings.items())))
             gathering = self.gatherings[processor.worker]
             return _unpacked(await gathering.run(kind, Work(source, out, subject), processor.batch))
-        return _unpacked(
-            await self.ask(
-                processor.worker, processor.timeout_s, run_processor, processor.reference, source, out, subject
-            )
-        )
+        worker, limit_s, reference = processor.worker, self._limit_s(processor), processor.reference
+        return _unpacked(await self.ask(worker, limit_s, run_processor, reference, source, out, subject))
 
     async def ask(self, worker: Worker, timeout_s: float, question: Callable[[Unpack[A]], R], *given: *A) -> R:
         """Call a function of plain data in a worker of a pool. Raises WorkerDied, JobTimedOut."""
@@ -96,7 +95,11 @@ class WorkerPool:
 
     async def _together(self, kind: _Kind, works: Sequence[Work]) -> list[Output | Failure]:
         processor, _ = kind
-        return await self.ask(processor.worker, processor.timeout_s, run_together, processor.reference, list(works))
+        limit_s = self._limit_s(processor)
+        return await self.ask(processor.worker, limit_s, run_together, processor.reference, list(works))
+
+    def _limit_s(self, processor: ProcessorRef) -> float:
+        return min(processor.timeout_s, self._time_limit_s)
 
 
 @asynccontextmanager
@@ -114,8 +117,12 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
                     await stack.enter_async_context(_context(media, MEDIA_IDLE_S)),
                     trio.CapacityLimiter(settings.indexer.workers or cores()),
                 ),
+                Worker.PROMPT: _Pool(
+                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S)), trio.CapacityLimiter(PROMPT_WORKERS)
+                ),
                 Worker.MODEL: _Pool(await stack.enter_async_context(_context(model, idle_s)), trio.CapacityLimiter(1)),
-            }
+            },
+            settings.indexer.time_limit_s or math.inf,
         )
 
 

@@ -6,7 +6,7 @@ not work changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from damfs.core.processors.processor import Worker
 from damfs.core.settings_edit import choose_model_in_settings
 from damfs.core.worker_pool import JobTimedOut, WorkerDied, WorkerPool, open_worker_pool
 from damfs.errors import ModelUnavailable, NotFound
-from damfs.integration.wire import DropModel, GetModels, UseModel
+from damfs.integration.wire import DropModel, Modelling, Progress, UseModel
 
 ACTOR = "cli"
 TRY_S = 600.0
@@ -38,7 +38,7 @@ class Models:
         self._library = library
         self._pool = pool
 
-    async def answer(self, request: GetModels | UseModel | DropModel) -> object:
+    async def answer(self, request: Modelling, _report: Callable[[Progress], None]) -> object:
         match request:
             case UseModel():
                 await self._use(request.name)

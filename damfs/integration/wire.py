@@ -140,14 +140,103 @@ class DropModel(Struct, frozen=True, tag="drop-model"):
     name: str
 
 
+class Search(Struct, frozen=True, tag="search"):
+    """``limit``: rows answered at most; 0: all."""
+
+    query: str
+    limit: int = 0
+
+
+class FindSimilar(Struct, frozen=True, tag="similar"):
+    """What is like a file, or (``at_ns``) a moment of it: by its asset, or its path in a store, absolute."""
+
+    asset: int = 0
+    path: bytes = b""
+    at_ns: int | None = None
+    limit: int = 0
+
+
+class GetSearches(Struct, frozen=True, tag="get-searches"):
+    pass
+
+
+class KeepSearch(Struct, frozen=True, tag="keep-search"):
+    query: str
+    forget: bool = False
+
+
+class FoundRow(Struct, frozen=True):
+    """``path``: below the mountpoint. ``score``: None where there is no order."""
+
+    asset: int
+    name: str
+    path: str
+    score: float | None
+    why: str
+
+
+class Found(Struct, frozen=True):
+    """``query``: as it was understood. ``spaces``: of the vectors compared; ``trouble``: why there were none."""
+
+    query: str
+    total: int
+    ranked: bool
+    spaces: list[str]
+    trouble: str
+    rows: list[FoundRow]
+
+
+class Transcode(Struct, frozen=True, tag="transcode"):
+    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    without links. ``profile``: '' for that of the settings."""
+
+    words: tuple[str, ...] = ()
+    assets: tuple[int, ...] = ()
+    paths: tuple[bytes, ...] = ()
+    profile: str = ""
+    withdraw: bool = False
+    """Take back what still waits of such a request."""
+
+
+class GetProxies(Struct, frozen=True, tag="get-proxies"):
+    """What there is, and is to be, of one file by each profile."""
+
+    target: Target
+
+
+class ProxyRow(Struct, frozen=True):
+    """``state``: made, running, waiting, failed, needless, none. ``instead``: the profile that took its place."""
+
+    profile: str
+    state: str
+    shown: bool
+    """Whether proxies/ shows it."""
+    file: str = ""
+    size: int = 0
+    reason: str = ""
+    instead: str = ""
+    report: dict[str, object] = {}  # msgspec copies it
+
+
+class ProxyReport(Struct, frozen=True):
+    name: str
+    rows: tuple[ProxyRow, ...]
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
-Asking = GetStatus | GetStores | GetTags | GetVersions
+Asking = GetStatus | GetStores | GetTags
+Indexing = Add | Scan
+Tagging = Tag
+History = GetVersions | Revert
+Caring = Verify | Check
+Searching = Search | FindSimilar | GetSearches | KeepSearch
+Making = Retry | Transcode | GetProxies
 Modelling = GetModels | UseModel | DropModel
-Request = Modelling | Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
+Request = Modelling | Indexing | Asking | Tagging | History | Caring | TakingBack | Searching | Making | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -21,6 +21,7 @@ from damfs.catalog import (
     job_table,
     remarks,
     rewrites,
+    saved_searches,
     spaces,
     stores,
     trash,
@@ -57,7 +58,7 @@ def fill(tx: Connection) -> None:
     remarks.set_rating(tx, clip, 8)
     remarks.set_comment(tx, clip, "the good one")
     remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")
-    derived.set_facts(tx, blob, "probe", {"width": 1920})
+    derived.set_facts(tx, blob, "probe", {"width": 1920, "camera_model": "FX3"})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
     derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
@@ -74,6 +75,7 @@ def fill(tx: Connection) -> None:
     trash.doom(tx, store, Key(TRASH_FOLDER + b"/1-old.mov"))
     desktop_trash.set_name(tx, 1000, "gone.mov", gone)
     desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
+    saved_searches.save(tx, "beach -tag:work", 15)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()

@@ -1,4 +1,4 @@
-"""What the model worker is asked beside its jobs: which space a model has, and what words mean in it.
+"""What the model worker is asked beside its jobs: which space a model has.
 
 Runs in the model worker; the daemon imports the module to name its functions. Answers are plain data: a string is what
 is wrong and what to do.
@@ -23,18 +23,6 @@ def space_of_model(name: str, threads: int) -> Facts | str:
     if made.shape != (1, embedder.dimensions[embedder.text_model]):
         return f'the model "{name}" says {embedder.dimensions} of its vectors and makes {made.shape}; name another one'
     return space_told(embedder, name)
-
-
-def vector_of_words(name: str, space: str, threads: int, text: str) -> bytes | str:
-    """Little-endian float32, in the space that was asked for and no other."""
-    try:
-        embedder = load_embedder(name, threads)
-        if embedder.id != space:
-            return f'the files of the model "{name}" were changed; words are compared when the library is embedded anew'
-        with enough_memory(name):
-            return bytes(embedder.embed_texts([text])[0].astype("<f4").tobytes())
-    except Exception as error:  # noqa: BLE001 - as above
-        return _told(name, error)
 
 
 def _told(name: str, error: Exception) -> str:
