@@ -193,7 +193,7 @@ class JobRunner:
                 self._library.pace.note(self._library.clock())
         elif isinstance(error, ModelUnavailable):
             if not health.resting:
-                log.warning("the model cannot be used: %s", error)
+                log.info("the model cannot be used: %s", error)
                 health.failed(one_line(error))
         elif isinstance(error, JobTimedOut | WorkerDied):
             health.suspected(one_line(error))

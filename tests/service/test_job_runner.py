@@ -348,7 +348,6 @@ async def test_bytes_that_no_asset_has_now_are_worked_on_when_one_has(
     assert job(library, clip, "probe")[:2] == ("waiting", 0)
 
 
-@pytest.mark.expect_warnings("the model cannot be used: model.name: there is no such model")
 async def test_without_a_model_its_jobs_wait_and_one_line_says_why(
     library: Library, watch: Watch, tmp_path: Path
 ) -> None:
