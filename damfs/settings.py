@@ -58,6 +58,11 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Height of proxies; smaller sources keep their own."""
 
 
+class ScenesSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    up_to_minutes: Annotated[float, Meta(ge=0)] = 20
+    """Clips of more minutes of 1080p than this are not searched for scenes; larger pictures count more; 0: none is."""
+
+
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     """Propose terms of the vocabulary, as soon as there is one."""
@@ -90,6 +95,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    scenes: ScenesSettings = ScenesSettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
     trash: TrashSettings = TrashSettings()
@@ -98,7 +104,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
-        table = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}.get(name)
+        tables = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes}
+        table = tables.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -174,6 +181,11 @@ DEFAULT_SETTINGS = """\
 # profile = "dnxhr-lb"
 # Height of proxies; smaller sources keep their own.
 # lines = 540
+
+[scenes]
+# To find the cuts of a clip all of it is decoded: not done for clips of more minutes of 1080p than this (4K counts
+# four times); 0: for none. Without scenes, contact sheets show evenly spread moments.
+# up_to_minutes = 20
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).
