@@ -20,6 +20,8 @@ from damfs.model import Facts
 
 SETTINGS_FILE = "damfs.toml"
 
+PREVIEWING = frozenset({"sprite", "sheet", "waveform"})
+"""Processors that share the table of previews."""
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -56,6 +58,18 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """"dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small)."""
     lines: Annotated[int, Meta(ge=120, le=2160)] = 540
     """Height of proxies; smaller sources keep their own."""
+
+
+class PreviewsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    sprites: bool = True
+    sprite_interval_s: Annotated[float, Meta(ge=0.5)] = 5
+    """Seconds from one small picture to the next; more in clips that would need over 400, less in short ones."""
+    sprite_columns: Annotated[int, Meta(ge=1, le=50)] = 10
+    sheets: bool = True
+    sheet_columns: Annotated[int, Meta(ge=1, le=20)] = 4
+    sheet_cells: Annotated[int, Meta(ge=1, le=200)] = 24
+    """Pictures on a contact sheet at most."""
+    waveforms: bool = True
 
 
 class ScenesSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +109,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    previews: PreviewsSettings = PreviewsSettings()
     scenes: ScenesSettings = ScenesSettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
@@ -105,7 +120,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
         tables = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes}
-        table = tables.get(name)
+        table = tables.get(name, self.previews if name in PREVIEWING else None)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -181,6 +196,19 @@ DEFAULT_SETTINGS = """\
 # profile = "dnxhr-lb"
 # Height of proxies; smaller sources keep their own.
 # lines = 540
+
+[previews]
+# Small pictures of a clip in one, with WebVTT, for scrubbing: how many seconds from one to the next (further apart in
+# very long clips), and how many side by side.
+# sprites = true
+# sprite_interval_s = 5
+# sprite_columns = 10
+# Contact sheets of scenes: how many pictures side by side, and how many at most.
+# sheets = true
+# sheet_columns = 4
+# sheet_cells = 24
+# Pictures of how loud the sound is.
+# waveforms = true
 
 [scenes]
 # To find the cuts of a clip all of it is decoded: not done for clips of more minutes of 1080p than this (4K counts

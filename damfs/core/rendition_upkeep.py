@@ -24,7 +24,9 @@ from damfs.model import Rendition, RenditionKind
 log = logging.getLogger(__name__)
 
 ACTOR = "upkeep"
-MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"}
+MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"} | {
+    RenditionKind.CONTACT_SHEET: "sheet", RenditionKind.SPRITE: "sprite", RenditionKind.WAVEFORM: "waveform",
+}  # fmt: skip
 """Which processor makes a kind of rendition."""
 PAGE = 5_000
 

@@ -43,7 +43,9 @@ class Scenes(Processor):
         with media.opened(source, name) as container:
             stream = media.picture_stream(container)
             if stream is None:
-                raise BadMedia(f"{name}: no scenes: it holds no pictures that can be decoded here")
+                raise BadMedia(
+                    f"{name}: no scenes: it holds no pictures that can be decoded here; nothing is to be done"
+                )
             media.check_size(stream.width, stream.height, name)
             for each in differences(container, stream, damage):
                 found.add(each)
