@@ -7,7 +7,7 @@ places that depend on those facets, and nothing else: a name left out here is a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import NamedTuple
 
 from damfs.catalog import assets, derived, folders, predicates, stores
@@ -15,7 +15,11 @@ from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name
+from damfs.core.preview_names import ENDINGS, KINDS, preview_name
 from damfs.model import Asset, AssetId, CopyState, Facet, Facts, FolderId, RenditionKind
+
+SHOWN_KINDS = KINDS | {RenditionKind.PROXY}
+"""Renditions that are files of a view by themselves."""
 
 
 class Seen(NamedTuple):
@@ -34,7 +38,7 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
     day = assets.day_of(connection, id_)
     own = Seen(assets.facets(connection, id_), frozenset({asset.name}), frozenset(day.encode().split(b"-")))
     files = [seen_files(connection, id_), seen_destination(connection, id_)]
-    return together([own, *files, seen_proxies(connection, asset)])
+    return together([own, *files, seen_made(connection, asset)])
 
 
 def seen_files(connection: Connection, id_: AssetId) -> Seen:
@@ -52,15 +56,18 @@ def seen_destination(connection: Connection, id_: AssetId) -> Seen:
     return Seen(frozenset({predicates.folder_facet(there.folder)}), keys=frozenset({there.name}))
 
 
-def seen_proxies(connection: Connection, asset: Asset) -> Seen:
-    """What proxies/ shows of an asset: names with the proxy's ending, bare or qualified."""
-    made = [] if asset.blob is None else derived.renditions_of(connection, asset.blob)
-    proxies = [rendition for rendition in made if rendition.kind is RenditionKind.PROXY]
-    copies = stores.copies_of_asset(connection, asset.id) if proxies else []
+def seen_made(connection: Connection, asset: Asset, kinds: Set[RenditionKind] = SHOWN_KINDS) -> Seen:
+    """What proxies/ and previews/ show of an asset: proxies bare or qualified, previews by the names of its files."""
+    found = [] if asset.blob is None else derived.renditions_of(connection, asset.blob)
+    made = [rendition for rendition in found if rendition.kind in kinds & SHOWN_KINDS]
+    copies = stores.copies_of_asset(connection, asset.id) if made else []
     facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies)
+    proxies = [rendition for rendition in made if rendition.kind is RenditionKind.PROXY]
     names = {proxy_name(copy.name, proxy.key) for copy in copies for proxy in proxies}
     texts = frozenset(name for name in names if is_text(name))
-    return Seen(facets, texts, frozenset(os.fsencode(name) for name in names - texts))
+    endings = {ENDINGS.get((rendition.kind, rendition.profile)) for rendition in made} - {None}
+    previews = frozenset(preview_name(copy.name, copy.id, ending) for copy in copies for ending in endings if ending)
+    return Seen(facets, texts, previews | {os.fsencode(name) for name in names - texts})
 
 
 def seen_folders(children: Iterable[Child]) -> Seen:

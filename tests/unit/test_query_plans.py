@@ -12,7 +12,7 @@ from contextlib import closing
 import apsw
 import pytest
 
-from damfs.catalog import assets, change_feed, derived, job_table, remarks, stores, vocabulary
+from damfs.catalog import assets, change_feed, derived, job_table, preview_rows, remarks, stores, vocabulary
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.catalog.predicates import (
@@ -90,6 +90,9 @@ QUESTIONS: dict[str, Question] = {
     "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1)),
     "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), b"clip"),
     "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), AssetId(1)),
+    "previews of a folder": lambda connection: preview_rows.list_previews(connection, FolderId(1)),
+    "previews of a file": lambda connection: preview_rows.of_file(connection, FolderId(1), b"clip.mov"),
+    "previews of a copy": lambda connection: preview_rows.of_copy(connection, CopyId(1)),
     "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
     "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
     "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),
