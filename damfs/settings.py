@@ -20,6 +20,10 @@ from damfs.model import Facts
 
 SETTINGS_FILE = "damfs.toml"
 
+DEEP_METADATA = ("exiftool", "place", "loudness")
+"""Processors that read more of a file than the probe does."""
+PREVIEWING = frozenset({"sprite", "sheet", "waveform"})
+"""Processors that share the table of previews."""
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 ProxyProfile = Literal["dnxhr-lb", "prores-proxy", "h264-intra", "h264-intra-mp4", "h264"]
@@ -68,6 +72,23 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Also of clips that need none: small ones in which every picture stands for itself."""
     hardware: bool = True
     """Use encoders of a graphics card where they work."""
+
+
+class PreviewsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    sprites: bool = True
+    sprite_interval_s: Annotated[float, Meta(ge=0.5)] = 5
+    """Seconds from one small picture to the next; more in clips that would need over 400, less in short ones."""
+    sprite_columns: Annotated[int, Meta(ge=1, le=50)] = 10
+    sheets: bool = True
+    sheet_columns: Annotated[int, Meta(ge=1, le=20)] = 4
+    sheet_cells: Annotated[int, Meta(ge=1, le=200)] = 24
+    """Pictures on a contact sheet at most."""
+    waveforms: bool = True
+
+
+class ScenesSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    up_to_minutes: Annotated[float, Meta(ge=0)] = 20
+    """Clips of more minutes of 1080p than this are not searched for scenes; larger pictures count more; 0: none is."""
 
 
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +141,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    previews: PreviewsSettings = PreviewsSettings()
+    scenes: ScenesSettings = ScenesSettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
@@ -132,9 +155,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
         if name.startswith("proxy-"):  # each further profile is a processor
             name = "proxy"
-        metadata = dict.fromkeys(("exiftool", "place", "loudness"), self.metadata)
-        own = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}
-        table = {**metadata, **own}.get(name)
+        tables = {
+            "proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes,
+            **dict.fromkeys(PREVIEWING, self.previews), **dict.fromkeys(DEEP_METADATA, self.metadata),
+        }  # fmt: skip
+        table = tables.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -223,6 +248,24 @@ DEFAULT_SETTINGS = """\
 # needless = false
 # Use encoders of a graphics card where they work (each is tried once; one that fails for a file is passed over).
 # hardware = true
+
+[previews]
+# Small pictures of a clip in one, with WebVTT, for scrubbing: how many seconds from one to the next (further apart in
+# very long clips), and how many side by side.
+# sprites = true
+# sprite_interval_s = 5
+# sprite_columns = 10
+# Contact sheets of scenes: how many pictures side by side, and how many at most.
+# sheets = true
+# sheet_columns = 4
+# sheet_cells = 24
+# Pictures of how loud the sound is.
+# waveforms = true
+
+[scenes]
+# To find the cuts of a clip all of it is decoded: not done for clips of more minutes of 1080p than this (4K counts
+# four times); 0: for none. Without scenes, contact sheets show evenly spread moments.
+# up_to_minutes = 20
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

@@ -76,6 +76,7 @@ def folder_facet(folder: FolderId) -> Facet:
 
 
 def proxies_facet(folder: FolderId) -> Facet:
+    """What was made of the files of a folder: proxies/ and previews/ show it."""
     return Facet(f"proxies:{folder}")
 
 
