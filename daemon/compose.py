@@ -13,6 +13,7 @@ import trio
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
 from damfs.core.reception import Reception
+from damfs.core.sidecar_keeping import SidecarKeeper
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
@@ -49,6 +50,7 @@ class Parts:
     live: LiveFolders
     events: Events
     job_runner: JobRunner
+    sidecars: SidecarKeeper
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
@@ -85,7 +87,16 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         live=live,
         made_by_kernel=kernel_cache.made_by_kernel,
     )
-    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
+    return Parts(
+        reception,
+        operations,
+        drafts,
+        kernel_cache,
+        live,
+        events,
+        JobRunner(library, pool),
+        SidecarKeeper(library, reception),
+    )
 
 
 def load_views(library: Library) -> dict[str, View]:

@@ -28,6 +28,15 @@ class Traits:
     terms: frozenset[TermId]
     """Terms it carries, broader ones included."""
     trashed: bool = False
+    is_sidecar: bool = False
+    """It only speaks of another asset, beside whose file it stands."""
+
+    @property
+    def stands_alone(self) -> bool:
+        return self.visible and not self.is_sidecar
+
+
+ALONE = "a.visible AND a.id NOT IN (SELECT asset FROM sidecar)"
 
 
 class Predicate(Protocol):
@@ -82,10 +91,10 @@ NEIGHBOURS_FACET = Facet("neighbours")
 @dataclass(frozen=True, slots=True)
 class Everything(Predicate):
     def clause(self) -> Clause:
-        return "a.visible", ()
+        return ALONE, ()
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible
+        return asset.stands_alone
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -130,10 +139,10 @@ class CapturedIn(Predicate):
     period: str
 
     def clause(self) -> Clause:
-        return "a.visible AND a.day >= ? AND a.day < ?", (self.period, self.period + "~")
+        return f"{ALONE} AND a.day >= ? AND a.day < ?", (self.period, self.period + "~")
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and asset.day.startswith(self.period)
+        return asset.stands_alone and asset.day.startswith(self.period)
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({Facet(DATE_PREFIX + self.period)})
@@ -147,10 +156,10 @@ class OfMedia(Predicate):
     media: Media
 
     def clause(self) -> Clause:
-        return "a.visible AND a.media = ?", (str(self.media),)
+        return f"{ALONE} AND a.media = ?", (str(self.media),)
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and asset.media is self.media
+        return asset.stands_alone and asset.media is self.media
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({media_facet(self.media)})
@@ -162,10 +171,10 @@ class OfMedia(Predicate):
 @dataclass(frozen=True, slots=True)
 class InInbox(Predicate):
     def clause(self) -> Clause:
-        return "a.visible AND a.triaged = 0", ()
+        return f"{ALONE} AND a.triaged = 0", ()
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not asset.triaged
+        return asset.stands_alone and not asset.triaged
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({INBOX_FACET})
@@ -177,10 +186,10 @@ class InInbox(Predicate):
 @dataclass(frozen=True, slots=True)
 class Untagged(Predicate):
     def clause(self) -> Clause:
-        return "a.visible AND NOT EXISTS (SELECT 1 FROM tagging WHERE asset = a.id)", ()
+        return f"{ALONE} AND NOT EXISTS (SELECT 1 FROM tagging WHERE asset = a.id)", ()  # noqa: S608  # constant
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not asset.terms
+        return asset.stands_alone and not asset.terms
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({UNTAGGED_FACET})

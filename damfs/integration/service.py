@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,9 +24,10 @@ from damfs.core.reception import Reception
 from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
-from damfs.errors import Conflict, DamfsError, NotFound, Refused
+from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
@@ -43,6 +45,7 @@ from damfs.integration.wire import (
     Revert,
     Scan,
     Stop,
+    SyncSidecars,
     Tag,
     Target,
     TrashAssets,
@@ -67,6 +70,7 @@ class Service:
         self._stop = stop
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
+        self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -74,12 +78,12 @@ class Service:
         match request:
             case Add() | Scan():
                 return await self._index(request, report)
-            case Tag():
-                return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
+            case Tag() | Retry():
+                return await self._change(request)
             case GetVersions() | Revert():
                 return await self._history(request)
-            case Retry():
-                return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
+            case SyncSidecars():
+                return await self._pair(request, report)
             case Verify() | Check():
                 return await self._care.answer(request, report)
             case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
@@ -140,11 +144,23 @@ class Service:
     def names_being_scanned(self) -> list[str]:
         return [name for name, lock in self.scanning.items() if lock.locked()]
 
+    async def _pair(self, request: SyncSidecars, report: Report) -> object:
+        """Their files may have been changed on the disk since anybody looked."""
+        for store in self._stores_named(""):
+            with suppress(Unavailable):  # what lies in a store that is offline is read when it is back
+                await self.scan(store, report)
+        return await self._pairing.answer(request, report)
+
     def _stores_named(self, name: str) -> list[Store]:
         found = [store for store in self._library.stores() if not name or store.name == name]
         if not found:
             raise NotFound(f'no store "{name}"; `damfs stores LIBRARY` lists them')
         return found
+
+    async def _change(self, request: Tag | Retry) -> object:
+        if isinstance(request, Retry):
+            return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
+        return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
 
     def _tag(self, request: Tag) -> object:
         ids = [AssetId(id_) for id_ in request.assets]

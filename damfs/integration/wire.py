@@ -124,13 +124,20 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
+    """Bring the sidecars beside originals and the catalog into step."""
+
+    write: bool = True
+    """Also write, in writable stores; else only read."""
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags | GetVersions
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
+Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | SyncSidecars | TakingBack | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):
