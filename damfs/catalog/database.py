@@ -158,12 +158,16 @@ class Database:
         try:
             reader = self._idle_readers.get_nowait()
         except queue.Empty:
-            reader = Connection(self.path, read_only=True)
+            reader = self.open_reader()
         try:
             with reader.snapshot():
                 return question(reader)
         finally:
             self._idle_readers.put(reader)
+
+    def open_reader(self) -> Connection:
+        """A connection of its own for a thread that reads again and again; whoever asks closes it."""
+        return Connection(self.path, read_only=True)
 
     def close(self) -> None:
         while True:

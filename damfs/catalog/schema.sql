@@ -5,7 +5,7 @@
 
 -- Facts about this catalog as a whole.
 CREATE TABLE property (
-  name  TEXT PRIMARY KEY,               -- 'library-id': random, made by init. 'made-ns'. 'vectors:<model>': digest of its index file
+  name  TEXT PRIMARY KEY,               -- 'library-id': random, made by init. 'made-ns'. 'vectors:<model>': digest of its index file. 'answering-space': id of the space that answers
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -180,6 +180,28 @@ CREATE TABLE embedding (
   UNIQUE (blob, model, at_ns)
 ) STRICT;
 CREATE INDEX embedding_by_model ON embedding (model, id);
+
+-- A vector that was removed. Its index, if it is loaded, forgets it when it next looks; then the row goes.
+CREATE TABLE dropped_vector (
+  seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+  vector INTEGER NOT NULL,              -- id of the row of embedding that is gone
+  model  TEXT NOT NULL
+) STRICT;
+CREATE INDEX dropped_vector_by_model ON dropped_vector (model, seq);
+CREATE TRIGGER embedding_dropped AFTER DELETE ON embedding BEGIN
+  INSERT INTO dropped_vector (vector, model) VALUES (old.id, old.model);
+END;
+
+-- A set of models that belong together and whose vectors are kept, as it was when it was last loaded.
+CREATE TABLE space (
+  id         TEXT PRIMARY KEY,          -- changes with the weights and the length of the vectors
+  name       TEXT NOT NULL,             -- as model.name of the settings says it
+  visual     TEXT,                      -- embedding.model of its pictures, to tell which look alike; NULL: it sees none
+  meeting    TEXT,                      -- embedding.model of its pictures, to compare with words; NULL: they never meet
+  words      TEXT NOT NULL,             -- embedding.model of its texts
+  dimensions TEXT NOT NULL,             -- JSON object: length of the vectors of each of these
+  made_ns    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- An entry of the controlled vocabulary: a directory of by-tag/.
 CREATE TABLE term (

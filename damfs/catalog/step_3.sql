@@ -1,4 +1,5 @@
 -- From schema 2 to 3: more kinds of renditions; sidecars; near duplicates.
+-- From schema 2 to 3: more kinds of renditions; vectors that were removed, and the spaces of models.
 -- What is made here must end up letter for letter as schema.sql has it, comments and line breaks aside.
 
 DROP INDEX rendition_by_key;
@@ -50,3 +51,24 @@ CREATE TABLE compared (
   blob INTEGER PRIMARY KEY REFERENCES blob (id) ON DELETE CASCADE,
   mark TEXT NOT NULL                    -- version of the comparison
 ) STRICT;
+-- A vector that was removed. Its index, if it is loaded, forgets it when it next looks; then the row goes.
+CREATE TABLE dropped_vector (
+  seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+  vector INTEGER NOT NULL,              -- id of the row of embedding that is gone
+  model  TEXT NOT NULL
+) STRICT;
+CREATE INDEX dropped_vector_by_model ON dropped_vector (model, seq);
+CREATE TRIGGER embedding_dropped AFTER DELETE ON embedding BEGIN
+  INSERT INTO dropped_vector (vector, model) VALUES (old.id, old.model);
+END;
+
+-- A set of models that belong together and whose vectors are kept, as it was when it was last loaded.
+CREATE TABLE space (
+  id         TEXT PRIMARY KEY,          -- changes with the weights and the length of the vectors
+  name       TEXT NOT NULL,             -- as model.name of the settings says it
+  visual     TEXT,                      -- embedding.model of its pictures, to tell which look alike; NULL: it sees none
+  meeting    TEXT,                      -- embedding.model of its pictures, to compare with words; NULL: they never meet
+  words      TEXT NOT NULL,             -- embedding.model of its texts
+  dimensions TEXT NOT NULL,             -- JSON object: length of the vectors of each of these
+  made_ns    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -23,6 +23,7 @@ from damfs.catalog import (
     remarks,
     rewrites,
     sidecars,
+    spaces,
     stores,
     trash,
     vocabulary,
@@ -61,6 +62,9 @@ def fill(tx: Connection) -> None:
     derived.set_facts(tx, blob, "probe", {"width": 1920})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
+    derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
+    derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
+    spaces.learn(tx, spaces.Space("m@1#text", "m", None, None, "m@1#text", {"m@1#text": 4}), 13)
     job_table.enqueue(tx, blob, "probe", 1, 10, 11)
     gone = assets.insert_present(tx, "gone.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
     aside, _ = stores.ensure_folder(tx, store, [TRASH_FOLDER])

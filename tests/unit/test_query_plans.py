@@ -12,7 +12,7 @@ from contextlib import closing
 import apsw
 import pytest
 
-from damfs.catalog import assets, change_feed, derived, job_table, remarks, stores, vocabulary
+from damfs.catalog import assets, change_feed, derived, job_table, remarks, stores, vectors, vocabulary
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.catalog.predicates import (
@@ -93,9 +93,12 @@ QUESTIONS: dict[str, Question] = {
     "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
     "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
     "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),
-    "last vector": lambda connection: derived.last_vector_id(connection, "look-1"),
-    "vectors after": lambda connection: derived.list_vectors(connection, "look-1", 5, 100),
-    "assets of a vector": lambda connection: derived.assets_of_vector(connection, 1),
+    "last vector": lambda connection: vectors.last_id(connection, "look-1"),
+    "vectors after": lambda connection: next(vectors.list_pages(connection, "look-1", 5, 100), None),
+    "assets of vectors": lambda connection: vectors.list_owners(connection, [1]),
+    "vectors of assets": lambda connection: vectors.list_of_assets(connection, "look-1", [AssetId(1)]),
+    "vectors that went": lambda connection: vectors.dropped_since(connection, "look-1", 0),
+    "enough vectors": lambda connection: vectors.more_than(connection, "look-1", 0),
     "is a job due": lambda connection: job_table.is_due(connection, JOBS, 5),
     "next due": lambda connection: job_table.next_due_ns(connection, JOBS),
     "lease": lambda connection: job_table.lease(connection, JOBS, 5, 6),

@@ -5,7 +5,7 @@
 
 -- Facts about this catalog as a whole.
 CREATE TABLE property (
-  name  TEXT PRIMARY KEY,               -- 'library-id': random, made by init. 'made-ns'. 'vectors:<model>': digest of its index file
+  name  TEXT PRIMARY KEY,               -- 'library-id': random, made by init. 'made-ns'. 'vectors:<model>': digest of its index file. 'answering-space': id of the space that answers
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -181,6 +181,28 @@ CREATE TABLE embedding (
 ) STRICT;
 CREATE INDEX embedding_by_model ON embedding (model, id);
 
+-- A vector that was removed. Its index, if it is loaded, forgets it when it next looks; then the row goes.
+CREATE TABLE dropped_vector (
+  seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+  vector INTEGER NOT NULL,              -- id of the row of embedding that is gone
+  model  TEXT NOT NULL
+) STRICT;
+CREATE INDEX dropped_vector_by_model ON dropped_vector (model, seq);
+CREATE TRIGGER embedding_dropped AFTER DELETE ON embedding BEGIN
+  INSERT INTO dropped_vector (vector, model) VALUES (old.id, old.model);
+END;
+
+-- A set of models that belong together and whose vectors are kept, as it was when it was last loaded.
+CREATE TABLE space (
+  id         TEXT PRIMARY KEY,          -- changes with the weights and the length of the vectors
+  name       TEXT NOT NULL,             -- as model.name of the settings says it
+  visual     TEXT,                      -- embedding.model of its pictures, to tell which look alike; NULL: it sees none
+  meeting    TEXT,                      -- embedding.model of its pictures, to compare with words; NULL: they never meet
+  words      TEXT NOT NULL,             -- embedding.model of its texts
+  dimensions TEXT NOT NULL,             -- JSON object: length of the vectors of each of these
+  made_ns    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- An entry of the controlled vocabulary: a directory of by-tag/.
 CREATE TABLE term (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -353,9 +375,12 @@ INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, s
 INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
 INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
 INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (1, 1, 'look-1', -1, X'00000000000000000000000000000000');
+INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (3, 1, 'look-1', 5, X'00000000000000000000000000000000');
 INSERT INTO term (id, name, broader, created_ns) VALUES (1, 'beach', NULL, 6);
 INSERT INTO term (id, name, broader, created_ns) VALUES (2, 'sunset', 1, 7);
 INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (1, 2, 'person', 1.0, 8);
+INSERT INTO dropped_vector (seq, vector, model) VALUES (1, 2, 'look-1');
+INSERT INTO space (id, name, visual, meeting, words, dimensions, made_ns) VALUES ('m@1#text', 'm', NULL, NULL, 'm@1#text', '{"m@1#text":4}', 13);
 INSERT INTO proposal (asset, term, processor, confidence, created_ns) VALUES (1, 1, 'auto_tag/1', 0.5, 9);
 INSERT INTO change (seq, at_ns, actor, kind, asset, names, facets, detail) VALUES (1, 12, 'cli', 'tagged', 1, '["clip.mov"]', '["tag:2"]', '{}');
 INSERT INTO facet (name, at_ns) VALUES ('tag:2', 12);
