@@ -54,6 +54,22 @@ def set_near(tx: Connection, blob: BlobId, found: Sequence[Near], mark: str) -> 
     tx.run("INSERT OR REPLACE INTO compared (blob, mark) VALUES (?, ?)", blob, mark)
 
 
+def set_clip_marks(tx: Connection, blob: BlobId, values: Sequence[int]) -> None:
+    tx.run("DELETE FROM clip_mark WHERE blob = ?", blob)
+    tx.run_many("INSERT INTO clip_mark (value, blob) VALUES (?, ?)", ((value, blob) for value in values))
+
+
+def blobs_with_marks(connection: Connection, values: Sequence[int], other_than: BlobId, limit: int) -> list[BlobId]:
+    """Clips that have most of the marks, most first. A mark that a hundred clips have says nothing."""
+    counts: dict[BlobId, int] = {}
+    for value in values:
+        rows = connection.rows("SELECT blob FROM clip_mark WHERE value = ? LIMIT 101", value)
+        for (blob,) in rows if len(rows) <= 100 else ():
+            if blob != other_than:
+                counts[blob] = counts.get(blob, 0) + 1
+    return sorted(counts, key=lambda blob: (-counts[blob], blob))[:limit]
+
+
 def near(connection: Connection, blob: BlobId) -> list[Near]:
     rows = connection.rows(
         "SELECT other, distance, reason FROM near WHERE blob = ?1"
@@ -84,14 +100,6 @@ def list_uncompared(connection: Connection, processor: str, mark: str) -> list[B
     return [blob for (blob,) in rows]
 
 
-def list_fingerprints(connection: Connection, processor: str, after: int, limit: int) -> list[tuple[BlobId, str]]:
-    """Facts of a processor as JSON, by blob."""
-    rows = connection.rows(
-        "SELECT blob, facts FROM fact WHERE processor = ? AND blob > ? ORDER BY blob LIMIT ?", processor, after, limit
-    )
-    return [(blob, facts) for blob, facts in rows]
-
-
 def list_repeated_blobs(connection: Connection) -> list[BlobId]:
     """Bytes that several visible assets are made of, or that one has in several places (sidecars aside)."""
     rows = connection.rows(
@@ -110,3 +118,8 @@ def members(connection: Connection, blob: BlobId) -> list[Member]:
         blob,
     )
     return [Member._make(row) for row in rows]
+
+
+def fingerprint(connection: Connection, blob: BlobId, processor: str) -> str | None:
+    """Facts of a processor as JSON."""
+    return connection.value(str, "SELECT facts FROM fact WHERE blob = ? AND processor = ?", blob, processor)

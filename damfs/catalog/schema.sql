@@ -354,3 +354,11 @@ CREATE TABLE compared (
   blob INTEGER PRIMARY KEY REFERENCES blob (id) ON DELETE CASCADE,
   mark TEXT NOT NULL                    -- version of the comparison
 ) STRICT;
+
+-- What a clip is found by, of others that have a moment in common with it (`damfs.core.sequences`).
+CREATE TABLE clip_mark (
+  value INTEGER NOT NULL,
+  blob  INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  PRIMARY KEY (value, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_mark_by_blob ON clip_mark (blob);

@@ -72,3 +72,11 @@ CREATE TABLE space (
   dimensions TEXT NOT NULL,             -- JSON object: length of the vectors of each of these
   made_ns    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What a clip is found by, of others that have a moment in common with it (`damfs.core.sequences`).
+CREATE TABLE clip_mark (
+  value INTEGER NOT NULL,
+  blob  INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  PRIMARY KEY (value, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_mark_by_blob ON clip_mark (blob);

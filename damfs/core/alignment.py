@@ -22,6 +22,10 @@ SCALES: Final = tuple(0.45 * (1 / 0.45) ** (step / 9) for step in range(10))
 TURNS: Final = ("", "mirrored", "turned by 90°", "turned by 180°", "turned by 270°")
 GOOD: Final = 0.58
 """Correlation from which two pictures count as the same (see tests/bench/doubling.py)."""
+PLAIN_GOOD: Final = 0.82
+"""The same where there is little to compare: outlines and cut-outs before an empty ground are alike in shape alone."""
+RICH: Final = 0.35
+"""Share of a picture that has to show some detail, so that `GOOD` will do."""
 PROMISING: Final = 0.45
 """The same in little, from which it is worth looking closely."""
 LEAST_SHARE: Final = 0.2
@@ -82,7 +86,8 @@ def fit(one: Prepared, other: Prepared) -> Fit | None:
     fine, found = _best(
         _prepared(part.picture, SIDE, part.picture, near), _prepared(whole.picture, SIDE, whole.picture, ())
     )
-    if found is None or fine < GOOD:
+    needed = GOOD if min(_richness(part.picture), _richness(whole.picture)) >= RICH else PLAIN_GOOD
+    if found is None or fine < needed:
         return None
     area = (found.shape[0] * found.shape[1]) / (whole.picture.shape[0] * whole.picture.shape[1])
     if area < LEAST_SHARE:
@@ -138,6 +143,12 @@ def _window_energy(sums: NDArray[np.float64], shape: tuple[int, int], rows: int,
         - sums[high : high + rows, :columns] + sums[:rows, :columns]
     )  # fmt: skip
     return np.asarray(np.sqrt(np.maximum(total, 0.02 * high * wide)))
+
+
+def _richness(picture: Small) -> float:
+    pixels = np.asarray(picture, np.float32)
+    rest = pixels - _blurred(pixels)
+    return float((np.sqrt(_blurred(rest * rest)) > DETAIL).mean())
 
 
 def _flattened(picture: Small) -> Floats:

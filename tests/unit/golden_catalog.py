@@ -81,6 +81,7 @@ def fill(tx: Connection) -> None:
     sidecars.note(tx, note, Digest(bytes(range(32))), {"stars": 4}, own=True)
     other = stores.ensure_blob(tx, Digest(bytes(range(1, 33))), 900)
     duplicates.set_near(tx, blob, [duplicates.Near(other, 0.1, "scaled to 50 %")], "1")
+    duplicates.set_clip_marks(tx, blob, [17])
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()
