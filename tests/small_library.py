@@ -28,12 +28,14 @@ JULY_NS = 1_721_044_800_000_000_000
 """2024-07-15 12:00 UTC."""
 ZONE = '[library]\ntimezone = "Europe/Berlin"\n'
 TABLES = (
+    "text_due", "saved_search",
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
     "dropped_vector", "space",
     "proposal", "change", "facet", "job", "property", "remark", "attribute",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
     "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "file_move", "rewrite",
     "sidecar", "near", "compared", "clip_mark",
+    "field_text", "field_number",
 )  # fmt: skip
 
 

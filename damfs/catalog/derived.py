@@ -10,17 +10,20 @@ from typing import NamedTuple
 
 import msgspec
 
+from damfs.catalog import field_values
 from damfs.catalog.database import Connection, Row
 from damfs.model import AssetId, BlobId, Facts, FolderId, Rendition, RenditionId, RenditionKind
 
 
-def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> None:
+def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> frozenset[str]:
+    """In place of what the processor found before; the fields whose values changed by it."""
     tx.run(
         "INSERT OR REPLACE INTO fact (blob, processor, facts) VALUES (?, ?, ?)",
         blob,
         processor,
         msgspec.json.encode(facts).decode(),
     )
+    return field_values.refresh(tx, blob, facts_of(tx, blob))
 
 
 def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
@@ -147,6 +150,11 @@ def set_embedding(tx: Connection, blob: BlobId, model: str, at_ns: int | None, v
 
 def models_of(connection: Connection, blob: BlobId) -> list[str]:
     rows = connection.rows("SELECT model FROM embedding WHERE blob = ? AND at_ns = -1", blob)
+    return [model for (model,) in rows]
+
+
+def models_of_moments(connection: Connection, blob: BlobId) -> list[str]:
+    rows = connection.rows("SELECT DISTINCT model FROM embedding WHERE blob = ? AND at_ns >= 0", blob)
     return [model for (model,) in rows]
 
 

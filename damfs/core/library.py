@@ -24,18 +24,24 @@ from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.core.commands import Command, Execution
+from damfs.core.complaints import Complaints
 from damfs.core.counters import Counters
 from damfs.core.description import local_day
 from damfs.core.feed import Feed
 from damfs.core.followed_index import index_property
 from damfs.core.gate import Gate
 from damfs.core.model_choice import choose_model
+from damfs.core.moments import Moments
 from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
+from damfs.core.search_turns import SearchTurns
+from damfs.core.searching import Searches
+from damfs.core.shown_answers import ShownAnswers
 from damfs.core.similar import Similar
 from damfs.core.status import status_of
 from damfs.core.status_report import Status
+from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
 from damfs.errors import BadLibrary, NotFound, Unavailable
 from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
@@ -70,7 +76,13 @@ class Library:
         """Held while files are moved into the trash folder or out of it."""
         self.vectors = Nearest(VectorIndexes(self.state / "vectors", db.open_reader))
         self.similar = Similar(self.vectors, settings.similar.count)
+        self.moments = Moments(self.vectors, settings.similar.count)
         self.counters = Counters()
+        self.texts = TextUpkeep(db, self.counters, self.feed)
+        self.searches = Searches(self.vectors, settings.search.count)
+        self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
+        self.shown = ShownAnswers()
+        self.complaints = Complaints()
         self.clock: Callable[[], int] = time.time_ns
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""

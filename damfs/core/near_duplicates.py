@@ -100,7 +100,9 @@ def find_near(connection: Connection, nearest: Nearest, own: Looks) -> list[Near
     if own.clip is not None:
         found = [near for blob in _like_clips(connection, own) if (near := _compared_clips(connection, own, blob))]
     else:
-        found = [near for blob in _like_pictures(connection, nearest, own) if (near := _compared(connection, own, blob))]
+        found = [
+            near for blob in _like_pictures(connection, nearest, own) if (near := _compared(connection, own, blob))
+        ]
     return sorted(found, key=lambda near: (near.distance, near.other))
 
 
@@ -138,7 +140,10 @@ def _compared(connection: Connection, own: Looks, blob: BlobId) -> Near | None:
     other = None if text is None else looks_of_facts(blob, text)
     if other is None or other.small is None or own.small is None or other.clip is not None:
         return None
-    found = fit(_prepared(own.blob, own.small.tobytes(), own.small.shape[1]), _prepared(blob, other.small.tobytes(), other.small.shape[1]))
+    found = fit(
+        _prepared(own.blob, own.small.tobytes(), own.small.shape[1]),
+        _prepared(blob, other.small.tobytes(), other.small.shape[1]),
+    )
     return None if found is None else Near(blob, round(1 - found.correlation, 3), picture_reason(found))
 
 

@@ -1,4 +1,4 @@
-"""Whether one clip is (a part of) another: marks of moments are compared, and each pair that agrees votes for an offset.
+"""Whether one clip is (a part of) another: marks of moments are compared; each pair that agrees votes for an offset.
 
 Pure; NumPy only, for threads. Finds clips that were encoded anew, scaled, or cut at either end.
 """
@@ -57,7 +57,9 @@ def overlap(one: Sequence, other: Sequence) -> Overlap | None:
     if not len(rows):
         return None
     offsets = other.times_ms[columns] - one.times_ms[rows]
-    best = max((_agreement(one, other, differ, int(offset)) for offset in _popular(offsets)), key=lambda found: found[0])
+    best = max(
+        (_agreement(one, other, differ, int(offset)) for offset in _popular(offsets)), key=lambda found: found[0]
+    )
     return best[1]
 
 

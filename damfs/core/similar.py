@@ -71,10 +71,10 @@ class Similar:
         self.searches += 1
         hits = self._nearest.nearest(connection, model, np.frombuffer(vector, dtype="<f4"), self._count + 1)
         others = [hit for hit in hits if hit.asset != id_][: self._count]
-        return [shown for hit in others if (shown := _shown(connection, hit)) is not None]
+        return [found for hit in others if (found := shown(connection, hit)) is not None]
 
 
-def _shown(connection: Connection, hit: Hit) -> Neighbour | None:
+def shown(connection: Connection, hit: Hit) -> Neighbour | None:
     asset = assets.asset(connection, hit.asset)
     if asset is None:
         return None

@@ -27,23 +27,28 @@ from damfs.core.superseding import revert
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.finding import Finder
 from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
+    FindSimilar,
+    GetSearches,
     GetStatus,
     GetStores,
     GetTags,
     GetTrash,
     GetUndo,
     GetVersions,
+    KeepSearch,
     Progress,
     Request,
     RestoreAssets,
     Retry,
     Revert,
     Scan,
+    Search,
     Stop,
     SyncSidecars,
     Tag,
@@ -71,6 +76,7 @@ class Service:
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
         self._pairing = Pairing(library, self._reception)
+        self._finder = Finder(library, mounted=stop is not None, target=self._target)
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -82,12 +88,12 @@ class Service:
                 return await self._change(request)
             case GetVersions() | Revert():
                 return await self._history(request)
-            case SyncSidecars():
-                return await self._pair(request, report)
-            case Verify() | Check():
-                return await self._care.answer(request, report)
+            case Verify() | Check() | SyncSidecars():
+                return await self._look_after(request, report)
             case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
                 return await self._returns.answer(request)
+            case Search() | FindSimilar() | GetSearches() | KeepSearch():
+                return msgspec.to_builtins(await self._finder.answer(request, report))
             case Stop():
                 return self._ask_to_stop()
             case _:
@@ -98,9 +104,11 @@ class Service:
             return await self._add(request, report)
         return [await self.scan(store, report) for store in self._stores_named(request.store)]
 
-    async def _look(self, request: GetStatus | GetStores | GetTags) -> object:
+    async def _look(self, request: GetStatus | GetStores | GetTags | Retry) -> object:
         library = self._library
         match request:
+            case Retry():
+                return {"retried": library.perform(RetryFailed(request.processor or None), ACTOR)}
             case GetStatus():
                 return msgspec.to_builtins(await library.db.read(library.status))
             case GetStores():
@@ -144,8 +152,10 @@ class Service:
     def names_being_scanned(self) -> list[str]:
         return [name for name, lock in self.scanning.items() if lock.locked()]
 
-    async def _pair(self, request: SyncSidecars, report: Report) -> object:
-        """Their files may have been changed on the disk since anybody looked."""
+    async def _look_after(self, request: Verify | Check | SyncSidecars, report: Report) -> object:
+        """Files of sidecars may have been changed on the disk since anybody looked."""
+        if not isinstance(request, SyncSidecars):
+            return await self._care.answer(request, report)
         for store in self._stores_named(""):
             with suppress(Unavailable):  # what lies in a store that is offline is read when it is back
                 await self.scan(store, report)
@@ -194,7 +204,7 @@ class Service:
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
 
-    def _target(self, target: Target) -> AssetId:
+    def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))
         return self._library.known(id_).id
 

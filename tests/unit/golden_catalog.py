@@ -22,6 +22,7 @@ from damfs.catalog import (
     job_table,
     remarks,
     rewrites,
+    saved_searches,
     sidecars,
     spaces,
     stores,
@@ -59,7 +60,7 @@ def fill(tx: Connection) -> None:
     remarks.set_rating(tx, clip, 8)
     remarks.set_comment(tx, clip, "the good one")
     remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")
-    derived.set_facts(tx, blob, "probe", {"width": 1920})
+    derived.set_facts(tx, blob, "probe", {"width": 1920, "camera_model": "FX3"})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
     derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
@@ -82,6 +83,7 @@ def fill(tx: Connection) -> None:
     other = stores.ensure_blob(tx, Digest(bytes(range(1, 33))), 900)
     duplicates.set_near(tx, blob, [duplicates.Near(other, 0.1, "scaled to 50 %")], "1")
     duplicates.set_clip_marks(tx, blob, [17])
+    saved_searches.save(tx, "beach -tag:work", 15)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()
