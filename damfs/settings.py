@@ -136,6 +136,13 @@ class VersionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Versions of an asset that are kept beside its first; 0: all."""
 
 
+class SidecarSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    read: bool = True
+    """Take over what programs write into XMP sidecars beside originals."""
+    write: bool = False
+    """Write tags, ratings, labels and descriptions into XMP sidecars beside originals in writable stores by itself."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -150,6 +157,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     trash: TrashSettings = TrashSettings()
     mount: MountSettings = MountSettings()
     versions: VersionSettings = VersionSettings()
+    sidecars: SidecarSettings = SidecarSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
@@ -305,4 +313,11 @@ DEFAULT_SETTINGS = """\
 # How many of the newest versions of an overwritten file are kept, the current one included; 0: all. The first one, what
 # was there before anything was written over it, is always kept as well.
 # keep = 0
+
+[sidecars]
+# Take over what programs write into XMP sidecars (IMG_1.CR2.xmp, IMG_1.xmp) beside originals, while mounted.
+# read = true
+# Write what people say of an asset into a sidecar beside it, in writable stores, while mounted. `damfs sidecar sync`
+# writes once, whatever stands here.
+# write = false
 """

@@ -34,6 +34,7 @@ TABLES = (
     "proposal", "change", "facet", "job", "property", "remark", "attribute",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
     "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "file_move", "rewrite",
+    "sidecar", "near", "compared", "clip_mark",
     "field_text", "field_number",
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from damfs.integration import (
     cli_care,
     cli_proxies,
     cli_search,
+    cli_sidecar,
     cli_trash,
     cli_versions,
     launching,
@@ -208,8 +209,13 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 
 
 for command in (
-    *cli_care.COMMANDS, *cli_proxies.COMMANDS, *cli_search.COMMANDS, *cli_trash.COMMANDS, *cli_versions.COMMANDS,
-):  # fmt: skip
+    *cli_care.COMMANDS,
+    *cli_proxies.COMMANDS,
+    *cli_search.COMMANDS,
+    *cli_sidecar.COMMANDS,
+    *cli_trash.COMMANDS,
+    *cli_versions.COMMANDS,
+):
     cli.add_command(command)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,11 +24,12 @@ from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
-from damfs.errors import Conflict, DamfsError, NotFound, Refused
+from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
+from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
@@ -47,6 +49,7 @@ from damfs.integration.wire import (
     Scan,
     Searching,
     Stop,
+    SyncSidecars,
     Tag,
     Tagging,
     TakingBack,
@@ -70,6 +73,7 @@ class Service:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
+        self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
         self._answerers = {
             kind: answer for kinds, answer in self._doors(library) for kind in get_args(kinds) or (kinds,)
@@ -89,6 +93,7 @@ class Service:
             Making,
             MakingProxies(library, mounted=mounted, asset_at=self._asset_at_bytes, asset_of=self._target).answer,
         )
+        yield SyncSidecars, self._sync_sidecars
         yield Stop, self._ask_to_stop
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -145,6 +150,13 @@ class Service:
 
     def names_being_scanned(self) -> list[str]:
         return [name for name, lock in self.scanning.items() if lock.locked()]
+
+    async def _sync_sidecars(self, request: SyncSidecars, report: Report) -> object:
+        """Their files may have been changed on the disk since anybody looked."""
+        for store in self._stores_named(""):
+            with suppress(Unavailable):  # what lies in a store that is offline is read when it is back
+                await self.scan(store, report)
+        return await self._pairing.answer(request, report)
 
     def _stores_named(self, name: str) -> list[Store]:
         found = [store for store in self._library.stores() if not name or store.name == name]

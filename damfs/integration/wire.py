@@ -124,6 +124,13 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
+    """Bring the sidecars beside originals and the catalog into step."""
+
+    write: bool = True
+    """Also write, in writable stores; else only read."""
+
+
 class Search(Struct, frozen=True, tag="search"):
     """``limit``: rows answered at most; 0: all."""
 
@@ -219,7 +226,7 @@ History = GetVersions | Revert
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
-Request = Indexing | Asking | Tagging | History | Caring | TakingBack | Searching | Making | Stop
+Request = Indexing | Asking | Tagging | History | Caring | TakingBack | Searching | Making | SyncSidecars | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):
