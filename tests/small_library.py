@@ -29,7 +29,8 @@ JULY_NS = 1_721_044_800_000_000_000
 ZONE = '[library]\ntimezone = "Europe/Berlin"\n'
 TABLES = (
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
-    "proposal", "change", "facet", "job", "property", "remark", "attribute",
+    "proposal", "judgement", "term_label", "term_note", "term_detail", "term_relation",
+    "change", "facet", "job", "property", "remark", "attribute",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
     "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "file_move", "rewrite",
 )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from damfs.catalog import predicates, vocabulary
+from damfs.catalog import predicates, proposals, vocabulary
 from damfs.catalog.database import Connection, Row
 from damfs.catalog.predicates import Predicate
 from damfs.errors import NotFound
@@ -261,6 +261,8 @@ def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
     terms = vocabulary.terms_of(connection, id_)
     found = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
     found.update(predicates.tag_facet(term) for term in terms)
+    for proposed in proposals.terms_proposed_for(connection, id_):
+        found |= predicates.proposed_facets(proposed)
     if not terms:
         found.add(predicates.UNTAGGED_FACET)
     if not triaged:

@@ -12,17 +12,18 @@ from pathlib import Path
 import msgspec
 import trio
 
-from damfs.catalog import stores, versions, vocabulary
+from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
-from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
+from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
+from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
@@ -164,12 +165,12 @@ class Service:
 
     def _term(self, raw: str, *, make: bool) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)
-        found = vocabulary.term_named(connection, name)
+        found = term_names.resolve(connection, name)
         if found is None and make:
-            self._library.perform(DefineTerm(name), ACTOR)
-            found = vocabulary.term_named(connection, name)
+            self._library.perform(CoinTerm(name), ACTOR)
+            found = term_names.resolve(connection, name)
         if found is None:
-            raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
+            raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
     async def _history(self, request: GetVersions | Revert) -> object:
