@@ -35,6 +35,11 @@ def list_narrower(connection: Connection, broader: TermId | None) -> list[Term]:
     return [_term(row) for row in rows]
 
 
+def list_terms(connection: Connection) -> list[Term]:
+    """All of them."""
+    return [_term(row) for row in connection.rows("SELECT id, name, broader FROM term ORDER BY name")]
+
+
 def names(connection: Connection) -> list[str]:
     return [name for (name,) in connection.rows("SELECT name FROM term ORDER BY name")]
 

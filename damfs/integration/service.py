@@ -28,6 +28,7 @@ from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
 from damfs.integration.taking_back import Returns
+from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
     Check,
@@ -37,6 +38,7 @@ from damfs.integration.wire import (
     GetTrash,
     GetUndo,
     GetVersions,
+    OnTerms,
     Progress,
     Request,
     RestoreAssets,
@@ -68,10 +70,18 @@ class Service:
         self._stop = stop
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
+        self._terms = Terms(library)
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
         """The answer to a request as JSON values. Raises damfs errors."""
+        if isinstance(request, OnTerms):
+            return await self._terms.answer(request)
+        if isinstance(request, Verify | Check):
+            return await self._care.answer(request, report)
+        return await self._answer(request, report)
+
+    async def _answer(self, request: Request, report: Report) -> object:
         match request:
             case Add() | Scan():
                 return await self._index(request, report)
@@ -81,14 +91,14 @@ class Service:
                 return await self._history(request)
             case Retry():
                 return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
-            case Verify() | Check():
-                return await self._care.answer(request, report)
             case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
                 return await self._returns.answer(request)
             case Stop():
                 return self._ask_to_stop()
-            case _:
+            case GetStatus() | GetStores() | GetTags():
                 return await self._look(request)
+            case _:
+                raise AssertionError(request)
 
     async def _index(self, request: Add | Scan, report: Report) -> object:
         if isinstance(request, Add):
