@@ -20,6 +20,7 @@ from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
+    cli_search,
     cli_suggest,
     cli_terms,
     cli_trash,
@@ -209,6 +210,7 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 
 for command in (
     *cli_care.COMMANDS,
+    *cli_search.COMMANDS,
     *cli_trash.COMMANDS,
     *cli_versions.COMMANDS,
     *cli_terms.COMMANDS,

@@ -148,7 +148,7 @@ async def filled(library: Library) -> tuple[TermId, TermId, list[AssetId]]:
 def said(library: Library) -> dict[str, object]:
     """All that the catalog says with terms, by their names."""
     db = library.db.writer
-    names = dict(db.rows("SELECT id, name FROM term"))
+    names: dict[int, str] = dict(db.rows("SELECT id, name FROM term"))
     found: dict[str, object] = {
         table: sorted(
             (tuple(names[value] if column in columns else value for column, value in enumerate(row)))
