@@ -91,6 +91,11 @@ class ScenesSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Clips of more minutes of 1080p than this are not searched for scenes; larger pictures count more; 0: none is."""
 
 
+class VocabularySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    open: bool = True
+    """Terms come by being used; false: only by `damfs term`, an unknown one is refused."""
+
+
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     """Propose terms of the vocabulary, as soon as there is one."""
@@ -150,6 +155,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     proxy: ProxySettings = ProxySettings()
     previews: PreviewsSettings = PreviewsSettings()
     scenes: ScenesSettings = ScenesSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
@@ -274,6 +280,11 @@ DEFAULT_SETTINGS = """\
 # To find the cuts of a clip all of it is decoded: not done for clips of more minutes of 1080p than this (4K counts
 # four times); 0: for none. Without scenes, contact sheets show evenly spread moments.
 # up_to_minutes = 20
+
+[vocabulary]
+# Terms come by being used (mkdir in by-tag/, damfs tag, tags in a file manager). false: a term that is not known is
+# refused, and `damfs term add` and `damfs term import` alone extend the vocabulary.
+# open = true
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

@@ -23,6 +23,8 @@ from damfs.integration import (
     cli_proxies,
     cli_search,
     cli_sidecar,
+    cli_suggest,
+    cli_terms,
     cli_trash,
     cli_versions,
     launching,
@@ -213,6 +215,8 @@ for command in (
     *cli_proxies.COMMANDS,
     *cli_search.COMMANDS,
     *cli_sidecar.COMMANDS,
+    *cli_suggest.COMMANDS,
+    *cli_terms.COMMANDS,
     *cli_trash.COMMANDS,
     *cli_versions.COMMANDS,
 ):

@@ -14,16 +14,17 @@ from typing import Any, get_args
 import msgspec
 import trio
 
-from damfs.catalog import stores, versions, vocabulary
+from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
-from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
+from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
+from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
@@ -31,6 +32,7 @@ from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
 from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
+from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
     Asking,
@@ -43,6 +45,7 @@ from damfs.integration.wire import (
     History,
     Indexing,
     Making,
+    OnTerms,
     Progress,
     Request,
     Revert,
@@ -93,6 +96,7 @@ class Service:
             Making,
             MakingProxies(library, mounted=mounted, asset_at=self._asset_at_bytes, asset_of=self._target).answer,
         )
+        yield OnTerms, Terms(library).answer
         yield SyncSidecars, self._sync_sidecars
         yield Stop, self._ask_to_stop
 
@@ -185,12 +189,12 @@ class Service:
 
     def _term(self, raw: str, *, make: bool) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)
-        found = vocabulary.term_named(connection, name)
+        found = term_names.resolve(connection, name)
         if found is None and make:
-            self._library.perform(DefineTerm(name), ACTOR)
-            found = vocabulary.term_named(connection, name)
+            self._library.perform(CoinTerm(name), ACTOR)
+            found = term_names.resolve(connection, name)
         if found is None:
-            raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
+            raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
     async def _history(self, request: GetVersions | Revert, _report: Report) -> object:
