@@ -18,6 +18,8 @@ from damfs.core.nearest import Hit, Nearest
 from damfs.core.processors.processor import LOOK_MODEL
 from damfs.model import AssetId
 
+OWN_PICTURES = "#picture"
+"""Ending of the ids of picture vectors that a person's own model makes (see `damfs.catalog.embedder`)."""
 KEPT_RESULTS = 64
 
 

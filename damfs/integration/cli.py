@@ -23,6 +23,9 @@ from damfs.integration import (
     cli_models,
     cli_proxies,
     cli_search,
+    cli_sidecar,
+    cli_suggest,
+    cli_terms,
     cli_trash,
     cli_versions,
     launching,
@@ -209,9 +212,16 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 
 
 for command in (
-    *cli_care.COMMANDS, *cli_proxies.COMMANDS, *cli_search.COMMANDS, *cli_trash.COMMANDS, *cli_versions.COMMANDS,
+    *cli_care.COMMANDS,
     *cli_models.COMMANDS,
-):  # fmt: skip
+    *cli_proxies.COMMANDS,
+    *cli_search.COMMANDS,
+    *cli_sidecar.COMMANDS,
+    *cli_suggest.COMMANDS,
+    *cli_terms.COMMANDS,
+    *cli_trash.COMMANDS,
+    *cli_versions.COMMANDS,
+):
     cli.add_command(command)
 
 

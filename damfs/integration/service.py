@@ -7,29 +7,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import trio
 
-from damfs.catalog import stores, versions, vocabulary
+from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
-from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
+from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
-from damfs.errors import Conflict, DamfsError, NotFound, Refused
+from damfs.core.term_commands import CoinTerm, unknown
+from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
 from damfs.integration.models import Models
+from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
+from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
     Asking,
@@ -43,12 +47,14 @@ from damfs.integration.wire import (
     Indexing,
     Making,
     Modelling,
+    OnTerms,
     Progress,
     Request,
     Revert,
     Scan,
     Searching,
     Stop,
+    SyncSidecars,
     Tag,
     Tagging,
     TakingBack,
@@ -78,6 +84,7 @@ class Service:
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
         self._models = Models(library) if models is None else models
+        self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
         self._answerers = {
             kind: answer for kinds, answer in self._doors(library) for kind in get_args(kinds) or (kinds,)
@@ -98,6 +105,8 @@ class Service:
             MakingProxies(library, mounted=mounted, asset_at=self._asset_at_bytes, asset_of=self._target).answer,
         )
         yield Modelling, self._models.answer
+        yield OnTerms, Terms(library).answer
+        yield SyncSidecars, self._sync_sidecars
         yield Stop, self._ask_to_stop
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -155,6 +164,13 @@ class Service:
     def names_being_scanned(self) -> list[str]:
         return [name for name, lock in self.scanning.items() if lock.locked()]
 
+    async def _sync_sidecars(self, request: SyncSidecars, report: Report) -> object:
+        """Their files may have been changed on the disk since anybody looked."""
+        for store in self._stores_named(""):
+            with suppress(Unavailable):  # what lies in a store that is offline is read when it is back
+                await self.scan(store, report)
+        return await self._pairing.answer(request, report)
+
     def _stores_named(self, name: str) -> list[Store]:
         found = [store for store in self._library.stores() if not name or store.name == name]
         if not found:
@@ -182,12 +198,12 @@ class Service:
 
     def _term(self, raw: str, *, make: bool) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)
-        found = vocabulary.term_named(connection, name)
+        found = term_names.resolve(connection, name)
         if found is None and make:
-            self._library.perform(DefineTerm(name), ACTOR)
-            found = vocabulary.term_named(connection, name)
+            self._library.perform(CoinTerm(name), ACTOR)
+            found = term_names.resolve(connection, name)
         if found is None:
-            raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
+            raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
     async def _history(self, request: GetVersions | Revert, _report: Report) -> object:
