@@ -20,6 +20,7 @@ from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
+    cli_dedupe,
     cli_search,
     cli_sidecar,
     cli_trash,
@@ -210,6 +211,7 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 for command in (
     *cli_care.COMMANDS,
     *cli_search.COMMANDS,
+    *cli_dedupe.COMMANDS,
     *cli_sidecar.COMMANDS,
     *cli_trash.COMMANDS,
     *cli_versions.COMMANDS,

@@ -33,6 +33,7 @@ from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
+    Dedupe,
     FindSimilar,
     GetSearches,
     GetStatus,
@@ -88,7 +89,7 @@ class Service:
                 return await self._change(request)
             case GetVersions() | Revert():
                 return await self._history(request)
-            case Verify() | Check() | SyncSidecars():
+            case Verify() | Check() | SyncSidecars() | Dedupe():
                 return await self._look_after(request, report)
             case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
                 return await self._returns.answer(request)
@@ -152,11 +153,11 @@ class Service:
     def names_being_scanned(self) -> list[str]:
         return [name for name, lock in self.scanning.items() if lock.locked()]
 
-    async def _look_after(self, request: Verify | Check | SyncSidecars, report: Report) -> object:
+    async def _look_after(self, request: Verify | Check | SyncSidecars | Dedupe, report: Report) -> object:
         """Files of sidecars may have been changed on the disk since anybody looked."""
-        if not isinstance(request, SyncSidecars):
+        if isinstance(request, Verify | Check):
             return await self._care.answer(request, report)
-        for store in self._stores_named(""):
+        for store in self._stores_named("") if isinstance(request, SyncSidecars) else ():
             with suppress(Unavailable):  # what lies in a store that is offline is read when it is back
                 await self.scan(store, report)
         return await self._pairing.answer(request, report)

@@ -124,6 +124,14 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class Dedupe(Struct, frozen=True, tag="dedupe"):
+    """Show groups of duplicates; ``apply``: keep the best of each."""
+
+    exact: bool = True
+    near: bool = True
+    apply: bool = False
+
+
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
     """Bring the sidecars beside originals and the catalog into step."""
 
@@ -184,7 +192,9 @@ class Stop(Struct, frozen=True, tag="stop"):
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags | GetVersions
 Searching = Search | FindSimilar | GetSearches | KeepSearch
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | SyncSidecars | TakingBack | Searching | Stop
+Request = (
+    Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | SyncSidecars | Dedupe | TakingBack | Searching | Stop
+)
 
 
 class Progress(Struct, frozen=True, tag="progress"):
