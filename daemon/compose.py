@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 import trio
 
 from damfs.core.asking_model import vectors_of
+from damfs.core.duplicate_finding import DuplicateFinder
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
 from damfs.core.query_vectors import QueryVectors
@@ -54,6 +55,7 @@ class Parts:
     events: Events
     job_runner: JobRunner
     sidecars: SidecarKeeper
+    duplicates: DuplicateFinder
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
@@ -101,6 +103,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         events,
         JobRunner(library, pool),
         SidecarKeeper(library, reception),
+        DuplicateFinder(library),
     )
 
 

@@ -20,6 +20,7 @@ from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
+    cli_dedupe,
     cli_proxies,
     cli_search,
     cli_sidecar,
@@ -214,6 +215,7 @@ for command in (
     *cli_care.COMMANDS,
     *cli_proxies.COMMANDS,
     *cli_search.COMMANDS,
+    *cli_dedupe.COMMANDS,
     *cli_sidecar.COMMANDS,
     *cli_suggest.COMMANDS,
     *cli_terms.COMMANDS,

@@ -37,6 +37,7 @@ from damfs.integration.wire import (
     Add,
     Asking,
     Caring,
+    Dedupe,
     FindSimilar,
     GetStatus,
     GetStores,
@@ -98,6 +99,7 @@ class Service:
         )
         yield OnTerms, Terms(library).answer
         yield SyncSidecars, self._sync_sidecars
+        yield Dedupe, self._pairing.answer
         yield Stop, self._ask_to_stop
 
     async def answer(self, request: Request, report: Report) -> object:

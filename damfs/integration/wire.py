@@ -127,6 +127,14 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class Dedupe(Struct, frozen=True, tag="dedupe"):
+    """Show groups of duplicates; ``apply``: keep the best of each."""
+
+    exact: bool = True
+    near: bool = True
+    apply: bool = False
+
+
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
     """Bring the sidecars beside originals and the catalog into step."""
 
@@ -310,9 +318,8 @@ Making = Retry | Transcode | GetProxies
 Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
 Judging = GetSuggestions | Judge | SuggestAll
 OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
-Request = (
-    Indexing | Asking | Tagging | History | Caring | TakingBack | Searching | Making | OnTerms | SyncSidecars | Stop
-)
+Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
+Request = Indexing | Asking | Tagging | Keeping | Searching | Making | OnTerms | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):
