@@ -403,6 +403,7 @@ CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
 
 -- A search that a person keeps: a directory of search/.
 CREATE TABLE saved_search (
-  query    TEXT PRIMARY KEY,            -- as it was written
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  query    TEXT NOT NULL UNIQUE,        -- as it was written
   saved_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;

@@ -81,9 +81,10 @@ CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
 
 -- A search that a person keeps: a directory of search/.
 CREATE TABLE saved_search (
-  query    TEXT PRIMARY KEY,            -- as it was written
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  query    TEXT NOT NULL UNIQUE,        -- as it was written
   saved_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 INSERT INTO text_due (asset) SELECT id FROM asset ORDER BY id;
 INSERT INTO term_text (rowid, name) SELECT id, name FROM term;
 -- A text by which bytes are found: a value of a field that is declared in fields.py, made of the facts.

@@ -403,9 +403,10 @@ CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
 
 -- A search that a person keeps: a directory of search/.
 CREATE TABLE saved_search (
-  query    TEXT PRIMARY KEY,            -- as it was written
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  query    TEXT NOT NULL UNIQUE,        -- as it was written
   saved_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 INSERT INTO text_due (id, asset) VALUES (1, 1);
 INSERT INTO text_due (id, asset) VALUES (2, 1);
@@ -414,7 +415,7 @@ INSERT INTO text_due (id, asset) VALUES (4, 1);
 INSERT INTO text_due (id, asset) VALUES (5, 1);
 INSERT INTO text_due (id, asset) VALUES (6, 3);
 INSERT INTO text_due (id, asset) VALUES (7, 3);
-INSERT INTO saved_search (query, saved_ns) VALUES ('beach -tag:work', 15);
+INSERT INTO saved_search (id, query, saved_ns) VALUES (1, 'beach -tag:work', 15);
 INSERT INTO store (id, name, kind, root, online, created_ns) VALUES (1, 'library', 'writable', '', 1, 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (1, 1, NULL, X'', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (2, 1, 1, X'32303234', 1);
