@@ -47,6 +47,11 @@ def is_due(connection: Connection) -> bool:
     return connection.exists("SELECT 1 FROM text_due LIMIT 1")
 
 
+def last_due(connection: Connection) -> int:
+    """Number of the last note, whether it was taken in or not."""
+    return connection.integer("SELECT seq FROM sqlite_sequence WHERE name = 'text_due'")
+
+
 def forget_due(tx: Connection, up_to: int) -> None:
     tx.run("DELETE FROM text_due WHERE id <= ?", up_to)
 

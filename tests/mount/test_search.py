@@ -148,6 +148,7 @@ def test_a_crawl_runs_no_query_but_those_that_are_kept_and_these_once(dam: Daemo
     os.mkdir(dam / "search/car")
     try:
         before = searches(dam), dam.stats().get("damfs_similar_searches_total", 0)
+        found: list[str] = []
         for _ in range(3):
             found = subprocess.run(
                 ["find", dam / "search", dam / "similar-to"], check=True, capture_output=True, text=True
