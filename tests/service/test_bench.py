@@ -34,6 +34,8 @@ OF_THE_ISSUE = {
     "write-large",
     "stat-busy",
     "untag-many",
+    "search-listing",
+    "full-text",
 }
 
 
