@@ -40,6 +40,8 @@ class IndexerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Watch read-only stores for changes while mounted."""
     attempts: Count = 3
     """Tries of a job before it counts as failed for good."""
+    time_limit_s: Annotated[int, Meta(ge=0)] = 0
+    """The longest that a job may take; 0: as long as its processor allows."""
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +65,15 @@ class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Propose terms of the vocabulary, as soon as there is one."""
     accept_above: Annotated[float, Meta(ge=0, le=1)] = 1.0
     """Proposals with more confidence than this become tags by themselves; 1.0: none does."""
+
+
+class MetadataSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    exiftool: bool = True
+    """Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed."""
+    places: bool = True
+    """Name the country and region of positions, offline."""
+    loudness: bool = False
+    """Measure the loudness of everything with sound: reads all of it, which takes long."""
 
 
 class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +111,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
+    metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
     search: SearchSettings = SearchSettings()
     trash: TrashSettings = TrashSettings()
@@ -108,7 +120,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
-        table = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}.get(name)
+        metadata = dict.fromkeys(("exiftool", "place", "loudness"), self.metadata)
+        own = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}
+        table = {**metadata, **own}.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -170,6 +184,8 @@ DEFAULT_SETTINGS = """\
 # watch = true
 # Tries of a job before it counts as failed for good.
 # attempts = 3
+# The longest a job may take, in seconds; 0: as long as its processor allows (a minute for the probe, more for proxies).
+# time_limit_s = 0
 
 [model]
 # "default": MiniLM and EfficientNet-Lite0, from packages, no network. "none": the built-in descriptor only.
@@ -190,6 +206,14 @@ DEFAULT_SETTINGS = """\
 # enabled = true
 # Proposals with more confidence than this become tags by themselves; 1.0: none does.
 # accept_above = 1.0
+
+[metadata]
+# Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed.
+# exiftool = true
+# Name the country and region of positions, offline.
+# places = true
+# Measure the loudness (EBU R 128) of everything with sound: reads all of it, which takes long.
+# loudness = false
 
 [similar]
 # Neighbours listed in a directory of similar-to/.

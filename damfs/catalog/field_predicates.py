@@ -40,16 +40,16 @@ class HasText(Predicate):
     below: bool = False
 
     def clause(self) -> Clause:
-        test, values = self._test()
+        clause, values = self._test()
         return (
-            f"a.visible AND a.blob IN (SELECT blob FROM field_text WHERE field = ? AND {test})",  # noqa: S608  # constant texts
+            f"a.visible AND a.blob IN (SELECT blob FROM field_text WHERE field = ? AND {clause})",  # noqa: S608  # constant texts
             (self.field, *values),
         )
 
     def row_clause(self) -> Clause:
-        test, values = self._test()
+        clause, values = self._test()
         return (
-            f"a.visible AND EXISTS (SELECT 1 FROM field_text WHERE blob = a.blob AND field = ? AND {test})",  # noqa: S608  # as above
+            f"a.visible AND EXISTS (SELECT 1 FROM field_text WHERE blob = a.blob AND field = ? AND {clause})",  # noqa: S608  # as above
             (self.field, *values),
         )
 
@@ -136,16 +136,16 @@ class NumberIn(Predicate):
     """As a person wrote it, e.g. ``>=3840``."""
 
     def clause(self) -> Clause:
-        test, values = self._test()
+        clause, values = self._test()
         return (
-            f"a.visible AND a.blob IN (SELECT blob FROM field_number WHERE field = ? AND {test})",  # noqa: S608  # constant texts
+            f"a.visible AND a.blob IN (SELECT blob FROM field_number WHERE field = ? AND {clause})",  # noqa: S608  # constant texts
             (self.field, *values),
         )
 
     def row_clause(self) -> Clause:
-        test, values = self._test()
+        clause, values = self._test()
         return (
-            f"a.visible AND EXISTS (SELECT 1 FROM field_number WHERE blob = a.blob AND field = ? AND {test})",  # noqa: S608  # as above
+            f"a.visible AND EXISTS (SELECT 1 FROM field_number WHERE blob = a.blob AND field = ? AND {clause})",  # noqa: S608  # as above
             (self.field, *values),
         )
 

@@ -21,8 +21,10 @@ def refresh(tx: Connection, blob: BlobId, facts: Mapping[str, Facts]) -> frozens
     before = _stored(tx, blob)
     after = {_spelled(tx, value) for value in values_of(facts)}
     for old in before - after:
-        table, column, value = _column(old)
-        tx.run(f"DELETE FROM {table} WHERE blob = ? AND field = ? AND {column} = ?", blob, old.field, value)  # noqa: S608  # constant names
+        if isinstance(old, TextValue):
+            tx.run("DELETE FROM field_text WHERE blob = ? AND field = ? AND key = ?", blob, old.field, old.key)
+        else:
+            tx.run("DELETE FROM field_number WHERE blob = ? AND field = ? AND number = ?", blob, *old)
     for new in after - before:
         if isinstance(new, TextValue):
             tx.run("INSERT INTO field_text (blob, field, key, text) VALUES (?, ?, ?, ?)", blob, *new)
@@ -62,12 +64,6 @@ def _known_path(connection: Connection, field: str, key: str) -> str | None:
         field,
         key,
     )
-
-
-def _column(value: TextValue | NumberValue) -> tuple[str, str, str | float]:
-    if isinstance(value, TextValue):
-        return "field_text", "key", value.key
-    return "field_number", "number", value.number
 
 
 def forget(tx: Connection, blob: BlobId) -> None:

@@ -26,6 +26,8 @@ SLASH = "\u2215"
 VALUES_LIMIT = 32
 """Different values of one field that are kept of one blob: a file may have a thousand streams."""
 NANO = 1e9
+FILLER = "exiftool"
+"""The processor that reads what the probe cannot, by the same names."""
 
 
 class Kind(StrEnum):
@@ -228,9 +230,9 @@ FIELDS: tuple[Field, ...] = (
     _f("latitude", "Latitude", M, "gps.lat", kind=NUM, unit=Unit.DEGREES, standard="exif:GPSLatitude"),
     _f("longitude", "Longitude", M, "gps.lon", kind=NUM, unit=Unit.DEGREES, standard="exif:GPSLongitude"),
     _f("altitude", "Altitude", M, "gps.alt", kind=NUM, unit=Unit.METRES, standard="exif:GPSAltitude"),
-    _f("place", "Place", M, "place", turn=place, browsable=True, levels=True,
+    _f("place", "Place", M, "place", processor="place", turn=place, browsable=True, levels=True,
        standard="Iptc4xmpExt:LocationCreated"),
-    _f("city", "Nearest town", M, "place.city", standard="photoshop:City"),
+    _f("city", "Nearest town", M, "place.city", processor="place", standard="photoshop:City"),
     _f("title", "Title", T, "title", standard="dc:title"),
     _f("description", "Description", T, "description", standard="dc:description"),
     _f("artist", "Artist", T, "artist", standard="dc:creator"),
@@ -277,9 +279,17 @@ def numbers(field: Field, facts: Mapping[str, Facts]) -> list[float]:
 
 
 def raw_values(field: Field, facts: Mapping[str, Facts]) -> Iterator[object]:
-    for value in _at(facts.get(field.processor, {}), field.path):
+    for value in _at(_known(field.processor, facts), field.path):
         with suppress(ArithmeticError):  # a plug-in may say any number
             yield value if field.turn is None else field.turn(value)
+
+
+def _known(processor: str, facts: Mapping[str, Facts]) -> Facts:
+    """What a processor found; what the probe left open is as a `FILLER` has it."""
+    found = facts.get(processor, {})
+    if processor != "probe" or FILLER not in facts:
+        return found
+    return {**facts[FILLER], **{name: value for name, value in found.items() if value is not None}}
 
 
 def _at(facts: object, path: str) -> Iterator[object]:

@@ -97,6 +97,10 @@ def quoted(value: str) -> str:
     return value if _BARE.fullmatch(value) else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+HASHES_FACET = Facet("editor-hashes")
+"""Proxies that an editor finds by the hash of the original's bytes, in one directory for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Everything(Predicate):
     def clause(self) -> Clause:

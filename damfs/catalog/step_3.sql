@@ -126,3 +126,6 @@ CREATE TABLE space (
   dimensions TEXT NOT NULL,             -- JSON object: length of the vectors of each of these
   made_ns    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX rendition_on_demand ON rendition (kind, size) WHERE kind IN ('clip', 'frame');
+
+CREATE INDEX fact_editor_hash ON fact (json_extract(facts, '$.md5')) WHERE processor = 'editor_hash';

@@ -14,8 +14,10 @@ from damfs.catalog import assets, derived, field_values, folders, predicates, st
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.fields import BY_NAME, directories_of
+from damfs.catalog.stand_ins import CAMERA_ENDING
 from damfs.catalog.stores import Child
-from damfs.core.asset_names import is_text, proxy_name
+from damfs.core.asset_names import is_text, proxy_name, split_ending
+from damfs.core.editors import names_as_they_are, names_by_stem
 from damfs.model import Asset, AssetId, CopyState, Facet, Facts, FolderId, RenditionKind
 
 
@@ -60,14 +62,27 @@ def seen_destination(connection: Connection, id_: AssetId) -> Seen:
 
 
 def seen_proxies(connection: Connection, asset: Asset) -> Seen:
-    """What proxies/ shows of an asset: names with the proxy's ending, bare or qualified."""
-    made = [] if asset.blob is None else derived.renditions_of(connection, asset.blob)
-    proxies = [rendition for rendition in made if rendition.kind is RenditionKind.PROXY]
-    copies = stores.copies_of_asset(connection, asset.id) if proxies else []
-    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies)
-    names = {proxy_name(copy.name, proxy.key) for copy in copies for proxy in proxies}
+    """What proxies/ and editors/ show of an asset: names with the proxy's ending, bare or qualified."""
+    if asset.blob is None:
+        return Seen(frozenset())
+    made = derived.renditions_of(connection, asset.blob)
+    endings = {split_ending(each.key)[1] for each in made if each.kind is RenditionKind.PROXY}
+    facts = derived.facts_of(connection, asset.blob)
+    if "proxy" in facts.get("camera_proxy", {}):
+        endings.add(CAMERA_ENDING)
+    copies = stores.copies_of_asset(connection, asset.id) if endings else []
+    if not copies:
+        return Seen(frozenset())
+    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies) | {predicates.HASHES_FACET}
+    digest = facts.get("editor_hash", {}).get("md5")
+    names, keys = set[str](), set[str]()
+    for copy in copies:
+        original = os.fsdecode(copy.name)
+        keys |= names_as_they_are(original, digest if isinstance(digest, str) else None)
+        for ending in endings:
+            names |= {proxy_name(copy.name, "x" + ending), *names_by_stem(original, ending)}
     texts = frozenset(name for name in names if is_text(name))
-    return Seen(facets, texts, frozenset(os.fsencode(name) for name in names - texts))
+    return Seen(facets, texts, frozenset(os.fsencode(name) for name in (names - texts) | keys))
 
 
 def seen_folders(children: Iterable[Child]) -> Seen:

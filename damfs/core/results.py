@@ -5,15 +5,14 @@ Renditions are published before their rows (blob first, row second); the job run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from damfs.catalog import assets, derived, field_values, job_table, predicates, vocabulary
 from damfs.core.commands import AddTag, Execution
-from damfs.core.description import describe
+from damfs.core.description import describe, describes
 from damfs.core.news import Seen, seen, seen_proxies, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
-from damfs.model import Asset, AssetId, BlobId, Facet, Facts, Job, Rendition, RenditionKind, TagSource
+from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind, TagSource
 
 SECOND_NS = 1_000_000_000
 NEVER = 1.0
@@ -41,27 +40,31 @@ class FinishJob:
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
-        before = {asset.id: seen(x.tx, asset.id) for asset in assets.of_blob(x.tx, blob)}
         values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
             derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
-        self._describe(x, before, field_values.changed_facets(values))
+        self._describe(x, field_values.changed_facets(values))
         self._tell_proxies(x)
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else frozenset()
+        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else set[Facet]()
+        if self.job.processor == "editor_hash":
+            touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
 
-    def _describe(self, x: Execution, before: Mapping[AssetId, Seen], values: frozenset[Facet]) -> None:
+    def _describe(self, x: Execution, values: frozenset[Facet]) -> None:
         """Let the assets know what they are and when they were captured. ``values``: facets of fields that changed."""
-        for id_, was in before.items():
-            describe(x.tx, id_, self.facts, x.zone)
-            after = seen(x.tx, id_)
-            if was != after or values:
-                tell(x.changes, "described", id_, _moved(was, after), Seen(values))
+        if not values and not describes(self.facts):
+            return
+        for asset in assets.of_blob(x.tx, self.job.blob):
+            before = seen(x.tx, asset.id)
+            describe(x.tx, asset.id, self.facts, x.zone)
+            after = seen(x.tx, asset.id)
+            if before != after or values:
+                tell(x.changes, "described", asset.id, _moved(before, after), Seen(values))
 
     def _tell_proxies(self, x: Execution) -> None:
         if any(made.kind is RenditionKind.PROXY for made in self.renditions):

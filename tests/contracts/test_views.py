@@ -117,7 +117,8 @@ def derive(library: Library) -> None:
                 derived.set_rendition(tx, blob, RenditionKind.PROXY, profile, f"ab/{blob}-{profile}.mov", 9, {}, 1)
             derived.set_embedding(tx, blob, LOOK_MODEL, None, vector(blob))
             if blob % 4:
-                derived.set_facts(tx, blob, "probe", facts(blob))
+                for processor in ("probe", "place"):
+                    derived.set_facts(tx, blob, processor, facts(blob))
 
 
 def facts(blob: BlobId) -> Facts:

@@ -202,7 +202,10 @@ class Daemon:
 
     def check_end(self) -> None:
         assert self.process is not None
-        code = self.process.wait(END_LIMIT_S)
+        try:
+            code = self.process.wait(END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the daemon does not end:\n{self.log()}") from None
         assert code == 0, f"the daemon ended with {code}:\n{self.log()}"
         assert not is_mounted(self.mountpoint), "the mount is still there"
         assert os.listdir(self.mountpoint) == []

@@ -16,7 +16,7 @@ from tests.sample_media import h264, jpeg, make_all, wav
 
 LISTED = {
     "README.md", "by-date", "by-tag", "by-type", "inbox", "originals", "proxies", "search", "similar-to", "trash",
-    "untagged", "versions",
+    "untagged", "versions", "editors",
 }  # fmt: skip
 
 

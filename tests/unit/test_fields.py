@@ -47,7 +47,7 @@ PHOTO: Facts = {"media": "image", "container": "jpeg", "width": 6000, "height": 
 
 def texts(facts: Facts) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for value in values_of({"probe": facts}):
+    for value in values_of({"probe": facts, "place": facts}):
         if isinstance(value, TextValue):
             found.setdefault(value.field, []).append(value.text)
     return found
@@ -55,7 +55,7 @@ def texts(facts: Facts) -> dict[str, list[str]]:
 
 def numbers(facts: Facts) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for value in values_of({"probe": facts}):
+    for value in values_of({"probe": facts, "place": facts}):
         if isinstance(value, NumberValue):
             found.setdefault(value.field, []).append(value.number)
     return found
@@ -73,6 +73,17 @@ def test_what_a_clip_says_of_itself() -> None:
     assert counted["duration"] == [12.5]
     assert counted["channels"] == [1.0, 2.0]
     assert counted["tracks"] == [2.0]
+
+
+def test_exiftool_fills_what_the_probe_left_open() -> None:
+    told = list(
+        values_of({"probe": {"camera_make": None, "lens": "XF23"}, "exiftool": {"camera_make": "RED", "lens": "?"}})
+    )
+    assert told == [
+        TextValue("camera", "red", "RED"),
+        TextValue("make", "red", "RED"),
+        TextValue("lens", "xf23", "XF23"),
+    ]
 
 
 def test_photos_are_told_by_megapixels_and_format() -> None:
@@ -110,7 +121,7 @@ NAMES = sorted({step for field in FIELDS for step in re.split(r"\.|\[\]\.?", fie
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_any_facts_of_a_plug_in_are_taken(facts: Facts) -> None:
-    for value in values_of({"probe": facts, "loudness": facts}):
+    for value in values_of({"probe": facts, "loudness": facts, "exiftool": facts, "place": facts}):
         kind = BY_NAME[value.field].kind
         assert isinstance(value, NumberValue if kind is Kind.NUMBER else TextValue)
         assert not isinstance(value, TextValue) or 0 < len(value.text) <= TEXT_LIMIT
@@ -182,7 +193,7 @@ def test_a_rate_is_what_was_said() -> None:
 
 def told(facts: Facts) -> Traits:
     values: dict[str, tuple[str | float, ...]] = {}
-    for value in values_of({"probe": facts}):
+    for value in values_of({"probe": facts, "place": facts}):
         said = value.text if isinstance(value, TextValue) else value.number
         values[value.field] = (*values.get(value.field, ()), said)
     return Traits(True, True, Media.VIDEO, "2024-07-15", frozenset(), values=values)
@@ -205,7 +216,8 @@ def fill(database: Database, found: list[Facts]) -> dict[AssetId, Facts]:
         for number, facts in enumerate(found):
             blob = BlobId(tx.insert("INSERT INTO blob (digest, size) VALUES (?, 1)", Digest(number.to_bytes(32))))
             id_ = assets.insert_present(tx, f"{number}.mov", Media.VIDEO, blob, 1, 1, 0o644, "2024-07-15", 1)
-            derived.set_facts(tx, blob, "probe", facts)
+            for processor in ("probe", "place"):
+                derived.set_facts(tx, blob, processor, facts)
             made[id_] = facts
     return made
 

@@ -12,7 +12,18 @@ from contextlib import closing
 import apsw
 import pytest
 
-from damfs.catalog import assets, change_feed, derived, field_values, job_table, remarks, stores, vectors, vocabulary
+from damfs.catalog import (
+    assets,
+    change_feed,
+    derived,
+    field_values,
+    job_table,
+    remarks,
+    stand_ins,
+    stores,
+    vectors,
+    vocabulary,
+)
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.field_predicates import HasText, NumberIn, TextLike
 from damfs.catalog.fields import TextValue
@@ -103,6 +114,11 @@ QUESTIONS: dict[str, Question] = {
     "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1)),
     "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), b"clip"),
     "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), AssetId(1)),
+    "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, FolderId(1)),
+    "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, FolderId(1), b"clip"),
+    "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, FolderId(1), AssetId(1)),
+    "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, CopyId(1)),
+    "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, "ab" * 16),
     "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
     "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
     "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),

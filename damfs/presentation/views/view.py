@@ -113,6 +113,9 @@ class View(ABC):
     """Whether those who watch a place are told what comes and goes there."""
     keys_only: ClassVar[bool] = False
     """Whether places that carry an id list nothing but the names of a store's file system."""
+    indexed: ClassVar[bool] = False
+    """Whether places that carry an id are found by their facets while somebody holds them; else `kernel_cache` has to
+    know how to compute the place that a facet is of."""
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 

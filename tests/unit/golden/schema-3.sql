@@ -155,6 +155,7 @@ CREATE TABLE fact (
   facts     TEXT NOT NULL,              -- JSON object
   PRIMARY KEY (blob, processor)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX fact_editor_hash ON fact (json_extract(facts, '$.md5')) WHERE processor = 'editor_hash';
 
 -- A text by which bytes are found: a value of a field that is declared in fields.py, made of the facts.
 CREATE TABLE field_text (
@@ -188,6 +189,7 @@ CREATE TABLE rendition (
   UNIQUE (blob, kind, profile)
 ) STRICT;
 CREATE INDEX rendition_by_key ON rendition (key);
+CREATE INDEX rendition_on_demand ON rendition (kind, size) WHERE kind IN ('clip', 'frame');
 
 -- A vector in the space of a model; the usearch file is a cache of these rows, keyed by id.
 CREATE TABLE embedding (
