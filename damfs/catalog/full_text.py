@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain, combinations
+from itertools import combinations
 from typing import NamedTuple
 
 import msgspec
 
+from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection
-from damfs.catalog.predicates import Predicate, Says, SqlValue
+from damfs.catalog.predicates import Clause, Predicate, joined
 from damfs.model import LIBRARY_STORE, AssetId, TermId
 
 COLUMNS = ("name", "folders", "comment", "fields", "transcript")
 WEIGHTS = "4.0, 1.0, 3.0, 2.0, 1.0"
+WRITTEN = "SELECT a.id FROM asset_text AS t CROSS JOIN asset AS a ON a.id = t.rowid WHERE asset_text MATCH ?"
 FACTS = {"caption": "fields", "keywords": "fields"} | dict.fromkeys(
     ("transcript", "text", "ocr", "subtitles"), "transcript"
 )
@@ -149,62 +151,39 @@ def find_texts(connection: Connection, words: Sequence[Says], where: Predicate, 
 
 
 def _written(connection: Connection, words: Sequence[Says], where: Predicate, limit: int) -> list[AssetId]:
-    pattern = match_of(words)
-    clause, values = where.row_clause()
-    many = len(
-        connection.rows(
-            "SELECT rowid FROM asset_text WHERE asset_text MATCH ? ORDER BY rowid DESC LIMIT ?",
-            pattern,
-            RANKED_BELOW + 1,
-        )
-    )
-    order = "t.rowid DESC" if many > RANKED_BELOW else f"bm25(asset_text, {WEIGHTS}), t.rowid"
-    rows = connection.rows(
-        "SELECT a.id FROM asset_text AS t CROSS JOIN asset AS a ON a.id = t.rowid"  # noqa: S608  # marks only
-        f" WHERE asset_text MATCH ? AND a.visible AND {clause} ORDER BY {order} LIMIT ?",
-        pattern,
-        *values,
-        limit,
-    )
-    return [id_ for (id_,) in rows]
+    pattern, (clause, values) = match_of(words), where.row_clause()
+    if _is_common(connection, pattern):
+        sql = f"{WRITTEN} AND a.visible AND {clause} ORDER BY t.rowid DESC LIMIT ?"
+    else:
+        sql = f"{WRITTEN} AND a.visible AND {clause} ORDER BY bm25(asset_text, {WEIGHTS}), t.rowid LIMIT ?"
+    return [id_ for (id_,) in connection.rows(sql, pattern, *values, limit)]
+
+
+def _is_common(connection: Connection, pattern: str) -> bool:
+    hits = "SELECT rowid FROM asset_text WHERE asset_text MATCH ? ORDER BY rowid DESC LIMIT ?"
+    return len(connection.rows(hits, pattern, RANKED_BELOW + 1)) > RANKED_BELOW
 
 
 def _tagged(
     connection: Connection, terms: Sequence[Says], written: Sequence[Says], where: Predicate, limit: int
 ) -> list[AssetId]:
-    """The newest whose terms say the first words, and whose texts the others."""
-    clause, values = where.row_clause()
-    source, first = _source(terms, written)
-    others = terms if written else terms[1:]
-    carried = [_carries(each) for each in others]
-    rows = connection.rows(
-        f"SELECT DISTINCT a.id FROM {source} WHERE a.visible AND {clause}"  # noqa: S608  # marks only
-        + "".join(f" AND {sql}" for sql, _ in carried)
-        + " ORDER BY a.id DESC LIMIT ?",
-        *first,
-        *values,
-        *chain.from_iterable(ids for _, ids in carried),
-        limit,
-    )
-    return [id_ for (id_,) in rows]
-
-
-def _source(terms: Sequence[Says], written: Sequence[Says]) -> tuple[str, tuple[SqlValue, ...]]:
-    """Where the candidates come from, as ``a``: the texts that match, or else whatever carries the first terms."""
+    """The newest whose terms say the first words, and whose texts the others. The candidates come from the texts that
+    match, or else from whatever carries the first terms."""
+    others = [_carries(each) for each in (terms if written else terms[1:])]
+    clause, values = joined([("a.visible", ()), where.row_clause(), *others])
     if written:
-        found = "(SELECT rowid AS id FROM asset_text WHERE asset_text MATCH ?)"
-        return f"{found} AS t CROSS JOIN asset AS a ON a.id = t.id", (match_of(written),)
-    tagging = f"(SELECT asset FROM tagging WHERE term IN ({_marks(terms[0].terms)}))"  # noqa: S608  # as above
-    return f"{tagging} AS t CROSS JOIN asset AS a ON a.id = t.asset", terms[0].terms
+        sql = f"{WRITTEN} AND {clause} ORDER BY a.id DESC LIMIT ?"
+        return [id_ for (id_,) in connection.rows(sql, match_of(written), *values, limit)]
+    marks = ", ".join("?" * len(terms[0].terms))
+    sql = f"SELECT DISTINCT a.id FROM (SELECT asset FROM tagging WHERE term IN ({marks})) AS t"  # noqa: S608  # marks only
+    sql += f" CROSS JOIN asset AS a ON a.id = t.asset WHERE {clause} ORDER BY a.id DESC LIMIT ?"
+    return [id_ for (id_,) in connection.rows(sql, *terms[0].terms, *values, limit)]
 
 
-def _carries(word: Says) -> tuple[str, tuple[TermId, ...]]:
-    sql = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({_marks(word.terms)}))"  # noqa: S608  # as above
-    return sql, word.terms
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def _carries(word: Says) -> Clause:
+    marks = ", ".join("?" * len(word.terms))
+    clause = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # as above
+    return clause, word.terms
 
 
 def match_of(words: Sequence[Says]) -> str:

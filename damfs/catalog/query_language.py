@@ -14,21 +14,16 @@ from difflib import get_close_matches
 from typing import Protocol, TypeVar
 
 from damfs.catalog import fields
+from damfs.catalog.asked_predicates import CapturedBetween, Named, OfSize, Rated, Says, Span
 from damfs.catalog.field_predicates import NumberIn, asked, is_field
 from damfs.catalog.predicates import (
-    CapturedBetween,
     CapturedIn,
     Everything,
     InInbox,
-    Named,
     Not,
     OfMedia,
-    OfSize,
     Or,
     Predicate,
-    Rated,
-    Says,
-    Span,
     Untagged,
     all_of,
 )

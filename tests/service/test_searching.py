@@ -10,8 +10,9 @@ import pytest
 import trio
 
 from damfs.catalog import derived, full_text, saved_searches
+from damfs.catalog.asked_predicates import Says
 from damfs.catalog.embedder import CONSE, MINILM
-from damfs.catalog.predicates import Everything, Says
+from damfs.catalog.predicates import Everything
 from damfs.core.commands import AddTag, Rename, RenameTerm, Trash
 from damfs.core.describing import SetComment, SetRating
 from damfs.core.library import Library

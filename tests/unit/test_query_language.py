@@ -6,19 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from damfs.catalog.asked_predicates import Named, Rated, Says, Span
 from damfs.catalog.predicates import (
     And,
     CapturedIn,
     Everything,
     HasTag,
-    Named,
     Not,
     OfMedia,
     Or,
     Predicate,
-    Rated,
-    Says,
-    Span,
     quoted,
 )
 from damfs.catalog.query_language import FIELDS, OWN_FIELDS, NoMeaning, Query, meant
