@@ -156,6 +156,14 @@ class Says(Predicate):
         tagged = f"a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))"  # noqa: S608  # marks only
         return f"a.visible AND ({found} OR {tagged})", (*values, *self.terms)
 
+    def row_clause(self) -> Clause:
+        found = "EXISTS (SELECT 1 FROM asset_text WHERE asset_text MATCH ? AND rowid = a.id)"
+        if not self.terms:
+            return f"a.visible AND {found}", (self.pattern(),)
+        marks = ", ".join("?" * len(self.terms))
+        tagged = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # marks only
+        return f"a.visible AND ({found} OR {tagged})", (self.pattern(), *self.terms)
+
     def pattern(self) -> str:
         """For the full-text index."""
         return '"' + self.words.replace('"', '""') + '"' + ("*" if self.prefix else "")

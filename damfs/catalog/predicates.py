@@ -254,10 +254,15 @@ class Or(Predicate):
     parts: tuple[Predicate, ...]
 
     def clause(self) -> Clause:
-        return joined((part.clause() for part in self.parts), " OR ")
+        return self._either(part.clause() for part in self.parts)
 
     def row_clause(self) -> Clause:
-        return joined((part.row_clause() for part in self.parts), " OR ")
+        return self._either(part.row_clause() for part in self.parts)
+
+    def _either(self, clauses: Iterable[Clause]) -> Clause:
+        """In parentheses: whoever takes a clause puts AND beside it."""
+        sql, values = joined(clauses, " OR ")
+        return f"({sql})", values
 
     def match(self, asset: Traits) -> bool:
         return any(part.match(asset) for part in self.parts)

@@ -98,7 +98,7 @@ class Searches:
         self.ran += 1
         if not query.is_ranked:
             return Answer(query, assets.list_rows(connection, query.where))
-        allowed = None if query.where == Everything() else set(assets.list_ids(connection, query.where))
+        allowed = None if query.must == Everything() else set(assets.list_ids(connection, query.must))
         orders = self._by_text(connection, query)
         vectors = asked.vectors or {}
         if query.words:
