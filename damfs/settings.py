@@ -60,6 +60,11 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Height of proxies; smaller sources keep their own."""
 
 
+class VocabularySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    open: bool = True
+    """Terms come by being used; false: only by `damfs term`, an unknown one is refused."""
+
+
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     """Propose terms of the vocabulary, as soon as there is one."""
@@ -110,6 +115,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    vocabulary: VocabularySettings = VocabularySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
@@ -200,6 +206,11 @@ DEFAULT_SETTINGS = """\
 # profile = "dnxhr-lb"
 # Height of proxies; smaller sources keep their own.
 # lines = 540
+
+[vocabulary]
+# Terms come by being used (mkdir in by-tag/, damfs tag, tags in a file manager). false: a term that is not known is
+# refused, and `damfs term add` and `damfs term import` alone extend the vocabulary.
+# open = true
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

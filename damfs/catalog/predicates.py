@@ -29,6 +29,8 @@ class Traits:
     terms: frozenset[TermId]
     """Terms it carries, broader ones included."""
     trashed: bool = False
+    proposed: frozenset[TermId] = frozenset()
+    """Terms that models propose for it."""
     name: str = ""
     rating: int = 0
     size: int = 0
@@ -60,6 +62,16 @@ def narrower_facet(term: TermId | None) -> Facet:
     return Facet(f"terms:{term or 'top'}")
 
 
+def labels_facet(term: TermId) -> Facet:
+    """Touched when another name of a term, or what is said of it, changes."""
+    return Facet(f"labels:{term}")
+
+
+def proposed_facets(term: TermId) -> frozenset[Facet]:
+    """Touched when a term is proposed for an asset, or is not any more: its directory, and the one that lists it."""
+    return frozenset({Facet(f"proposed:{term}"), PROPOSED_FACET})
+
+
 def day_facets(day: str) -> frozenset[Facet]:
     """Of one day: the day, its month and its year; each is a directory somewhere."""
     return frozenset(Facet(DATE_PREFIX + day[:length]) for length in (0, 4, 7, 10))
@@ -80,6 +92,7 @@ def proxies_facet(folder: FolderId) -> Facet:
 DATE_PREFIX = "date:"
 ALL_FACET = Facet("all")
 INBOX_FACET = Facet("inbox")
+PROPOSED_FACET = Facet("proposed")
 UNTAGGED_FACET = Facet("untagged")
 STORES_FACET = Facet("stores")
 TRASH_FACET = Facet("trash")
@@ -143,6 +156,29 @@ class HasTag(Predicate):
 
     def text(self) -> str:
         return f"tag:{quoted(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedFor(Predicate):
+    """A model proposes the term, and nobody has judged that."""
+
+    term: TermId
+    name: str
+
+    def clause(self) -> Clause:
+        return "a.visible AND a.id IN (SELECT asset FROM proposal WHERE term = ?)", (self.term,)
+
+    def row_clause(self) -> Clause:
+        return "a.visible AND EXISTS (SELECT 1 FROM proposal WHERE asset = a.id AND term = ?)", (self.term,)
+
+    def match(self, asset: Traits) -> bool:
+        return asset.visible and self.term in asset.proposed
+
+    def facets(self) -> frozenset[Facet]:
+        return proposed_facets(self.term) - {PROPOSED_FACET}
+
+    def text(self) -> str:
+        return f"suggested:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from damfs.catalog import assets, derived, field_values, job_table, predicates, vocabulary
-from damfs.core.commands import AddTag, Execution
+from damfs.catalog.proposals import Origin
+from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
 from damfs.core.news import Seen, seen, seen_proxies, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
-from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind, TagSource
+from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
+from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
 
 SECOND_NS = 1_000_000_000
-NEVER = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,13 @@ class FinishJob:
                 tell(x.changes, "rendition-made", asset.id, seen_proxies(x.tx, asset))
 
     def _propose(self, x: Execution) -> None:
-        processor = f"{self.job.processor}/{self.job.processor_version}"
-        for proposal in self.proposals:
-            term = vocabulary.term_named(x.tx, proposal.term)
-            if term is None:
-                continue
-            for asset in assets.of_blob(x.tx, self.job.blob):
-                if proposal.confidence > self.accept_above:
-                    AddTag(asset.id, term.id, TagSource.MODEL, proposal.confidence).apply(x)
-                else:
-                    vocabulary.propose(x.tx, asset.id, term.id, processor, proposal.confidence, x.at_ns)
+        if not self.proposals and self.job.processor != AUTO_TAG:
+            return
+        origin = Origin(f"{self.job.processor}/{self.job.processor_version}", str(self.facts.get("model", "")))
+        named = [(vocabulary.term_named(x.tx, each.term), each.confidence) for each in self.proposals]
+        found = [(term.id, confidence) for term, confidence in named if term is not None]
+        for asset in assets.of_blob(x.tx, self.job.blob):
+            Suggest(asset.id, origin, found, self.accept_above).apply(x)
 
 
 def _moved(before: Seen, after: Seen) -> Seen:

@@ -12,22 +12,24 @@ from pathlib import Path
 import msgspec
 import trio
 
-from damfs.catalog import stores, versions, vocabulary
+from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
-from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
+from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
+from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
 from damfs.integration.finding import Finder
 from damfs.integration.taking_back import Returns
+from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
     Check,
@@ -40,6 +42,7 @@ from damfs.integration.wire import (
     GetUndo,
     GetVersions,
     KeepSearch,
+    OnTerms,
     Progress,
     Request,
     RestoreAssets,
@@ -72,11 +75,19 @@ class Service:
         self._stop = stop
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
+        self._terms = Terms(library)
         self._finder = Finder(library, mounted=stop is not None, target=self._target)
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
         """The answer to a request as JSON values. Raises damfs errors."""
+        if isinstance(request, OnTerms):
+            return await self._terms.answer(request)
+        if isinstance(request, Verify | Check):
+            return await self._care.answer(request, report)
+        return await self._answer(request, report)
+
+    async def _answer(self, request: Request, report: Report) -> object:
         match request:
             case Add() | Scan():
                 return await self._index(request, report)
@@ -84,16 +95,16 @@ class Service:
                 return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
             case GetVersions() | Revert():
                 return await self._history(request)
-            case Verify() | Check():
-                return await self._care.answer(request, report)
             case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
                 return await self._returns.answer(request)
             case Search() | FindSimilar() | GetSearches() | KeepSearch():
                 return msgspec.to_builtins(await self._finder.answer(request, report))
             case Stop():
                 return self._ask_to_stop()
-            case _:
+            case GetStatus() | GetStores() | GetTags() | Retry():
                 return await self._look(request)
+            case _:
+                raise AssertionError(request)
 
     async def _index(self, request: Add | Scan, report: Report) -> object:
         if isinstance(request, Add):
@@ -172,12 +183,12 @@ class Service:
 
     def _term(self, raw: str, *, make: bool) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)
-        found = vocabulary.term_named(connection, name)
+        found = term_names.resolve(connection, name)
         if found is None and make:
-            self._library.perform(DefineTerm(name), ACTOR)
-            found = vocabulary.term_named(connection, name)
+            self._library.perform(CoinTerm(name), ACTOR)
+            found = term_names.resolve(connection, name)
         if found is None:
-            raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
+            raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
     async def _history(self, request: GetVersions | Revert) -> object:

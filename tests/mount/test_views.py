@@ -15,8 +15,8 @@ from tests.mount.daemon_process import Daemon, damfs, dump, operations, run
 from tests.sample_media import h264, jpeg, make_all, wav
 
 LISTED = {
-    "README.md", "by-date", "by-tag", "by-type", "inbox", "originals", "proxies", "search", "similar-to", "trash",
-    "untagged", "versions", "editors",
+    "README.md", "by-date", "by-tag", "by-type", "inbox", "originals", "proxies", "search", "similar-to", "suggested",
+    "trash", "untagged", "versions", "editors",
 }  # fmt: skip
 
 
