@@ -110,7 +110,7 @@ UNION ALL SELECT integrity_check FROM pragma_integrity_check('term_text') WHERE 
 -- mend
 INSERT INTO asset_text (asset_text) VALUES ('delete-all');
 INSERT INTO term_text (term_text) VALUES ('delete-all');
-INSERT INTO term_text (rowid, name) SELECT id, name FROM term;
+INSERT INTO term_text (rowid, name) SELECT id, words FROM term_words;
 INSERT INTO text_due (asset) SELECT id FROM asset ORDER BY id;
 
 -- rule: integrity
@@ -621,7 +621,8 @@ INSERT INTO text_due (asset) SELECT id FROM unindexed;
 SELECT printf('term %d', id) FROM unindexed_term;
 -- mend
 DELETE FROM term_text WHERE rowid IN (SELECT id FROM unindexed_term WHERE name IS NULL);
-INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, name FROM unindexed_term WHERE name IS NOT NULL;
+INSERT OR REPLACE INTO term_text (rowid, name)
+  SELECT id, words FROM term_words WHERE id IN (SELECT id FROM unindexed_term WHERE name IS NOT NULL);
 
 -- rule: change-json
 -- holds: what a change touched is told in JSON

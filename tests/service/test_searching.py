@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import trio
 
-from damfs.catalog import derived, full_text, saved_searches
+from damfs.catalog import derived, full_text, saved_searches, term_names
 from damfs.catalog.asked_predicates import Says
 from damfs.catalog.embedder import CONSE, MINILM
 from damfs.catalog.predicates import Everything
+from damfs.catalog.term_names import Label
 from damfs.core.commands import AddTag, Rename, RenameTerm, Trash
 from damfs.core.describing import SetComment, SetRating
 from damfs.core.library import Library
@@ -127,6 +128,23 @@ async def test_terms_are_words_and_tagging_touches_no_text(library: Library) -> 
     assert names(library, "beach") == []
     assert sorted(names(library, "sho*")) == sorted(NAMES[:3])
     assert ask(library, "shore car").why(library.db.writer, id_of(library, "Red_Car.jpg")) == "shore car: tag: shore"
+
+
+async def test_other_names_of_a_term_mean_it_as_well(library: Library) -> None:
+    beach = term(library, "beach")
+    library.perform(AddTag(id_of(library, "sunset.mov"), beach), "test")
+    with library.db.transaction() as tx:
+        term_names.add_label(tx, beach, Label("fr", "la Plage"))
+        term_names.add_label(tx, beach, Label("de", "Strand"))
+    assert names(library, "plage") == names(library, "strand") == names(library, "tag:Strand") == ["sunset.mov"]
+    assert names(library, "tag:strand") == names(library, "beach") == ["sunset.mov"]
+    with library.db.transaction() as tx:
+        term_names.remove_label(tx, beach, "Strand")
+    library.perform(RenameTerm(beach, "shore", None), "test")
+    assert names(library, "strand") == names(library, "beach") == []
+    assert names(library, "plage") == names(library, "shore") == ["sunset.mov"]
+    with pytest.raises(BadQuery, match='did you mean "shore"'):
+        ask(library, "tag:shoar")
 
 
 async def test_ratings_are_stars(library: Library) -> None:
