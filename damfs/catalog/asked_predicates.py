@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from damfs.catalog.predicates import (
     ALL_FACET,
+    ALONE,
     RATING_FACET,
     TEXTS_FACET,
     Clause,
@@ -47,10 +48,10 @@ class CapturedBetween(Predicate):
     said: str
 
     def clause(self) -> Clause:
-        return "a.visible AND a.day >= ? AND a.day < ?", (self.low, self.end)
+        return f"{ALONE} AND a.day >= ? AND a.day < ?", (self.low, self.end)
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and self.low <= asset.day < self.end
+        return asset.stands_alone and self.low <= asset.day < self.end
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -69,15 +70,15 @@ class Rated(Predicate):
     def clause(self) -> Clause:
         clause, values = self.span.clause("rating")
         if self.span.holds(0):
-            return f"a.visible AND coalesce((SELECT {clause} FROM remark WHERE asset = a.id), 1)", values  # noqa: S608  # marks only
-        return f"a.visible AND a.id IN (SELECT asset FROM remark WHERE rating > 0 AND {clause})", values  # noqa: S608  # marks only
+            return f"{ALONE} AND coalesce((SELECT {clause} FROM remark WHERE asset = a.id), 1)", values  # noqa: S608  # marks only
+        return f"{ALONE} AND a.id IN (SELECT asset FROM remark WHERE rating > 0 AND {clause})", values  # noqa: S608  # marks only
 
     def row_clause(self) -> Clause:
         sql, values = self.span.clause("coalesce((SELECT rating FROM remark WHERE asset = a.id), 0)")
-        return f"a.visible AND {sql}", values
+        return f"{ALONE} AND {sql}", values
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and self.span.holds(asset.rating)
+        return asset.stands_alone and self.span.holds(asset.rating)
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({RATING_FACET, ALL_FACET})
@@ -95,10 +96,10 @@ class OfSize(Predicate):
 
     def clause(self) -> Clause:
         sql, values = self.span.clause("a.size")
-        return f"a.visible AND {sql}", values
+        return f"{ALONE} AND {sql}", values
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and self.span.holds(asset.size)
+        return asset.stands_alone and self.span.holds(asset.size)
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -114,11 +115,11 @@ class Named(Predicate):
     pattern: str
 
     def clause(self) -> Clause:
-        return "a.visible AND a.name LIKE ? ESCAPE '!'", (_like(self.pattern),)
+        return f"{ALONE} AND a.name LIKE ? ESCAPE '!'", (_like(self.pattern),)
 
     def match(self, asset: Traits) -> bool:
         pieces = (re.escape(piece) for piece in _lower(self.pattern).split("*"))
-        return asset.visible and re.fullmatch(".*".join(pieces), _lower(asset.name), re.DOTALL) is not None
+        return asset.stands_alone and re.fullmatch(".*".join(pieces), _lower(asset.name), re.DOTALL) is not None
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -151,18 +152,18 @@ class Says(Predicate):
     def clause(self) -> Clause:
         found, values = "a.id IN (SELECT rowid FROM asset_text WHERE asset_text MATCH ?)", (self.pattern(),)
         if not self.terms:
-            return f"a.visible AND {found}", values
+            return f"{ALONE} AND {found}", values
         marks = ", ".join("?" * len(self.terms))
         tagged = f"a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))"  # noqa: S608  # marks only
-        return f"a.visible AND ({found} OR {tagged})", (*values, *self.terms)
+        return f"{ALONE} AND ({found} OR {tagged})", (*values, *self.terms)
 
     def row_clause(self) -> Clause:
         found = "EXISTS (SELECT 1 FROM asset_text WHERE asset_text MATCH ? AND rowid = a.id)"
         if not self.terms:
-            return f"a.visible AND {found}", (self.pattern(),)
+            return f"{ALONE} AND {found}", (self.pattern(),)
         marks = ", ".join("?" * len(self.terms))
         tagged = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # marks only
-        return f"a.visible AND ({found} OR {tagged})", (self.pattern(), *self.terms)
+        return f"{ALONE} AND ({found} OR {tagged})", (self.pattern(), *self.terms)
 
     def pattern(self) -> str:
         """For the full-text index."""

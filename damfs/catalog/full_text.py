@@ -17,7 +17,7 @@ import msgspec
 
 from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection
-from damfs.catalog.predicates import Clause, Predicate, joined
+from damfs.catalog.predicates import ALONE, Clause, Predicate, joined
 from damfs.model import LIBRARY_STORE, AssetId, TermId
 
 COLUMNS = ("name", "folders", "comment", "fields", "transcript")
@@ -153,9 +153,9 @@ def find_texts(connection: Connection, words: Sequence[Says], where: Predicate, 
 def _written(connection: Connection, words: Sequence[Says], where: Predicate, limit: int) -> list[AssetId]:
     pattern, (clause, values) = match_of(words), where.row_clause()
     if _is_common(connection, pattern):
-        sql = f"{WRITTEN} AND a.visible AND {clause} ORDER BY t.rowid DESC LIMIT ?"
+        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY t.rowid DESC LIMIT ?"
     else:
-        sql = f"{WRITTEN} AND a.visible AND {clause} ORDER BY bm25(asset_text, {WEIGHTS}), t.rowid LIMIT ?"
+        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY bm25(asset_text, {WEIGHTS}), t.rowid LIMIT ?"
     return [id_ for (id_,) in connection.rows(sql, pattern, *values, limit)]
 
 
@@ -170,7 +170,7 @@ def _tagged(
     """The newest whose terms say the first words, and whose texts the others. The candidates come from the texts that
     match, or else from whatever carries the first terms."""
     others = [_carries(each) for each in (terms if written else terms[1:])]
-    clause, values = joined([("a.visible", ()), where.row_clause(), *others])
+    clause, values = joined([(ALONE, ()), where.row_clause(), *others])
     if written:
         sql = f"{WRITTEN} AND {clause} ORDER BY a.id DESC LIMIT ?"
         return [id_ for (id_,) in connection.rows(sql, match_of(written), *values, limit)]

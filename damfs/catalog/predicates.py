@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
-from damfs.model import Facet, FolderId, Media, TermId
+from damfs.model import AssetId, Facet, FolderId, Media, TermId
 
 SqlValue = int | float | str | bytes
 Clause = tuple[str, tuple[SqlValue, ...]]
@@ -36,6 +36,17 @@ class Traits:
     size: int = 0
     values: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
     """Of its fields, by name (see `fields`)."""
+    failed: bool = False
+    """Something of it failed for good, or is held back."""
+    is_sidecar: bool = False
+    """It only speaks of another asset, beside whose file it stands."""
+
+    @property
+    def stands_alone(self) -> bool:
+        return self.visible and not self.is_sidecar
+
+
+ALONE = "a.visible AND a.id NOT IN (SELECT asset FROM sidecar)"
 
 
 class Predicate(Protocol):
@@ -86,6 +97,7 @@ def folder_facet(folder: FolderId) -> Facet:
 
 
 def proxies_facet(folder: FolderId) -> Facet:
+    """What was made of the files of a folder: proxies/ and previews/ show it."""
     return Facet(f"proxies:{folder}")
 
 
@@ -112,15 +124,16 @@ def quoted(value: str) -> str:
 
 HASHES_FACET = Facet("editor-hashes")
 """Proxies that an editor finds by the hash of the original's bytes, in one directory for all."""
+FAILED_FACET = Facet("failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Everything(Predicate):
     def clause(self) -> Clause:
-        return "a.visible", ()
+        return ALONE, ()
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible
+        return asset.stands_alone
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -188,10 +201,10 @@ class CapturedIn(Predicate):
     period: str
 
     def clause(self) -> Clause:
-        return "a.visible AND a.day >= ? AND a.day < ?", (self.period, self.period + "~")
+        return f"{ALONE} AND a.day >= ? AND a.day < ?", (self.period, self.period + "~")
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and asset.day.startswith(self.period)
+        return asset.stands_alone and asset.day.startswith(self.period)
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({Facet(DATE_PREFIX + self.period)})
@@ -205,10 +218,10 @@ class OfMedia(Predicate):
     media: Media
 
     def clause(self) -> Clause:
-        return "a.visible AND a.media = ?", (str(self.media),)
+        return f"{ALONE} AND a.media = ?", (str(self.media),)
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and asset.media is self.media
+        return asset.stands_alone and asset.media is self.media
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({media_facet(self.media)})
@@ -220,10 +233,10 @@ class OfMedia(Predicate):
 @dataclass(frozen=True, slots=True)
 class InInbox(Predicate):
     def clause(self) -> Clause:
-        return "a.visible AND a.triaged = 0", ()
+        return f"{ALONE} AND a.triaged = 0", ()
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not asset.triaged
+        return asset.stands_alone and not asset.triaged
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({INBOX_FACET})
@@ -235,10 +248,10 @@ class InInbox(Predicate):
 @dataclass(frozen=True, slots=True)
 class Untagged(Predicate):
     def clause(self) -> Clause:
-        return "a.visible AND NOT EXISTS (SELECT 1 FROM tagging WHERE asset = a.id)", ()
+        return f"{ALONE} AND NOT EXISTS (SELECT 1 FROM tagging WHERE asset = a.id)", ()  # noqa: S608  # constant
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not asset.terms
+        return asset.stands_alone and not asset.terms
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({UNTAGGED_FACET})
@@ -263,6 +276,32 @@ class InTrash(Predicate):
 
     def text(self) -> str:
         return "is:trashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Predicate):
+    """A job of its bytes failed for good, or it is one of those that could not be published (``held_back``)."""
+
+    held_back: tuple[AssetId, ...] = ()
+
+    def clause(self) -> Clause:
+        return self._either("a.blob IN (SELECT blob FROM job WHERE state = 'failed')")
+
+    def row_clause(self) -> Clause:
+        return self._either("EXISTS (SELECT 1 FROM job WHERE blob = a.blob AND state = 'failed')")
+
+    def _either(self, failed: str) -> Clause:
+        marks = ", ".join("?" * len(self.held_back))
+        return f"a.visible AND ({failed} OR a.id IN ({marks}))", self.held_back
+
+    def match(self, asset: Traits) -> bool:
+        return asset.visible and asset.failed
+
+    def facets(self) -> frozenset[Facet]:
+        return frozenset({FAILED_FACET})
+
+    def text(self) -> str:
+        return "is:failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,10 +363,10 @@ class Not(Predicate):
 
     def _without(self, clause: Clause) -> Clause:
         sql, values = clause
-        return f"a.visible AND NOT ({sql})", values
+        return f"{ALONE} AND NOT ({sql})", values
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not self.part.match(asset)
+        return asset.stands_alone and not self.part.match(asset)
 
     def facets(self) -> frozenset[Facet]:
         """What comes anywhere may come here."""
