@@ -22,7 +22,7 @@ from damfs.model import LIBRARY_STORE, AssetId, TermId
 
 COLUMNS = ("name", "folders", "comment", "fields", "transcript")
 WEIGHTS = "4.0, 1.0, 3.0, 2.0, 1.0"
-WRITTEN = "SELECT a.id FROM asset_text AS t CROSS JOIN asset AS a ON a.id = t.rowid WHERE asset_text MATCH ?"
+WRITTEN = "SELECT a.id FROM asset_text AS w CROSS JOIN asset AS a ON a.id = w.rowid WHERE asset_text MATCH ?"
 FACTS = {"caption": "fields", "keywords": "fields"} | dict.fromkeys(
     ("transcript", "text", "ocr", "subtitles"), "transcript"
 )
@@ -117,11 +117,11 @@ def _facts(tx: Connection, some: str) -> list[tuple[AssetId, str, str]]:
     """Asset, column and text of each fact that people read."""
     keys = msgspec.json.encode([*FACTS, *(f"$.{key}" for key in FACTS)]).decode()
     rows = tx.rows(
-        """SELECT a.id, j.key, j.path, j.atom FROM asset AS a JOIN fact AS f ON f.blob = a.blob,
-             json_tree(CASE WHEN json_valid(f.facts) THEN f.facts ELSE '{}' END) AS j
-           WHERE a.id IN (SELECT value FROM json_each(?1)) AND j.type = 'text'
-           AND (j.key IN (SELECT value FROM json_each(?2)) OR j.path IN (SELECT value FROM json_each(?2)))
-           ORDER BY a.id, f.processor, j.id""",
+        """SELECT a.id, said.key, said.path, said.atom FROM asset AS a JOIN fact AS f ON f.blob = a.blob,
+             json_tree(CASE WHEN json_valid(f.facts) THEN f.facts ELSE '{}' END) AS said
+           WHERE a.id IN (SELECT value FROM json_each(?1)) AND said.type = 'text'
+           AND (said.key IN (SELECT value FROM json_each(?2)) OR said.path IN (SELECT value FROM json_each(?2)))
+           ORDER BY a.id, f.processor, said.id""",
         some,
         keys,
     )
@@ -153,9 +153,9 @@ def find_texts(connection: Connection, words: Sequence[Says], where: Predicate, 
 def _written(connection: Connection, words: Sequence[Says], where: Predicate, limit: int) -> list[AssetId]:
     pattern, (clause, values) = match_of(words), where.row_clause()
     if _is_common(connection, pattern):
-        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY t.rowid DESC LIMIT ?"
+        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY w.rowid DESC LIMIT ?"
     else:
-        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY bm25(asset_text, {WEIGHTS}), t.rowid LIMIT ?"
+        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY bm25(asset_text, {WEIGHTS}), w.rowid LIMIT ?"
     return [id_ for (id_,) in connection.rows(sql, pattern, *values, limit)]
 
 
@@ -175,8 +175,8 @@ def _tagged(
         sql = f"{WRITTEN} AND {clause} ORDER BY a.id DESC LIMIT ?"
         return [id_ for (id_,) in connection.rows(sql, match_of(written), *values, limit)]
     marks = ", ".join("?" * len(terms[0].terms))
-    sql = f"SELECT DISTINCT a.id FROM (SELECT asset FROM tagging WHERE term IN ({marks})) AS t"  # noqa: S608  # marks only
-    sql += f" CROSS JOIN asset AS a ON a.id = t.asset WHERE {clause} ORDER BY a.id DESC LIMIT ?"
+    sql = f"SELECT DISTINCT a.id FROM (SELECT asset FROM tagging WHERE term IN ({marks})) AS w"  # noqa: S608  # marks only
+    sql += f" CROSS JOIN asset AS a ON a.id = w.asset WHERE {clause} ORDER BY a.id DESC LIMIT ?"
     return [id_ for (id_,) in connection.rows(sql, *terms[0].terms, *values, limit)]
 
 
