@@ -12,6 +12,7 @@ import trio
 
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
@@ -49,13 +50,15 @@ class Parts:
     live: LiveFolders
     events: Events
     job_runner: JobRunner
+    maker: Maker
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     views = load_views(library)
     control = views[Control.name]
     assert isinstance(control, Control)
-    tree = Tree(library, views, control)
+    maker = Maker(library, pool, nursery)
+    tree = Tree(library, views, control, maker.make)
     inodes = Inodes(views, tree.facets)
     reception = Reception(library)
     drafts = Drafts(library, reception, nursery)
@@ -85,7 +88,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         live=live,
         made_by_kernel=kernel_cache.made_by_kernel,
     )
-    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
+    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool), maker)
 
 
 def load_views(library: Library) -> dict[str, View]:

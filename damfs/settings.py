@@ -58,6 +58,11 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Height of proxies; smaller sources keep their own."""
 
 
+class ClipSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    limit_mb: Count = 10240
+    """Space for pieces and frames that somebody asked for in clips/ and frames/; the longest unused are removed."""
+
+
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     """Propose terms of the vocabulary, as soon as there is one."""
@@ -90,6 +95,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    clips: ClipSettings = ClipSettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     similar: SimilarSettings = SimilarSettings()
     trash: TrashSettings = TrashSettings()
@@ -174,6 +180,11 @@ DEFAULT_SETTINGS = """\
 # profile = "dnxhr-lb"
 # Height of proxies; smaller sources keep their own.
 # lines = 540
+
+[clips]
+# Space in MB for pieces and frames of clips that somebody asked for by name (clips/, frames/): those that were not used
+# for the longest time are removed, and made again when they are asked for again.
+# limit_mb = 10240
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

@@ -50,6 +50,52 @@ def renditions_of(connection: Connection, blob: BlobId) -> list[Rendition]:
     return [_rendition(row) for row in rows]
 
 
+def rendition_of(connection: Connection, blob: BlobId, kind: RenditionKind, profile: str) -> Rendition | None:
+    row = connection.row(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? AND kind = ? AND profile = ?",  # noqa: S608  # as above
+        blob,
+        str(kind),
+        profile,
+    )
+    return None if row is None else _rendition(row)
+
+
+def detail_of(connection: Connection, id_: RenditionId) -> Facts:
+    """What its maker says of a rendition; nothing where there is none."""
+    found = connection.value(str, "SELECT detail FROM rendition WHERE id = ?", id_)
+    return {} if found is None else msgspec.json.decode(found, type=dict[str, object])
+
+
+def list_of_kind(connection: Connection, blob: BlobId, kind: RenditionKind) -> list[Rendition]:
+    rows = connection.rows(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? AND kind = ? ORDER BY profile",  # noqa: S608  # as above
+        blob,
+        str(kind),
+    )
+    return [_rendition(row) for row in rows]
+
+
+def list_on_demand(connection: Connection) -> list[Rendition]:
+    """All that was made because somebody asked for it: pieces and frames."""
+    rows = connection.rows(f"SELECT {COLUMNS} FROM rendition AS r WHERE kind IN ('clip', 'frame')")  # noqa: S608  # as above
+    return [_rendition(row) for row in rows]
+
+
+def size_on_demand(connection: Connection) -> int:
+    return connection.integer("SELECT coalesce(sum(size), 0) FROM rendition WHERE kind IN ('clip', 'frame')")
+
+
+def list_with(connection: Connection, kind: RenditionKind) -> list[tuple[AssetId, str, bool]]:
+    """The visible assets that have renditions of an on-demand kind: id, name, whether the bare name means this one."""
+    rows = connection.rows(
+        "SELECT a.id, a.name, a.id = (SELECT min(id) FROM asset WHERE name = a.name AND visible) FROM asset AS a"
+        " WHERE a.visible AND a.blob IN (SELECT blob FROM rendition WHERE kind = ? AND kind IN ('clip', 'frame'))"
+        " ORDER BY a.id",
+        str(kind),
+    )
+    return [(id_, name, bool(first)) for id_, name, first in rows]
+
+
 def thumbnail(connection: Connection, blob: BlobId, profile: str) -> Rendition | None:
     """A point read."""
     row = connection.row(

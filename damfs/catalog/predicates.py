@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from damfs.model import Facet, FolderId, Media, TermId
+from damfs.model import AssetId, Facet, FolderId, Media, TermId
 
 SqlValue = int | str | bytes
 Clause = tuple[str, tuple[SqlValue, ...]]
@@ -65,6 +65,11 @@ def folder_facet(folder: FolderId) -> Facet:
     return Facet(f"folder:{folder}")
 
 
+def cuts_facet(asset: AssetId) -> Facet:
+    """The pieces and frames of one asset."""
+    return Facet(f"cuts:{asset}")
+
+
 def proxies_facet(folder: FolderId) -> Facet:
     return Facet(f"proxies:{folder}")
 
@@ -77,6 +82,8 @@ STORES_FACET = Facet("stores")
 TRASH_FACET = Facet("trash")
 DESKTOP_TRASH_FACET = Facet("desktop-trash")
 NEIGHBOURS_FACET = Facet("neighbours")
+CUTS_FACET = Facet("cuts")
+"""Of which assets there are pieces and frames."""
 HASHES_FACET = Facet("editor-hashes")
 """Proxies that an editor finds by the hash of the original's bytes, in one directory for all."""
 

@@ -18,6 +18,7 @@ import trio
 from damfs.catalog import derived
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
+from damfs.core.on_demand import DropMade
 from damfs.core.results import DropRendition
 from damfs.model import Rendition, RenditionKind
 
@@ -34,7 +35,11 @@ async def tidy_renditions(library: Library, before_ns: int) -> None:
     root = library.renditions
     missing = await library.db.read(lambda connection: list(rows_without_file(connection, root)))
     for rendition in missing:
-        library.perform(DropRendition(rendition, MAKERS[rendition.kind]), ACTOR)
+        maker = MAKERS.get(rendition.kind)
+        if maker is None:  # nobody asks for it now
+            library.perform(DropMade(rendition), ACTOR)
+        else:
+            library.perform(DropRendition(rendition, maker), ACTOR)
         await trio.lowlevel.checkpoint()
     if missing:
         log.info("%d renditions are gone and are made again", len(missing))

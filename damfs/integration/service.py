@@ -19,17 +19,21 @@ from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
 from damfs.core.library import Library
+from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
 from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
+from damfs.core.spans import Span
 from damfs.core.superseding import revert
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.cutting import cut
 from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
+    Cut,
     GetStatus,
     GetStores,
     GetTags,
@@ -57,14 +61,20 @@ Report = Callable[[Progress], None]
 
 
 class Service:
-    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here."""
+    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here,
+    ``maker``: who makes pieces of clips; without one for the time of a request."""
 
     def __init__(
-        self, library: Library, stop: Callable[[], None] | None = None, reception: Reception | None = None
+        self,
+        library: Library,
+        stop: Callable[[], None] | None = None,
+        reception: Reception | None = None,
+        maker: Maker | None = None,
     ) -> None:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
+        self._maker = maker
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
         self.scanning: dict[str, trio.Lock] = {}
@@ -76,8 +86,8 @@ class Service:
                 return await self._index(request, report)
             case Tag():
                 return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
-            case GetVersions() | Revert():
-                return await self._history(request)
+            case GetVersions() | Revert() | Cut():
+                return await self._of_file(request)
             case Retry():
                 return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
             case Verify() | Check():
@@ -172,8 +182,11 @@ class Service:
             raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
         return found
 
-    async def _history(self, request: GetVersions | Revert) -> object:
+    async def _of_file(self, request: GetVersions | Revert | Cut) -> object:
         id_ = self._target(request.target)
+        if isinstance(request, Cut):
+            span = None if request.at_ms >= 0 else Span(request.start_ms, request.end_ms, request.exact)
+            return msgspec.to_builtins(await cut(self._library, self._maker, id_, span, request.at_ms))
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))

@@ -76,6 +76,29 @@ class VersionRow(Struct, frozen=True):
     current: bool
 
 
+class Cut(Struct, frozen=True, tag="cut"):
+    """A piece of a clip, or with ``at_ms`` one frame. Milliseconds from the first frame."""
+
+    target: Target
+    start_ms: int = 0
+    end_ms: int = 0
+    exact: bool = False
+    at_ms: int = -1
+
+
+class CutRow(Struct, frozen=True):
+    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
+
+    asset: int
+    asset_name: str
+    name: str
+    kind: str
+    file: str
+    size: int
+    cut: str
+    method: str
+
+
 class Retry(Struct, frozen=True, tag="retry"):
     """Failed jobs again; of one processor, or of all."""
 
@@ -130,7 +153,7 @@ class Stop(Struct, frozen=True, tag="stop"):
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags | GetVersions
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
+Request = Add | Scan | Asking | Revert | Tag | Cut | Retry | Verify | Check | TakingBack | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -15,8 +15,8 @@ from tests.mount.daemon_process import Daemon, damfs, dump, operations, run
 from tests.sample_media import h264, jpeg, make_all, wav
 
 LISTED = {
-    "README.md", "by-date", "by-tag", "by-type", "editors", "inbox", "originals", "proxies", "similar-to", "trash",
-    "untagged", "versions",
+    "README.md", "by-date", "by-tag", "by-type", "clips", "editors", "frames", "inbox", "originals",
+    "proxies", "similar-to", "trash", "untagged", "versions",
 }  # fmt: skip
 
 

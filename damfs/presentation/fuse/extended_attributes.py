@@ -120,6 +120,8 @@ class ExtendedAttributes:
         told = {b"kind": rendition.kind, b"profile": rendition.profile}
         if name == OURS + b"original":
             return stores.digest_of(connection, rendition.blob).hex().encode()
+        if name in {OURS + b"cut", OURS + b"method"}:
+            return str(derived.detail_of(connection, id_).get(name.removeprefix(OURS).decode(), "")).encode()
         said = told.get(name.removeprefix(OURS))
         return None if said is None else said.encode()
 
