@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from damfs.catalog import assets, derived, folders, predicates, stores
+from damfs.catalog import assets, derived, field_values, folders, predicates, stores
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
+from damfs.catalog.fields import BY_NAME, directories_of
 from damfs.catalog.stand_ins import CAMERA_ENDING
 from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name, split_ending
@@ -33,10 +34,16 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
     asset = assets.asset(connection, id_)
     if asset is None:
         return Seen(frozenset())
-    day = assets.day_of(connection, id_)
-    own = Seen(assets.facets(connection, id_), frozenset({asset.name}), frozenset(day.encode().split(b"-")))
+    own = Seen(assets.facets(connection, id_), frozenset({asset.name}), seen_directories(connection, id_))
     files = [seen_files(connection, id_), seen_destination(connection, id_)]
     return together([own, *files, seen_proxies(connection, asset)])
+
+
+def seen_directories(connection: Connection, id_: AssetId) -> frozenset[bytes]:
+    """Names of directories that come and go with an asset: of its day, and of values of its fields."""
+    values = field_values.browsed(connection, id_)
+    names = {name for field, _, text in values for name in directories_of(BY_NAME[field], text)}
+    return frozenset(name.encode() for name in {*assets.day_of(connection, id_).split("-"), *names})
 
 
 def seen_files(connection: Connection, id_: AssetId) -> Seen:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import assets, derived, job_table, predicates, vocabulary
+from damfs.catalog import assets, derived, field_values, job_table, predicates, vocabulary
 from damfs.core.commands import AddTag, Execution
-from damfs.core.description import describe
+from damfs.core.description import describe, describes
 from damfs.core.news import Seen, seen, seen_proxies, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
 from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind, TagSource
@@ -40,12 +40,12 @@ class FinishJob:
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
-        derived.set_facts(x.tx, blob, self.job.processor, self.facts)
+        values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
             derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
-        self._describe(x)
+        self._describe(x, field_values.changed_facets(values))
         self._tell_proxies(x)
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
@@ -55,14 +55,16 @@ class FinishJob:
             touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
 
-    def _describe(self, x: Execution) -> None:
-        """Let the assets know what they are and when they were captured."""
+    def _describe(self, x: Execution, values: frozenset[Facet]) -> None:
+        """Let the assets know what they are and when they were captured. ``values``: facets of fields that changed."""
+        if not values and not describes(self.facts):
+            return
         for asset in assets.of_blob(x.tx, self.job.blob):
             before = seen(x.tx, asset.id)
             describe(x.tx, asset.id, self.facts, x.zone)
             after = seen(x.tx, asset.id)
-            if before != after:
-                tell(x.changes, "described", asset.id, _moved(before, after))
+            if before != after or values:
+                tell(x.changes, "described", asset.id, _moved(before, after), Seen(values))
 
     def _tell_proxies(self, x: Execution) -> None:
         if any(made.kind is RenditionKind.PROXY for made in self.renditions):
