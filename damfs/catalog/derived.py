@@ -26,6 +26,10 @@ def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> fro
     return field_values.refresh(tx, blob, facts_of(tx, blob))
 
 
+def drop_facts(tx: Connection, blob: BlobId, processor: str) -> None:
+    tx.run("DELETE FROM fact WHERE blob = ? AND processor = ?", blob, processor)
+
+
 def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
     """Everything found out about a blob, by processor."""
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from damfs.catalog.database import Connection, Row
-from damfs.model import AssetId, CopyId, FolderId
+from damfs.model import AssetId, BlobId, CopyId, FolderId
 
 CAMERA_ENDING = ".mp4"
 """Cameras call their proxies .LRV or .LRF; they hold MP4."""
@@ -92,6 +92,16 @@ def of_stem(connection: Connection, folder: FolderId, stem: bytes) -> list[Stand
         stem + b"/",
     )
     return [_stand_in(row) for row in rows]
+
+
+def list_without_camera(connection: Connection) -> list[BlobId]:
+    """Originals whose proxy by the camera is gone, or in the trash."""
+    rows = connection.rows(
+        "SELECT f.blob FROM fact AS f WHERE f.processor = 'camera_proxy' AND json_extract(f.facts, '$.proxy') NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM blob AS b JOIN asset AS q ON q.blob = b.id"
+        "  WHERE b.digest = unhex(json_extract(f.facts, '$.proxy')) AND q.visible)"
+    )
+    return [BlobId(blob) for (blob,) in rows]
 
 
 def of_hash(connection: Connection, digest: str) -> StandIn | None:
