@@ -17,6 +17,7 @@ from damfs.core.library import Library
 from damfs.core.on_demand import Maker
 from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
+from damfs.core.sidecar_keeping import SidecarKeeper
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
@@ -54,6 +55,7 @@ class Parts:
     events: Events
     job_runner: JobRunner
     maker: Maker
+    sidecars: SidecarKeeper
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
@@ -93,7 +95,17 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     )
     ask = functools.partial(vectors_of, library, pool)
     library.search_turns.vectors = QueryVectors(ask, nursery, library.settings.search.wait_s)
-    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool), maker)
+    return Parts(
+        reception,
+        operations,
+        drafts,
+        kernel_cache,
+        live,
+        events,
+        JobRunner(library, pool),
+        maker,
+        SidecarKeeper(library, reception),
+    )
 
 
 def load_views(library: Library) -> dict[str, View]:

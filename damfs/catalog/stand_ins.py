@@ -35,8 +35,8 @@ class StandIn(NamedTuple):
 
 COLUMNS = (
     "c.id, c.name, c.asset, r.id, r.key, r.size, r.made_ns, p.id, p.size, p.mtime_ns, p.mode,"
-    " (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = coalesce(p.blob, a.blob)"
-    "  AND processor = iif(p.id IS NULL, 'proxy', 'probe')),"
+    " iif(p.id IS NULL, json_extract(r.detail, '$.height'),"
+    "  (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = p.blob AND processor = 'probe')),"
     " (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = a.blob AND processor = 'probe')"
 )
 JOINED = (

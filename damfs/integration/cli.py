@@ -21,7 +21,11 @@ from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
     cli_clip,
+    cli_proxies,
     cli_search,
+    cli_sidecar,
+    cli_suggest,
+    cli_terms,
     cli_trash,
     cli_versions,
     launching,
@@ -207,8 +211,17 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
     click.echo(json.dumps(answer) if as_json else f"{answer['retried']} jobs wait again; they run while it is mounted")
 
 
-COMMANDS = (*cli_care.COMMANDS, *cli_clip.COMMANDS, *cli_search.COMMANDS, *cli_trash.COMMANDS, *cli_versions.COMMANDS)
-for command in COMMANDS:
+for command in (
+    *cli_care.COMMANDS,
+    *cli_clip.COMMANDS,
+    *cli_proxies.COMMANDS,
+    *cli_search.COMMANDS,
+    *cli_sidecar.COMMANDS,
+    *cli_suggest.COMMANDS,
+    *cli_terms.COMMANDS,
+    *cli_trash.COMMANDS,
+    *cli_versions.COMMANDS,
+):
     cli.add_command(command)
 
 

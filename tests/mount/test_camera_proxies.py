@@ -14,7 +14,7 @@ from tests.mount.daemon_process import QUICK, Daemon, rows, until
 from tests.sample_media import h264
 
 LARGE, SMALL = (640, 360), (320, 180)
-SETTINGS = QUICK + "[proxy]\nlines = 180\n"
+SETTINGS = QUICK + "[proxy]\nlines = 180\nneedless = true\n"
 
 
 def pair(folder: Path, original: str, proxy: str, rate: int = 25) -> None:
