@@ -5,14 +5,13 @@ Point reads, or inside a transaction; functions named ``list_…`` may scan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import msgspec
 
 from damfs.catalog import field_values
 from damfs.catalog.database import Connection, Row
-from damfs.model import AssetId, BlobId, Facts, FolderId, Rendition, RenditionId, RenditionKind
+from damfs.model import AssetId, BlobId, Facts, Rendition, RenditionId, RenditionKind
 
 
 def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> frozenset[str]:
@@ -148,56 +147,6 @@ def list_renditions(connection: Connection, after: int = 0, limit: int = -1) -> 
 def is_rendition(connection: Connection, key: str) -> bool:
     """Whether a row names the file at a key."""
     return connection.exists("SELECT 1 FROM rendition WHERE key = ?", key)
-
-
-class ShownProxy(NamedTuple):
-    """The proxy of a file of a folder."""
-
-    name: bytes
-    """Name of the original in its folder."""
-    asset: AssetId
-    rendition: RenditionId
-    key: str
-    size: int
-    made_ns: int
-
-
-PROXIES = (
-    "SELECT c.name, c.asset, r.id, r.key, r.size, r.made_ns FROM copy AS c JOIN asset AS a ON a.id = c.asset"
-    " JOIN rendition AS r ON r.id = (SELECT p.id FROM rendition AS p, json_each(?2) AS w"
-    " WHERE p.blob = a.blob AND p.kind = 'proxy' AND p.profile = w.value ORDER BY w.key LIMIT 1)"
-    " WHERE c.folder = ?1 AND c.state <> 'missing' AND a.visible AND c.blob = a.blob"
-)
-
-
-def list_proxies(connection: Connection, folder: FolderId, profiles: Sequence[str]) -> list[ShownProxy]:
-    """The finished proxy of each video of a folder, by asset: of the first of the profiles that there is."""
-    sql = PROXIES + " ORDER BY c.asset, r.id"
-    return [ShownProxy._make(row) for row in connection.rows(sql, folder, _text(profiles))]
-
-
-def proxies_of_asset(
-    connection: Connection, folder: FolderId, profiles: Sequence[str], asset: AssetId
-) -> list[ShownProxy]:
-    rows = connection.rows(PROXIES + " AND c.asset = ?3 ORDER BY r.id", folder, _text(profiles), asset)
-    return [ShownProxy._make(row) for row in rows]
-
-
-def proxies_of_stem(connection: Connection, folder: FolderId, profiles: Sequence[str], stem: bytes) -> list[ShownProxy]:
-    """Those whose original is called ``stem`` with any ending (or none), by asset: a range of one index."""
-    rows = connection.rows(
-        PROXIES + " AND (c.name = ?3 OR c.name >= ?4 AND c.name < ?5) ORDER BY c.asset, r.id",
-        folder,
-        _text(profiles),
-        stem,
-        stem + b".",
-        stem + b"/",
-    )
-    return [ShownProxy._make(row) for row in rows]
-
-
-def _text(names: Sequence[str]) -> str:
-    return msgspec.json.encode(list(names)).decode()
 
 
 def proxy_reports(connection: Connection, blob: BlobId) -> dict[str, Facts]:
