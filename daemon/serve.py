@@ -79,6 +79,7 @@ async def _serve_mounted(
             await nursery.start(functools.partial(watch_signals, stop.set, functools.partial(_reload, library)))
             await nursery.start(serve_control, library.state, service)
             await nursery.start(_follow, library, parts)
+            await nursery.start(library.texts.follow)
             await nursery.start(parts.job_runner.serve)
             await nursery.start(serve_chores, library, parts.reception)
             nursery.start_soon(parts.events.follow)

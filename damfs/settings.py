@@ -20,8 +20,6 @@ from damfs.model import Facts
 
 SETTINGS_FILE = "damfs.toml"
 
-PREVIEWING = frozenset({"sprite", "sheet", "waveform"})
-"""Processors that share the table of previews."""
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -42,6 +40,8 @@ class IndexerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Watch read-only stores for changes while mounted."""
     attempts: Count = 3
     """Tries of a job before it counts as failed for good."""
+    time_limit_s: Annotated[int, Meta(ge=0)] = 0
+    """The longest that a job may take; 0: as long as its processor allows."""
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,9 +84,27 @@ class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Proposals with more confidence than this become tags by themselves; 1.0: none does."""
 
 
+class MetadataSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    exiftool: bool = True
+    """Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed."""
+    places: bool = True
+    """Name the country and region of positions, offline."""
+    loudness: bool = False
+    """Measure the loudness of everything with sound: reads all of it, which takes long."""
+
+
 class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     count: Count = 50
     """Neighbours listed in a directory of similar-to/."""
+
+
+class SearchSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    count: Count = 200
+    """Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of."""
+    at_once: Annotated[int, Meta(ge=1, le=16)] = 2
+    """Searches that run at a time; others wait for their turn."""
+    wait_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """How long a search waits for the model; then it answers by the texts alone."""
 
 
 class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,15 +130,19 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     previews: PreviewsSettings = PreviewsSettings()
     scenes: ScenesSettings = ScenesSettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
+    metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
+    search: SearchSettings = SearchSettings()
     trash: TrashSettings = TrashSettings()
     mount: MountSettings = MountSettings()
     versions: VersionSettings = VersionSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
-        tables = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes}
-        table = tables.get(name, self.previews if name in PREVIEWING else None)
+        metadata = dict.fromkeys(("exiftool", "place", "loudness"), self.metadata)
+        previews = dict.fromkeys(("sprite", "sheet", "waveform"), self.previews)
+        own = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes}
+        table = {**metadata, **previews, **own}.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -182,6 +204,8 @@ DEFAULT_SETTINGS = """\
 # watch = true
 # Tries of a job before it counts as failed for good.
 # attempts = 3
+# The longest a job may take, in seconds; 0: as long as its processor allows (a minute for the probe, more for proxies).
+# time_limit_s = 0
 
 [model]
 # "default": MiniLM and EfficientNet-Lite0, from packages, no network. "none": the built-in descriptor only.
@@ -221,9 +245,25 @@ DEFAULT_SETTINGS = """\
 # Proposals with more confidence than this become tags by themselves; 1.0: none does.
 # accept_above = 1.0
 
+[metadata]
+# Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed.
+# exiftool = true
+# Name the country and region of positions, offline.
+# places = true
+# Measure the loudness (EBU R 128) of everything with sound: reads all of it, which takes long.
+# loudness = false
+
 [similar]
 # Neighbours listed in a directory of similar-to/.
 # count = 50
+
+[search]
+# Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of.
+# count = 200
+# Searches that run at a time; others wait for their turn.
+# at_once = 2
+# Seconds that a search waits for the model; then it answers by the texts alone.
+# wait_s = 5.0
 
 [trash]
 # Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.

@@ -6,6 +6,7 @@ the next start; renditions are published before their rows, and one without a ro
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from dataclasses import replace
@@ -42,6 +43,7 @@ class JobRunner:
         self._news = trio.Event()
         self._stirred = False
         self._filing: dict[BlobId, trio.Event] = {}
+        self._attempts = itertools.count(1)
         self.running: dict[str, int] = {}
         """Names at work now, with how many attempts."""
 
@@ -95,7 +97,8 @@ class JobRunner:
 
     async def _run(self, job: Job) -> None:
         finished = False
-        out = self._library.state / "work" / str(job.id)
+        # not the job's own: another slot may have leased it again while this one still tidies up
+        out = self._library.state / "work" / f"{job.id}-{next(self._attempts)}"
         try:
             await self._attempt(job, out)
             finished = True

@@ -26,22 +26,27 @@ from damfs.core.superseding import revert
 from damfs.errors import Conflict, DamfsError, NotFound, Refused
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.finding import Finder
 from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
+    FindSimilar,
+    GetSearches,
     GetStatus,
     GetStores,
     GetTags,
     GetTrash,
     GetUndo,
     GetVersions,
+    KeepSearch,
     Progress,
     Request,
     RestoreAssets,
     Retry,
     Revert,
     Scan,
+    Search,
     Stop,
     Tag,
     Target,
@@ -67,6 +72,7 @@ class Service:
         self._stop = stop
         self._care = Care(library, mounted=stop is not None)
         self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
+        self._finder = Finder(library, mounted=stop is not None, target=self._target)
         self.scanning: dict[str, trio.Lock] = {}
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -78,12 +84,12 @@ class Service:
                 return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
             case GetVersions() | Revert():
                 return await self._history(request)
-            case Retry():
-                return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
             case Verify() | Check():
                 return await self._care.answer(request, report)
             case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
                 return await self._returns.answer(request)
+            case Search() | FindSimilar() | GetSearches() | KeepSearch():
+                return msgspec.to_builtins(await self._finder.answer(request, report))
             case Stop():
                 return self._ask_to_stop()
             case _:
@@ -94,9 +100,11 @@ class Service:
             return await self._add(request, report)
         return [await self.scan(store, report) for store in self._stores_named(request.store)]
 
-    async def _look(self, request: GetStatus | GetStores | GetTags) -> object:
+    async def _look(self, request: GetStatus | GetStores | GetTags | Retry) -> object:
         library = self._library
         match request:
+            case Retry():
+                return {"retried": library.perform(RetryFailed(request.processor or None), ACTOR)}
             case GetStatus():
                 return msgspec.to_builtins(await library.db.read(library.status))
             case GetStores():
@@ -178,7 +186,7 @@ class Service:
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
 
-    def _target(self, target: Target) -> AssetId:
+    def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))
         return self._library.known(id_).id
 

@@ -124,13 +124,60 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class Search(Struct, frozen=True, tag="search"):
+    """``limit``: rows answered at most; 0: all."""
+
+    query: str
+    limit: int = 0
+
+
+class FindSimilar(Struct, frozen=True, tag="similar"):
+    """What is like a file, or (``at_ns``) a moment of it: by its asset, or its path in a store, absolute."""
+
+    asset: int = 0
+    path: bytes = b""
+    at_ns: int | None = None
+    limit: int = 0
+
+
+class GetSearches(Struct, frozen=True, tag="get-searches"):
+    pass
+
+
+class KeepSearch(Struct, frozen=True, tag="keep-search"):
+    query: str
+    forget: bool = False
+
+
+class FoundRow(Struct, frozen=True):
+    """``path``: below the mountpoint. ``score``: None where there is no order."""
+
+    asset: int
+    name: str
+    path: str
+    score: float | None
+    why: str
+
+
+class Found(Struct, frozen=True):
+    """``query``: as it was understood. ``spaces``: of the vectors compared; ``trouble``: why there were none."""
+
+    query: str
+    total: int
+    ranked: bool
+    spaces: list[str]
+    trouble: str
+    rows: list[FoundRow]
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags | GetVersions
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
+Searching = Search | FindSimilar | GetSearches | KeepSearch
+Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Searching | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

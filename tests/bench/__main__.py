@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from damfs.errors import DamfsError
-from tests.bench import busy, ingesting, listing, lookup, notices, reading, scanning, starting, untagging, writing
+from tests.bench import busy, ingesting, listing, lookup, notices, peer, reading, scanning, starting, untagging, writing
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
 
@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "ingest": (ingesting.measure, ("ingest",)),
     "lookup": (lookup.measure, ("lookup-uncached", "lookup-cached")),
     "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),
+    "peer": (peer.measure, ("list-peer-few", "list-peer-many")),
     "notice": (notices.measure, ("notice-gone", "notice-there", "notice-unlisted", "notice-listed")),
     "untag": (untagging.measure, ("untag-many",)),
     "busy": (busy.measure, ("stat-busy",)),

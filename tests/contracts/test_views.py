@@ -24,7 +24,7 @@ from damfs.core.library import Library
 from damfs.core.preview_names import ENDINGS
 from damfs.core.processors.processor import LOOK_MODEL
 from damfs.errors import DamfsError, Refused
-from damfs.model import AssetId, BlobId, RenditionKind
+from damfs.model import AssetId, BlobId, Facts, RenditionKind
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.desktop_trash import PRIVATE_DIRECTORY
 from damfs.presentation.views.names import qualified
@@ -120,6 +120,25 @@ def derive(library: Library) -> None:
             for kind, profile in ENDINGS:
                 detail = {"cells": 3}
                 derived.set_rendition(tx, blob, kind, profile, f"ab/{blob}-{kind}.{profile}", 9, detail, 1)
+            if blob % 4:
+                for processor in ("probe", "place"):
+                    derived.set_facts(tx, blob, processor, facts(blob))
+
+
+def facts(blob: BlobId) -> Facts:
+    """Values that are hard to show: slashes, dots, cases, one that is called like a file, places in places."""
+    return {
+        "camera_model": ("FX3", "fx3", "..", "clip.mov", "x" * 300, "A/B", "caf\u00e9", "cafe\u0301")[blob % 8],
+        "lens": ("EF24-105mm f/4L", "/", "EF24-105mm f", "\n")[blob % 4],
+        "place": {
+            "country": ("Germany", "germany", ".")[blob % 3],
+            "region": ("Berlin", None, "clip.mov")[blob // 3 % 3],
+        },
+        "media": "video",
+        "width": 1920,
+        "height": 1080 + blob % 2,
+        "video": {"codec": "h264"},
+    }
 
 
 def vector(blob: BlobId) -> bytes:

@@ -98,6 +98,8 @@ DAMAGES: dict[str, Damage] = {
     "staged-received": Damage(files=lambda library: os.close(library.staging.create(beach_of(library)))),
     "blob-used": Damage("INSERT INTO blob (digest, size) VALUES (zeroblob(32), 7)"),
     "fact-blob": Damage("INSERT INTO fact VALUES (4711, 'probe', '{}')"),
+    "field-blob": Damage("INSERT INTO field_text VALUES (4711, 'camera', 'fx3', 'FX3');"
+                         " INSERT INTO field_number VALUES (4711, 'width', 1920.0)"),
     "rendition-blob": Damage("UPDATE rendition SET blob = 4711"),
     "embedding-blob": Damage("UPDATE embedding SET blob = 4711"),
     "job-blob": Damage("INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"

@@ -21,6 +21,8 @@ from damfs.catalog import (
     job_table,
     remarks,
     rewrites,
+    saved_searches,
+    spaces,
     stores,
     trash,
     vocabulary,
@@ -56,9 +58,12 @@ def fill(tx: Connection) -> None:
     remarks.set_rating(tx, clip, 8)
     remarks.set_comment(tx, clip, "the good one")
     remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")
-    derived.set_facts(tx, blob, "probe", {"width": 1920})
+    derived.set_facts(tx, blob, "probe", {"width": 1920, "camera_model": "FX3"})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
+    derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
+    derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
+    spaces.learn(tx, spaces.Space("m@1#text", "m", None, None, "m@1#text", {"m@1#text": 4}), 13)
     job_table.enqueue(tx, blob, "probe", 1, 10, 11)
     gone = assets.insert_present(tx, "gone.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
     aside, _ = stores.ensure_folder(tx, store, [TRASH_FOLDER])
@@ -70,6 +75,7 @@ def fill(tx: Connection) -> None:
     trash.doom(tx, store, Key(TRASH_FOLDER + b"/1-old.mov"))
     desktop_trash.set_name(tx, 1000, "gone.mov", gone)
     desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
+    saved_searches.save(tx, "beach -tag:work", 15)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()

@@ -27,6 +27,7 @@ from damfs.core.describing import (
     tags_text,
 )
 from damfs.core.library import Library
+from damfs.core.search_answer import Told
 from damfs.errors import NotFound, Refused
 from damfs.model import Asset, AssetId, RenditionId
 from damfs.presentation.fuse.answers import stale_if_gone
@@ -73,6 +74,13 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
 }
 
 
+OF_ANSWERS: dict[bytes, Callable[[Told], bytes]] = {
+    b"user.damfs.score": lambda told: f"{told.score:.4f}".encode(),
+    b"user.damfs.why": lambda told: told.why.encode(),
+}
+"""Of the search, or the neighbours, that showed the asset last: the kernel does not say by which name it asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExtendedAttributes:
     library: Library
@@ -105,6 +113,9 @@ class ExtendedAttributes:
             return None
         if name in SAID:
             return SAID[name].read(self.library, AssetId(node.id))
+        if name in OF_ANSWERS:
+            told = self.library.shown.told(self.library.db.writer, AssetId(node.id))
+            return None if told is None else OF_ANSWERS[name](told)
         if name in OF_ASSETS:
             return OF_ASSETS[name](self.library, self.library.known(AssetId(node.id)))
         return remarks.attribute(self.library.db.writer, AssetId(node.id), name)

@@ -57,7 +57,7 @@ class Tree:
         """Whether the names in a directory move by news of other things."""
         if not isinstance(node, Place):
             return False
-        return node.view == REPOSITORY or (node.id is not None and self.view(node).drifts)
+        return node.view == REPOSITORY or (node != ROOT_PLACE and self.view(node).is_drifting(node))
 
     def facets(self, place: Place) -> frozenset[Facet]:
         if place == ROOT_PLACE:
@@ -73,8 +73,9 @@ class Tree:
         if place == ROOT_PLACE:
             return self._root_entry(name)
         view = self.view(place)
-        if view.slow_lookup:
-            return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
+        if view.looks_long(place):
+            async with view.turn(place, listing=False):
+                return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
         return self.dated(view.lookup(self.library.db.writer, place, name))
 
     async def list(self, place: Place) -> list[Entry]:
@@ -86,7 +87,8 @@ class Tree:
         if place == ROOT_PLACE:
             return Content((), self._root_entries())
         view = self.view(place)
-        return await self.library.db.read(lambda connection: self._content(connection, view, place))
+        async with view.turn(place, listing=True):
+            return await self.library.db.read(lambda connection: self._content(connection, view, place))
 
     def _content(self, connection: Connection, view: View, place: Place) -> Content:
         times: dict[frozenset[Facet], int] = {}
