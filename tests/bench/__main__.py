@@ -13,7 +13,20 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from damfs.errors import DamfsError
-from tests.bench import busy, ingesting, listing, lookup, notices, peer, reading, scanning, starting, untagging, writing
+from tests.bench import (
+    busy,
+    ingesting,
+    listing,
+    lookup,
+    notices,
+    peer,
+    previewing,
+    reading,
+    scanning,
+    starting,
+    untagging,
+    writing,
+)
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
 
@@ -30,6 +43,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "peer": (peer.measure, ("list-peer-few", "list-peer-many")),
     "notice": (notices.measure, ("notice-gone", "notice-there", "notice-unlisted", "notice-listed")),
     "untag": (untagging.measure, ("untag-many",)),
+    "previews": (previewing.measure, ("previews-clip", "previews-sprite", "previews-stills")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
