@@ -35,6 +35,8 @@ OF_THE_ISSUE = {
     "write-large",
     "stat-busy",
     "untag-many",
+    "previews-clip",
+    "previews-stills",
 }
 
 
