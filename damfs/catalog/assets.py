@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from damfs.catalog import field_values, predicates, vocabulary
+from damfs.catalog import field_values, predicates, proposals, vocabulary
 from damfs.catalog.database import Connection, Row
 from damfs.catalog.predicates import Predicate
 from damfs.errors import NotFound
@@ -280,6 +280,8 @@ def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
     terms = vocabulary.terms_of(connection, id_)
     found = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
     found.update(predicates.tag_facet(term) for term in terms)
+    for proposed in proposals.terms_proposed_for(connection, id_):
+        found |= predicates.proposed_facets(proposed)
     found |= field_values.facets_of(connection, id_)
     if not terms:
         found.add(predicates.UNTAGGED_FACET)

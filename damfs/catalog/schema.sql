@@ -233,26 +233,81 @@ CREATE TABLE term (
 ) STRICT;
 CREATE INDEX term_by_broader ON term (broader);
 
--- An asset carries a term, says a source.
+-- An asset carries a term, says a source. A person's word replaces a rule's, a rule's a model's, never the other way.
 CREATE TABLE tagging (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id),
-  source     TEXT NOT NULL CHECK (source IN ('person', 'model')),
+  source     TEXT NOT NULL CHECK (source IN ('person', 'rule', 'model')),
   confidence REAL NOT NULL,             -- 1.0 for a person
   created_ns INTEGER NOT NULL,
+  processor  TEXT NOT NULL DEFAULT '',  -- of a rule or a model: 'auto_tag/2', name and version
+  model      TEXT NOT NULL DEFAULT '',  -- of a model: its id, which its weights are part of
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tagging_by_term ON tagging (term, asset);
 
--- A term that a model proposes for an asset; nobody has accepted it yet.
+-- A term that a model proposes for an asset; nobody has judged it yet.
 CREATE TABLE proposal (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
   processor  TEXT NOT NULL,             -- 'auto_tag/1': name and version
   confidence REAL NOT NULL,
   created_ns INTEGER NOT NULL,
+  model      TEXT NOT NULL DEFAULT '',  -- its id
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX proposal_by_term ON proposal (term, asset);
+
+-- A person has judged whether an asset carries a term: no machine proposes or gives it again. How it was judged says
+-- tagging; thresholds are learned from those that a model had proposed.
+CREATE TABLE judgement (
+  asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  confidence REAL,                      -- of what was proposed; NULL: nothing was
+  processor  TEXT NOT NULL,             -- that proposed it; ''
+  model      TEXT NOT NULL,
+  created_ns INTEGER NOT NULL,
+  PRIMARY KEY (asset, term)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX judgement_by_term ON judgement (term, confidence) WHERE confidence IS NOT NULL;
+
+-- Another name of a term, which leads to it wherever its own name would. A term's own name wins over it, and of two
+-- terms that share one, the older.
+CREATE TABLE term_label (
+  term      INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language  TEXT NOT NULL,              -- BCP 47, e.g. 'fr', 'zh-Hant'; '': not told
+  name      TEXT NOT NULL,              -- as names of terms are
+  preferred INTEGER NOT NULL,           -- 1: what the term is called in that language; 0: a synonym
+  PRIMARY KEY (term, language, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_label_by_name ON term_label (name, term);
+
+-- What a term means, and when to use it.
+CREATE TABLE term_note (
+  term     INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL,               -- as in term_label
+  note     TEXT NOT NULL,
+  PRIMARY KEY (term, language)
+) STRICT, WITHOUT ROWID;
+
+-- What else is said of a term. No row: nothing.
+CREATE TABLE term_detail (
+  term     INTEGER PRIMARY KEY REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL DEFAULT '',    -- of its name
+  prompt   TEXT NOT NULL DEFAULT '',    -- the phrase that a model compares with pictures; '': "a photo of a <name>"
+  uri      TEXT NOT NULL DEFAULT '',    -- of the concept that it was imported as
+  grouping INTEGER NOT NULL DEFAULT 0   -- 1: it only holds others together, and is never proposed
+) STRICT;
+CREATE INDEX term_detail_by_uri ON term_detail (uri) WHERE uri <> '';
+
+-- Two terms that have to do with each other, and neither is broader.
+CREATE TABLE term_relation (
+  term  INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  other INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  PRIMARY KEY (term, other),
+  CHECK (term < other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_relation_by_other ON term_relation (other);
 
 -- What people say of an asset beside its terms. No row: nothing.
 CREATE TABLE remark (
@@ -408,3 +463,39 @@ CREATE TABLE saved_search (
   query    TEXT PRIMARY KEY,            -- as it was written
   saved_ns INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
+-- the two has changed since.
+CREATE TABLE sidecar (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE, -- the sidecar: no asset of its own in most views
+  original INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  digest   BLOB NOT NULL,               -- of the bytes that were read or written last; empty: none yet
+  own      INTEGER NOT NULL,            -- 1: damfs wrote them
+  said     TEXT NOT NULL,               -- JSON object: what they say
+  problem  TEXT NOT NULL                -- why they could not be read, one line; '': they were
+) STRICT;
+CREATE INDEX sidecar_by_original ON sidecar (original);
+
+-- Two blobs that look alike, though their bytes differ. Found by comparing fingerprints; may be found again.
+CREATE TABLE near (
+  blob     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE, -- the lower id
+  other    INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  distance REAL NOT NULL,               -- 0: no difference is seen; 1: as different as unrelated ones
+  reason   TEXT NOT NULL,               -- for people: 'cut to 62 %, mirrored'
+  PRIMARY KEY (blob, other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX near_by_other ON near (other);
+
+-- A blob whose fingerprint was compared with those of all others that were there.
+CREATE TABLE compared (
+  blob INTEGER PRIMARY KEY REFERENCES blob (id) ON DELETE CASCADE,
+  mark TEXT NOT NULL                    -- version of the comparison
+) STRICT;
+
+-- What a clip is found by, of others that have a moment in common with it (`damfs.core.sequences`).
+CREATE TABLE clip_mark (
+  value INTEGER NOT NULL,
+  blob  INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  PRIMARY KEY (value, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_mark_by_blob ON clip_mark (blob);

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from damfs.core.processors import media
 from damfs.core.processors.keyframes import moment
 from damfs.core.processors.scene_list import Difference
-from damfs.core.processors.transcode import pulled
+from damfs.core.processors.sound_track import pulled
 
 LOOKED_AT = "160:90"
 THRESHOLD = 10

@@ -91,16 +91,19 @@ class Tree:
             return await self.library.db.read(lambda connection: self._content(connection, view, place))
 
     def _content(self, connection: Connection, view: View, place: Place) -> Content:
-        times: dict[frozenset[Facet], int] = {}
         files, entries = view.content(connection, place)
-        for position, entry in enumerate(entries):
-            if isinstance(entry.node, Thing):
-                continue
-            facets = view.facets(connection, entry.node)
-            if facets not in times:
-                times[facets] = change_feed.touched_ns(connection, facets) or self.library.made_ns
-            set_ns = view.mtime_ns(connection, entry.node)
-            entries[position] = entry._replace(mtime_ns=times[facets] if set_ns is None else set_ns)
+        facets = {
+            position: view.facets(connection, entry.node)
+            for position, entry in enumerate(entries)
+            if isinstance(entry.node, Place)
+        }
+        times = change_feed.list_touched(connection, frozenset().union(*facets.values()))
+        for position, touching in facets.items():
+            node = entries[position].node
+            assert isinstance(node, Place)
+            touched_ns = max((times.get(facet, 0) for facet in touching), default=0) or self.library.made_ns
+            set_ns = view.mtime_ns(connection, node)
+            entries[position] = entries[position]._replace(mtime_ns=touched_ns if set_ns is None else set_ns)
         return Content(files, entries)
 
     def _root_entry(self, name: str) -> Entry | None:
