@@ -102,7 +102,6 @@ def cuts_facet(asset: AssetId) -> Facet:
 
 
 def proxies_facet(folder: FolderId) -> Facet:
-    """What was made of the files of a folder: proxies/ and previews/ show it."""
     return Facet(f"proxies:{folder}")
 
 

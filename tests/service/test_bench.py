@@ -37,6 +37,8 @@ OF_THE_ISSUE = {
     "untag-many",
     "search-listing",
     "full-text",
+    "previews-clip",
+    "previews-stills",
 }
 
 
