@@ -35,7 +35,7 @@ from damfs.core.similar import Similar, index_property
 from damfs.core.status import status_of
 from damfs.core.status_report import Status
 from damfs.errors import BadLibrary, NotFound, Unavailable
-from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
+from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Key, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
@@ -68,6 +68,8 @@ class Library:
         self.similar = Similar(self.state / "vectors", settings.similar.count)
         self.counters = Counters()
         self.clock: Callable[[], int] = time.time_ns
+        self.arriving: dict[StoreId, frozenset[Key]] = {}
+        """Files of read-only stores that were still being written when their store was last scanned."""
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""
         self.made_ns = int(derived.property_value(db.writer, "made-ns") or 0)

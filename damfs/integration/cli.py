@@ -214,6 +214,8 @@ def _show_scans(answers: list[object], *, as_json: bool) -> None:
     for report in reports:
         counts = ", ".join(f"{number:,} {kind}" for kind, number in report.counts.items()) or "nothing there"
         click.echo(f"{report.store}: {counts}")
+        for file in report.waiting:
+            click.echo(f"  not yet: {file}; a later scan takes it", err=True)
         for problem in report.problems:
             click.echo(f"  left out: {problem}", err=True)
 

@@ -15,6 +15,7 @@ import trio
 from damfs.catalog import stores, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
+from damfs.core.arriving import QUIET_S
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
@@ -123,7 +124,11 @@ class Service:
             raise Conflict(f'{folder} is indexed already, as the store "{known.name}"')
         return await self.scan(known, report)
 
-    async def scan(self, store: Store, report: Report) -> object:
+    async def watch(self, store: Store, report: Report) -> object:
+        """A scan that nobody asked for: files have to be quiet for a while."""
+        return await self.scan(store, report, quiet_s=QUIET_S)
+
+    async def scan(self, store: Store, report: Report, *, quiet_s: float = 0.0) -> object:
         """One scan of a store at a time."""
 
         def forward(progress: ScanProgress) -> None:
@@ -134,7 +139,7 @@ class Service:
 
         lock = self.scanning.setdefault(store.name, trio.Lock())
         async with lock:
-            summary = await scanner.scan(self._library, store, forward)
+            summary = await scanner.scan(self._library, store, forward, quiet_s=quiet_s)
         return msgspec.to_builtins(summary)
 
     def names_being_scanned(self) -> list[str]:
