@@ -16,6 +16,7 @@ from damfs.catalog import stores, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.arriving import QUIET_S
+from damfs.core.asset_info import info_of
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
@@ -31,6 +32,7 @@ from damfs.integration.taking_back import Returns
 from damfs.integration.wire import (
     Add,
     Check,
+    GetInfo,
     GetStatus,
     GetStores,
     GetTags,
@@ -77,8 +79,8 @@ class Service:
                 return await self._index(request, report)
             case Tag():
                 return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
-            case GetVersions() | Revert():
-                return await self._history(request)
+            case GetVersions() | Revert() | GetInfo():
+                return await self._of_file(request)
             case Retry():
                 return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
             case Verify() | Check():
@@ -177,8 +179,10 @@ class Service:
             raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
         return found
 
-    async def _history(self, request: GetVersions | Revert) -> object:
+    async def _of_file(self, request: GetVersions | Revert | GetInfo) -> object:
         id_ = self._target(request.target)
+        if isinstance(request, GetInfo):
+            return msgspec.to_builtins(info_of(self._library.db.writer, self._library.known(id_)))
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))

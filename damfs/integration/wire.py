@@ -58,6 +58,12 @@ class GetVersions(Struct, frozen=True, tag="versions"):
     target: Target
 
 
+class GetInfo(Struct, frozen=True, tag="info"):
+    """All that is known of a file; answered with an AssetInfo."""
+
+    target: Target
+
+
 class Revert(Struct, frozen=True, tag="revert"):
     """Make a new version with the bytes of an earlier one."""
 
@@ -129,7 +135,7 @@ class Stop(Struct, frozen=True, tag="stop"):
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
-Asking = GetStatus | GetStores | GetTags | GetVersions
+Asking = GetStatus | GetStores | GetTags | GetVersions | GetInfo
 Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Stop
 
 

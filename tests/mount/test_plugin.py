@@ -1,4 +1,4 @@
-"""A processor of another distribution: found, planned, run, shown with its status; broken ones are told and harmless."""
+"""A processor of another distribution: found, planned, run, shown with its status; broken ones are harmless."""
 
 from __future__ import annotations
 
