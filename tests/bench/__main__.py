@@ -13,7 +13,19 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from damfs.errors import DamfsError
-from tests.bench import busy, ingesting, listing, lookup, notices, reading, scanning, starting, untagging, writing
+from tests.bench import (
+    busy,
+    ingesting,
+    listing,
+    lookup,
+    notices,
+    probing,
+    reading,
+    scanning,
+    starting,
+    untagging,
+    writing,
+)
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
 
@@ -24,6 +36,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "plain": (reading.measure_plain, ("read-plain",)),
     "write": (writing.measure, ("write-large",)),
     "scan": (scanning.measure, ("scan-small", "scan-large")),
+    "probe": (probing.measure, ("probe",)),
     "ingest": (ingesting.measure, ("ingest",)),
     "lookup": (lookup.measure, ("lookup-uncached", "lookup-cached")),
     "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),

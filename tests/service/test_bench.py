@@ -34,6 +34,7 @@ OF_THE_ISSUE = {
     "write-large",
     "stat-busy",
     "untag-many",
+    "probe",
 }
 
 
