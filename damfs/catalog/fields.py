@@ -168,7 +168,7 @@ def captured(facts: object) -> str | None:
 def _utc(at_ns: object) -> str | None:
     try:
         return f"{datetime.fromtimestamp(at_ns / NANO, UTC):%Y-%m-%d %H:%M:%S} UTC" if isinstance(at_ns, int) else None
-    except (ValueError, OSError):
+    except (ValueError, OverflowError, OSError):
         return None
 
 
