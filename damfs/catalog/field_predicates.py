@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from damfs.catalog.fields import BROWSABLE, BY_NAME, Field, Kind, key_of
-from damfs.catalog.predicates import ALL_FACET, Clause, Predicate, SqlValue, Traits
+from damfs.catalog.predicates import ALL_FACET, Clause, Predicate, SqlValue, Traits, quoted
 from damfs.catalog.units import nearly, parsed
 from damfs.errors import Refused
 from damfs.model import Facet
@@ -69,7 +69,7 @@ class HasText(Predicate):
         return frozenset({ALL_FACET, field_facet(self.field)})
 
     def text(self) -> str:
-        return f'{self.field}:"{self.key}"' if " " in self.key else f"{self.field}:{self.key}"
+        return f"{self.field}:{quoted(self.key)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class TextLike(Predicate):
         return frozenset({ALL_FACET, field_facet(self.field)})
 
     def text(self) -> str:
-        return f'{self.field}:"{self.pattern}"' if " " in self.pattern else f"{self.field}:{self.pattern}"
+        return f"{self.field}:{quoted(self.pattern)}"
 
 
 def _like(key: str, parts: list[str]) -> bool:
@@ -165,7 +165,7 @@ class NumberIn(Predicate):
         return frozenset({ALL_FACET, field_facet(self.field)})
 
     def text(self) -> str:
-        return f"{self.field}:{self.said or f'{self.low}..{self.high}'}"
+        return f"{self.field}:{quoted(self.said or f'{self.low}..{self.high}')}"
 
 
 def is_field(name: str) -> bool:

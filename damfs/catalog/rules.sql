@@ -107,6 +107,8 @@ FROM pragma_foreign_key_check AS f WHERE (f."table", f.parent) NOT IN (VALUES --
   ('copy', 'folder'), ('copy', 'asset'), ('folder', 'folder'), ('version', 'asset'), ('fact', 'blob'),
   ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('field_text', 'blob'), ('field_number', 'blob'), ('term', 'term'), ('tagging', 'asset'),
   ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'), ('trashed', 'asset'), ('aside', 'copy'),
+  ('judgement', 'asset'), ('judgement', 'term'), ('term_label', 'term'), ('term_note', 'term'),
+  ('term_detail', 'term'), ('term_relation', 'term'),
   ('trash_name', 'asset'), ('rewrite', 'asset'), ('destination', 'asset'), ('placed', 'copy'),
   ('folder_move', 'folder'), ('file_move', 'copy'));
 
@@ -540,6 +542,28 @@ SELECT printf('asset %d, term %d', asset, term) FROM proposal
 WHERE term NOT IN (SELECT id FROM term) OR (asset, term) IN (SELECT asset, term FROM tagging);
 -- mend
 DELETE FROM proposal WHERE term NOT IN (SELECT id FROM term) OR (asset, term) IN (SELECT asset, term FROM tagging);
+
+-- rule: judgement-rows
+-- holds: a judgement is of an asset and a term that are there
+-- repair: it is forgotten
+SELECT printf('asset %d, term %d', asset, term) FROM judgement
+WHERE asset NOT IN (SELECT id FROM asset) OR term NOT IN (SELECT id FROM term);
+-- mend
+DELETE FROM judgement WHERE asset NOT IN (SELECT id FROM asset) OR term NOT IN (SELECT id FROM term);
+
+-- rule: term-rows
+-- holds: labels, notes, details and relations are of terms that are there
+-- repair: they are forgotten
+SELECT printf('%s of term %d', what, term) FROM (
+  SELECT 'label' AS what, term FROM term_label UNION ALL SELECT 'note', term FROM term_note
+  UNION ALL SELECT 'detail', term FROM term_detail UNION ALL SELECT 'relation', term FROM term_relation
+  UNION ALL SELECT 'relation', other FROM term_relation)
+WHERE term NOT IN (SELECT id FROM term);
+-- mend
+DELETE FROM term_label WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_note WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_detail WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_relation WHERE term NOT IN (SELECT id FROM term) OR other NOT IN (SELECT id FROM term);
 
 -- rule: term-broader
 -- holds: a broader term is there

@@ -6,8 +6,10 @@ the next start; renditions are published before their rows, and one without a ro
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,13 +37,19 @@ GATHER_S = 0.02
 
 
 class JobRunner:
-    def __init__(self, library: Library, pool: WorkerPool) -> None:
+    """``only``: names of the processors whose jobs it runs; all if left out."""
+
+    def __init__(self, library: Library, pool: WorkerPool, only: Collection[str] | None = None) -> None:
         self._library = library
         self._pool = pool
-        self._processors: dict[str, Processor] = {each.name: each for each in library.registry.processors}
+        processors = library.registry.processors
+        self._processors: dict[str, Processor] = {
+            each.name: each for each in processors if only is None or each.name in only
+        }
         self._news = trio.Event()
         self._stirred = False
         self._filing: dict[BlobId, trio.Event] = {}
+        self._attempts = itertools.count(1)
         self.running: dict[str, int] = {}
         """Names at work now, with how many attempts."""
 
@@ -95,7 +103,8 @@ class JobRunner:
 
     async def _run(self, job: Job) -> None:
         finished = False
-        out = self._library.state / "work" / str(job.id)
+        # not the job's own: another slot may have leased it again while this one still tidies up
+        out = self._library.state / "work" / f"{job.id}-{next(self._attempts)}"
         try:
             await self._attempt(job, out)
             finished = True

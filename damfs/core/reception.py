@@ -26,7 +26,7 @@ from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.rewriting import CloseRewrite
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
-from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
+from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyId, Digest, Key
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.droppings import is_temporary
@@ -63,8 +63,7 @@ class Reception:
         self._by_digest = KeyedLocks()
         self.rewriting = KeyedLocks()
         """Held, by the asset, by whoever stages or seals the next bytes of an asset that has arrived."""
-        self.held_back: dict[AssetId, str] = {}
-        """Received files that could not be published yet, with the reason."""
+        self.held_back = library.held_back
 
     async def seal(self, id_: AssetId) -> AssetId | None:
         """Make an asset of what was received; the id it has then (another, when it became a known asset).
@@ -203,8 +202,9 @@ class Reception:
         return None if blob is None else await self.verified(self._library.sources(blob), hashed.digest)
 
     def _now(self, copy: Copy | None) -> Copy | None:
-        """It may lie elsewhere by now."""
-        return None if copy is None else stores.copy(self._library.db.writer, copy.id)
+        """It may lie elsewhere by now, or be of other bytes: then None."""
+        now = None if copy is None else stores.copy(self._library.db.writer, copy.id)
+        return now if now is not None and copy is not None and now.blob == copy.blob else None
 
     async def _settle(self, id_: AssetId, hashed: Hashed, good: Copy | None) -> AssetId | None:
         library = self._library
@@ -235,19 +235,34 @@ class Reception:
         return lost if lost is not None and lost.state is AssetState.MISSING else None
 
     async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
-        """The first copy whose bytes were read just now and are good. Those found bad on the way are marked."""
+        """The first copy whose bytes were read just now and are good. Those found bad on the way are marked. Not to be
+        called inside the gate of publishing."""
         for copy in copies:
-            store = self._library.blob_store(copy.store)
-            key = stores.key_of(self._library.db.writer, copy.folder, copy.name)
-            try:
-                hashed = await trio.to_thread.run_sync(store.hash, key)
-            except DamfsError:
-                continue
-            if hashed.digest == digest:
+            good = await self._is_good(copy, digest)
+            if good is False:
+                async with self._library.publishing.alone():  # at that key a next version may just have been put
+                    good = await self._is_good(copy, digest)
+                    if good is False:
+                        log.warning("a copy is damaged: %s; the bytes just received replace it", self._lies_at(copy.id))
+                        self._library.execute([MarkDamaged(copy.id)], ACTOR)
+            if good:
                 return copy
-            log.warning("a copy is damaged: %s; the bytes just received replace it", key)
-            self._library.execute([MarkDamaged(copy.id)], ACTOR)
         return None
+
+    def _lies_at(self, id_: CopyId) -> Key | None:
+        copy = stores.copy(self._library.db.writer, id_)
+        return None if copy is None else stores.key_of(self._library.db.writer, copy.folder, copy.name)
+
+    async def _is_good(self, copy: Copy, digest: Digest) -> bool | None:
+        """Reads it where it lies now. None: it cannot be read, or is not there any more."""
+        key = None if self._now(copy) is None else self._lies_at(copy.id)
+        if key is None:
+            return None
+        try:
+            hashed = await trio.to_thread.run_sync(self._library.blob_store(copy.store).hash, key)
+        except DamfsError:
+            return None
+        return hashed.digest == digest
 
     async def _publish_new(self, asset: Asset, hashed: Hashed, good: Copy | None) -> None:
         placed = await self._place(asset, self._key_of(good), asset.id)

@@ -64,6 +64,7 @@ class _Subject:
     key: Key
     blob: BlobId
     digest: Digest
+    state: CopyState
 
 
 class _Stopped(Exception):
@@ -192,15 +193,25 @@ class _Run:
                     continue
                 self._under_way[unread.copy] = 0
                 try:
-                    outcome = await trio.to_thread.run_sync(
-                        self._read, files, subject, is_there, limiter=self._limiter
-                    )  # fmt: skip
+                    found = await self._read_sure(files, subject, is_there)
                 except _Stopped:
                     self._queue.appendleft(unread)
                     return
                 finally:
                     del self._under_way[unread.copy]
-                await send.send((subject, outcome))
+                await send.send(found)
+
+    async def _read_sure(
+        self, files: BlobStore, subject: _Subject, is_there: Callable[[], bool]
+    ) -> tuple[_Subject, _Outcome]:
+        """What is not as it was is read once more while nobody publishes: damfs puts a file where it belongs before it
+        says so in the catalog."""
+        outcome = await trio.to_thread.run_sync(self._read, files, subject, is_there, limiter=self._limiter)
+        if not _is_news(subject, outcome):
+            return subject, outcome
+        async with self._library.publishing.alone():
+            now = self._subject(subject.unread) or subject
+            return now, await trio.to_thread.run_sync(self._read, files, now, is_there, limiter=self._limiter)
 
     def _subject(self, unread: Unread) -> _Subject | None:
         """What to read, as it is now; None when the copy is gone from the catalog."""
@@ -209,7 +220,7 @@ class _Run:
         if copy is None:
             return None
         key = stores.key_of(connection, copy.folder, copy.name)
-        return _Subject(unread, key, copy.blob, stores.digest_of(connection, copy.blob))
+        return _Subject(unread, key, copy.blob, stores.digest_of(connection, copy.blob), copy.state)
 
     def _read(self, files: BlobStore, subject: _Subject, is_there: Callable[[], bool]) -> _Outcome:
         """Blocks. Raises _Stopped."""
@@ -269,6 +280,13 @@ class _Run:
         folders, name = stores.split_key(key)
         folder = stores.folder_at(connection, store.id, folders)
         return folder is not None and stores.copy_at(connection, folder, name) is not None
+
+
+def _is_news(subject: _Subject, outcome: _Outcome) -> bool:
+    """Whether damage, or a loss, was found that the catalog does not know of. Pure."""
+    if isinstance(outcome, NotFound):
+        return subject.state is not CopyState.MISSING
+    return isinstance(outcome, Hashed) and outcome.digest != subject.digest and subject.state is not CopyState.DAMAGED
 
 
 def _verdict(store: Store, copy: Copy, subject: _Subject, outcome: _Outcome) -> Verdict:

@@ -1,4 +1,4 @@
-"""Runs processors in worker processes: two pools, one for media, one for the model that stays loaded.
+"""Runs processors in worker processes: pools for media, the model that stays loaded, and what somebody waits for.
 
 Concurrency: `WorkerPool.run` may be called from any number of tasks; each pool runs as many as it has workers and
 the others wait. Cancelling a run, or its time being up, kills its worker. Crash rule: a worker that dies is one
@@ -29,6 +29,7 @@ from damfs.settings import Settings, cores
 MODEL_IDLE_S = 600.0
 """A model that nobody asked for so long gives its memory back."""
 MEDIA_IDLE_S = 60.0
+PROMPT_WORKERS = 2
 GRACE_S = 2.0
 _MEGABYTE = 1 << 20
 _UNLIMITED = trio.CapacityLimiter(math.inf)
@@ -86,6 +87,9 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
                 Worker.MEDIA: _Pool(
                     await stack.enter_async_context(_context(media, MEDIA_IDLE_S)),
                     trio.CapacityLimiter(settings.indexer.workers or cores()),
+                ),
+                Worker.PROMPT: _Pool(
+                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S)), trio.CapacityLimiter(PROMPT_WORKERS)
                 ),
                 Worker.MODEL: _Pool(
                     await stack.enter_async_context(_context(model, MODEL_IDLE_S)), trio.CapacityLimiter(1)

@@ -13,11 +13,12 @@ import trio
 import trio.testing
 
 from damfs.catalog import derived, job_table
+from damfs.core import job_runner
 from damfs.core.commands import Command, DefineTerm, SetOnline
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.results import UNREACHABLE_S, RetryFailed
+from damfs.core.results import BACKOFF_FIRST_S, UNREACHABLE_S, RetryFailed
 from damfs.core.upkeep import repair
 from damfs.core.worker_pool import open_worker_pool
 from damfs.model import Asset, Change, Media
@@ -302,6 +303,26 @@ async def test_a_store_that_is_offline_is_not_the_jobs_fault(library: Library, w
         assert error == "no copy of these bytes can be reached; is their store mounted?"
         library.perform(SetOnline(store_named(library, "footage").id, online=True), "test")
         await watch.until("FinishJob", 2)
+
+
+async def test_every_attempt_has_a_directory_of_its_own(
+    library: Library, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slot of the one before may still be about to remove its own."""
+    used: list[Path] = []
+    empty = job_runner._empty_directory
+
+    def emptied(path: Path) -> None:
+        used.append(path)
+        empty(path)
+
+    monkeypatch.setattr(job_runner, "_empty_directory", emptied)
+    await received(library, "fail.mov", b"fail")
+    async with running(library):
+        await watch.until("RetryJob")
+        watch.later(BACKOFF_FIRST_S)
+        await watch.until("RetryJob", 2)
+    assert len(used) == len(set(used)) == 2
 
 
 async def test_bytes_that_no_asset_has_now_are_worked_on_when_one_has(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from damfs.catalog import folders, stores, versions
 from damfs.core.arranging import SetDestination
@@ -20,6 +21,8 @@ from damfs.core.rewriting import BeginRewrite, CloseRewrite
 from damfs.core.trash_commands import Restore, ReturnTo
 from damfs.core.trashing import settle, trash_assets
 from damfs.core.upkeep import repair
+from damfs.core.verify import verify
+from damfs.core.verify_report import ExitCode
 from damfs.model import AssetId, AssetState, FolderId, Key
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.storage.blob_store import FileFact
@@ -162,3 +165,65 @@ async def test_a_trashed_asset_that_is_written_is_still_trashed(library: Library
     await settle(library, [clip.id])
     assert {key.partition(b"/")[0] for key in files_below(library.originals)} == {b".damfs-trash"}
     await check_sound(library)
+
+
+async def test_a_copy_whose_place_a_next_version_takes_is_not_taken_for_damaged(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody sends the bytes of a version just when the next one lies at its key, but is not yet in the catalog."""
+    clip = await received(library, "clip.mov", b"one")
+    staged_again(library, clip.id, b"two")
+    again = drafted(library, "again.mov", b"one")
+    replace, sealed = LocalStore.replace, trio.Event()
+
+    async def seal_again() -> None:
+        await Reception(library).seal(again)
+        sealed.set()
+
+    async def meanwhile(nursery: trio.Nursery) -> None:
+        nursery.start_soon(seal_again)
+        with trio.move_on_after(ENOUGH_S):
+            await sealed.wait()
+
+    async with trio.open_nursery() as nursery:
+
+        def replaced(store: LocalStore, source: Path, key: Key) -> FileFact:
+            found = replace(store, source, key)
+            trio.from_thread.run(meanwhile, nursery)
+            return found
+
+        monkeypatch.setattr(LocalStore, "replace", replaced)
+        await Reception(library).seal(clip.id)
+    assert {state for _, state in keys(library).values()} == {"present"}
+    assert contents(library, clip.id) == [b"one", b"two"]
+    assert contents(library, again) == [b"one"]
+    await check_sound(library)
+
+
+async def test_verify_takes_no_file_for_damaged_whose_next_version_is_on_its_way(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = await received(library, "clip.mov", b"one")
+    staged_again(library, clip.id, b"two")
+    replace, reports = LocalStore.replace, []
+
+    async def read_all() -> None:
+        reports.append(await verify(library, library.stores()))
+
+    async def meanwhile(nursery: trio.Nursery) -> None:
+        nursery.start_soon(read_all)
+        with trio.move_on_after(ENOUGH_S):
+            while not reports:
+                await trio.testing.wait_all_tasks_blocked(ENOUGH_S / 10)
+
+    async with trio.open_nursery() as nursery:
+
+        def replaced(store: LocalStore, source: Path, key: Key) -> FileFact:
+            found = replace(store, source, key)
+            trio.from_thread.run(meanwhile, nursery)
+            return found
+
+        monkeypatch.setattr(LocalStore, "replace", replaced)
+        await Reception(library).seal(clip.id)
+    assert [report.exit_code for report in reports] == [ExitCode.CLEAN]
+    assert {state for _, state in keys(library).values()} == {"present"}

@@ -12,7 +12,19 @@ from contextlib import closing
 import apsw
 import pytest
 
-from damfs.catalog import assets, change_feed, derived, field_values, job_table, remarks, stores, vocabulary
+from damfs.catalog import (
+    assets,
+    change_feed,
+    derived,
+    field_values,
+    job_table,
+    preview_rows,
+    remarks,
+    stand_ins,
+    stores,
+    vectors,
+    vocabulary,
+)
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.field_predicates import HasText, NumberIn, TextLike
 from damfs.catalog.fields import TextValue
@@ -28,6 +40,7 @@ from damfs.catalog.predicates import (
     Untagged,
     all_of,
 )
+from damfs.core.processors.profiles import EDITING
 from damfs.model import AssetId, BlobId, CopyId, Digest, FolderId, Media, RenditionId, StoreId, TermId
 
 Question = Callable[[Connection], object]
@@ -100,15 +113,26 @@ QUESTIONS: dict[str, Question] = {
     "key": lambda connection: stores.key_of(connection, FolderId(1), b"clip.mov"),
     "folder at": lambda connection: stores.folder_at(connection, StoreId(1), [b"2024", b"07"]),
     "folders": lambda connection: stores.list_folders(connection, FolderId(1)),
-    "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1)),
-    "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), b"clip"),
-    "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), AssetId(1)),
+    "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1), EDITING),
+    "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), EDITING, b"clip"),
+    "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), EDITING, AssetId(1)),
+    "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, FolderId(1)),
+    "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, FolderId(1), b"clip"),
+    "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, FolderId(1), AssetId(1)),
+    "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, CopyId(1)),
+    "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, "ab" * 16),
+    "previews of a folder": lambda connection: preview_rows.list_previews(connection, FolderId(1)),
+    "previews of a file": lambda connection: preview_rows.of_file(connection, FolderId(1), b"clip.mov"),
+    "previews of a copy": lambda connection: preview_rows.of_copy(connection, CopyId(1)),
     "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
     "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
     "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),
-    "last vector": lambda connection: derived.last_vector_id(connection, "look-1"),
-    "vectors after": lambda connection: derived.list_vectors(connection, "look-1", 5, 100),
-    "assets of a vector": lambda connection: derived.assets_of_vector(connection, 1),
+    "last vector": lambda connection: vectors.last_id(connection, "look-1"),
+    "vectors after": lambda connection: next(vectors.list_pages(connection, "look-1", 5, 100), None),
+    "assets of vectors": lambda connection: vectors.list_owners(connection, [1]),
+    "vectors of assets": lambda connection: vectors.list_of_assets(connection, "look-1", [AssetId(1)]),
+    "vectors that went": lambda connection: vectors.dropped_since(connection, "look-1", 0),
+    "enough vectors": lambda connection: vectors.more_than(connection, "look-1", 0),
     "is a job due": lambda connection: job_table.is_due(connection, JOBS, 5),
     "next due": lambda connection: job_table.next_due_ns(connection, JOBS),
     "lease": lambda connection: job_table.lease(connection, JOBS, 5, 6),

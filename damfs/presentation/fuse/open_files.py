@@ -24,6 +24,7 @@ from damfs.core.library import Library
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, RenditionId, VersionId
 from damfs.presentation.fuse.backings import Backings
+from damfs.presentation.fuse.cached_reads import read_cached
 from damfs.presentation.fuse.draft_files import Draft
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.events import EventReader
@@ -367,18 +368,12 @@ def file_of(fd: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-READ_LIMIT = 1 << 20
-"""The kernel asks for no more at once."""
-_buffer = memoryview(bytearray(READ_LIMIT))
-
-
 async def read_at(fd: int, offset: int, size: int) -> bytes:
-    """At once from the page cache where it has the bytes, else in a thread. On the loop, which alone has the buffer."""
+    """At once from the page cache where it has the bytes, else in a thread."""
     try:
-        count = os.preadv(fd, [_buffer[:size]], offset, os.RWF_NOWAIT)
+        data = read_cached(fd, offset, size)
     except OSError:  # EAGAIN: not cached; EOPNOTSUPP: the file system below cannot say
         return await trio.to_thread.run_sync(os.pread, fd, size, offset)
-    data = bytes(_buffer[:count])
-    if count == size or not data:
+    if len(data) == size or not data:
         return data
-    return data + await trio.to_thread.run_sync(os.pread, fd, size - count, offset + count)
+    return data + await trio.to_thread.run_sync(os.pread, fd, size - len(data), offset + len(data))

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from importlib import resources
 
 from damfs.catalog.database import Connection
+from damfs.core.complaints import is_complaint
 from damfs.core.library import Library
 from damfs.core.status_report import as_text
 from damfs.errors import NotFound
 from damfs.model import Facet
-from damfs.presentation.views import jobs
+from damfs.presentation.views import failures, jobs
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entries, Entry, Place, Thing, ThingKind, View
 
 README = "README.md"
@@ -81,18 +82,33 @@ class Control(View):
         return self._text((name,))
 
     def entry(self, thing: Thing) -> Entry:
+        if is_complaint(thing.id):
+            size = len(self._complaint(thing))
+            return Entry("", thing, size, self.library.made_ns, READ_FILE)
         if jobs.is_job(thing):
             return jobs.entry(self.library.db.writer, thing)
+        if failures.is_failure(thing):
+            return failures.entry(self.library, self.library.db.writer, thing)
         if thing.id >= len(self._texts):
             raise NotFound(f"no text {thing.id}")
         return self._entry(thing.id)
 
     def render(self, connection: Connection, thing: Thing) -> bytes:
         """The content as it is now."""
+        if is_complaint(thing.id):
+            return self._complaint(thing)
         if jobs.is_job(thing):
             return jobs.text(connection, thing)
+        if failures.is_failure(thing):
+            return failures.text(self.library, connection, thing)
         self.entry(thing)
         return self._texts[thing.id][1](connection)
+
+    def _complaint(self, thing: Thing) -> bytes:
+        text = self.library.complaints.text(thing.id)
+        if text is None:
+            raise NotFound("that text is forgotten")
+        return text.encode("utf-8", "backslashreplace")
 
     def _text(self, path: tuple[str, ...]) -> Entry | None:
         for number, (known, _) in enumerate(self._texts):
