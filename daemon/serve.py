@@ -89,7 +89,7 @@ async def _serve_mounted(
             nursery.start_soon(parts.live.serve, wanted.mountpoint)
             nursery.start_soon(_scan_writable, library, service)
             if library.settings.indexer.watch:
-                nursery.start_soon(watch_stores, library, service.scan)
+                nursery.start_soon(watch_stores, library, service.watch)
             nursery.start_soon(_stay_alive)
             nursery.start_soon(trio.to_thread.run_sync, raise_read_ahead, wanted.mountpoint)
             on_ready()
@@ -129,7 +129,7 @@ async def _scan_writable(library: Library, service: Service) -> None:
     for store in library.stores():
         if store.kind is StoreKind.WRITABLE or library.settings.indexer.watch:
             try:
-                await service.scan(store, lambda _: None)
+                await service.watch(store, lambda _: None)
             except DamfsError as error:
                 log.info("%s", error)
 

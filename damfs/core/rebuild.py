@@ -140,7 +140,7 @@ def _publish(library: Library, id_: AssetId, name: str) -> None:
 
 async def _scan(library: Library, store: Store, summary: RebuildReport, report: Report) -> None:
     try:
-        found = await scan(library, store, lambda progress: report(store.name, progress))
+        found = await scan(library, store, lambda progress: report(store.name, progress), quiet_s=None)
     except Unavailable:
         summary.offline.append(store.name)
         return

@@ -17,6 +17,8 @@ import trio
 from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
+from damfs.core.arriving import QUIET_S
+from damfs.core.asset_info import info_of
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
@@ -44,6 +46,7 @@ from damfs.integration.wire import (
     Cutting,
     Dedupe,
     FindSimilar,
+    GetInfo,
     GetStatus,
     GetStores,
     GetTags,
@@ -152,7 +155,11 @@ class Service:
             raise Conflict(f'{folder} is indexed already, as the store "{known.name}"')
         return await self.scan(known, report)
 
-    async def scan(self, store: Store, report: Report) -> object:
+    async def watch(self, store: Store, report: Report) -> object:
+        """A scan that nobody asked for: files have to be quiet for a while."""
+        return await self.scan(store, report, quiet_s=QUIET_S)
+
+    async def scan(self, store: Store, report: Report, *, quiet_s: float = 0.0) -> object:
         """One scan of a store at a time."""
 
         def forward(progress: ScanProgress) -> None:
@@ -163,7 +170,7 @@ class Service:
 
         lock = self.scanning.setdefault(store.name, trio.Lock())
         async with lock:
-            summary = await scanner.scan(self._library, store, forward)
+            summary = await scanner.scan(self._library, store, forward, quiet_s=quiet_s)
         return msgspec.to_builtins(summary)
 
     def names_being_scanned(self) -> list[str]:
@@ -211,8 +218,10 @@ class Service:
             raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
-    async def _history(self, request: GetVersions | Revert, _report: Report) -> object:
+    async def _history(self, request: GetVersions | Revert | GetInfo, _report: Report) -> object:
         id_ = self._target(request.target)
+        if isinstance(request, GetInfo):
+            return msgspec.to_builtins(info_of(self._library.db.writer, self._library.known(id_)))
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))

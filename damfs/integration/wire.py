@@ -61,6 +61,12 @@ class GetVersions(Struct, frozen=True, tag="versions"):
     target: Target
 
 
+class GetInfo(Struct, frozen=True, tag="info"):
+    """All that is known of a file; answered with an AssetInfo."""
+
+    target: Target
+
+
 class Revert(Struct, frozen=True, tag="revert"):
     """Make a new version with the bytes of an earlier one."""
 
@@ -334,7 +340,7 @@ TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags
 Indexing = Add | Scan
 Tagging = Tag
-History = GetVersions | Revert
+History = GetVersions | GetInfo | Revert
 Cutting = Cut
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch

@@ -39,6 +39,7 @@ OF_THE_ISSUE = {
     "full-text",
     "previews-clip",
     "previews-stills",
+    "probe",
 }
 
 
