@@ -23,6 +23,7 @@ from damfs.core.commands import AddStore, Command
 from damfs.core.keys import keys_for
 from damfs.core.library import Library, locked, new_catalog
 from damfs.core.old_catalogs import Learnt, learn, salvaged
+from damfs.core.old_terms import RestoreSaid
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
 from damfs.core.rendition_files import sync
@@ -83,6 +84,7 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
         await _scan(library, store, summary, report)
     summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
+    library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
     await _restore_assets(library, learnt, summary)
     if learnt.derived_from is not None:
         await _restore_derived(library, learnt.derived_from, summary)
