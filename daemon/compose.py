@@ -16,6 +16,7 @@ from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
 from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
+from damfs.core.sidecar_keeping import SidecarKeeper
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
@@ -52,6 +53,7 @@ class Parts:
     live: LiveFolders
     events: Events
     job_runner: JobRunner
+    sidecars: SidecarKeeper
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
@@ -90,7 +92,16 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     )
     ask = functools.partial(vectors_of, library, pool)
     library.search_turns.vectors = QueryVectors(ask, nursery, library.settings.search.wait_s)
-    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
+    return Parts(
+        reception,
+        operations,
+        drafts,
+        kernel_cache,
+        live,
+        events,
+        JobRunner(library, pool),
+        SidecarKeeper(library, reception),
+    )
 
 
 def load_views(library: Library) -> dict[str, View]:

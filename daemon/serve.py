@@ -82,6 +82,7 @@ async def _serve_mounted(
             await nursery.start(library.texts.follow)
             await nursery.start(parts.job_runner.serve)
             await nursery.start(serve_chores, library, parts.reception)
+            await nursery.start(parts.sidecars.serve)
             nursery.start_soon(parts.events.follow)
             nursery.start_soon(parts.live.serve, wanted.mountpoint)
             nursery.start_soon(_scan_writable, library, service)

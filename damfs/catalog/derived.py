@@ -5,7 +5,7 @@ Point reads, or inside a transaction; functions named ``list_…`` may scan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -114,31 +114,46 @@ class ShownProxy(NamedTuple):
 
 PROXIES = (
     "SELECT c.name, c.asset, r.id, r.key, r.size, r.made_ns FROM copy AS c JOIN asset AS a ON a.id = c.asset"
-    " JOIN rendition AS r ON r.id = (SELECT max(id) FROM rendition WHERE blob = a.blob AND kind = 'proxy')"
+    " JOIN rendition AS r ON r.id = (SELECT p.id FROM rendition AS p, json_each(?2) AS w"
+    " WHERE p.blob = a.blob AND p.kind = 'proxy' AND p.profile = w.value ORDER BY w.key LIMIT 1)"
     " WHERE c.folder = ?1 AND c.state <> 'missing' AND a.visible AND c.blob = a.blob"
 )
 
 
-def list_proxies(connection: Connection, folder: FolderId) -> list[ShownProxy]:
-    """The finished proxy (the latest, if there are more profiles) of each video of a folder, by asset."""
-    return [ShownProxy._make(row) for row in connection.rows(PROXIES + " ORDER BY c.asset, r.id", folder)]
+def list_proxies(connection: Connection, folder: FolderId, profiles: Sequence[str]) -> list[ShownProxy]:
+    """The finished proxy of each video of a folder, by asset: of the first of the profiles that there is."""
+    sql = PROXIES + " ORDER BY c.asset, r.id"
+    return [ShownProxy._make(row) for row in connection.rows(sql, folder, _text(profiles))]
 
 
-def proxies_of_asset(connection: Connection, folder: FolderId, asset: AssetId) -> list[ShownProxy]:
-    rows = connection.rows(PROXIES + " AND c.asset = ?2 ORDER BY r.id", folder, asset)
+def proxies_of_asset(
+    connection: Connection, folder: FolderId, profiles: Sequence[str], asset: AssetId
+) -> list[ShownProxy]:
+    rows = connection.rows(PROXIES + " AND c.asset = ?3 ORDER BY r.id", folder, _text(profiles), asset)
     return [ShownProxy._make(row) for row in rows]
 
 
-def proxies_of_stem(connection: Connection, folder: FolderId, stem: bytes) -> list[ShownProxy]:
+def proxies_of_stem(connection: Connection, folder: FolderId, profiles: Sequence[str], stem: bytes) -> list[ShownProxy]:
     """Those whose original is called ``stem`` with any ending (or none), by asset: a range of one index."""
     rows = connection.rows(
-        PROXIES + " AND (c.name = ?2 OR c.name >= ?3 AND c.name < ?4) ORDER BY c.asset, r.id",
+        PROXIES + " AND (c.name = ?3 OR c.name >= ?4 AND c.name < ?5) ORDER BY c.asset, r.id",
         folder,
+        _text(profiles),
         stem,
         stem + b".",
         stem + b"/",
     )
     return [ShownProxy._make(row) for row in rows]
+
+
+def _text(names: Sequence[str]) -> str:
+    return msgspec.json.encode(list(names)).decode()
+
+
+def proxy_reports(connection: Connection, blob: BlobId) -> dict[str, Facts]:
+    """What the gate found, by profile."""
+    rows = connection.rows("SELECT profile, detail FROM rendition WHERE blob = ? AND kind = 'proxy' ORDER BY id", blob)
+    return {profile: msgspec.json.decode(detail, type=dict[str, object]) for profile, detail in rows}
 
 
 def set_embedding(tx: Connection, blob: BlobId, model: str, at_ns: int | None, vector: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from damfs.catalog.database import Connection
-from damfs.catalog.predicates import Predicate, Says, SqlValue
+from damfs.catalog.predicates import ALONE, Predicate, Says, SqlValue
 from damfs.model import LIBRARY_STORE, AssetId, TermId
 
 COLUMNS = ("name", "folders", "comment", "fields", "transcript")
@@ -156,7 +156,7 @@ def _written(connection: Connection, words: Sequence[Says], where: Predicate, li
     order = "t.rowid DESC" if many > RANKED_BELOW else f"bm25(asset_text, {WEIGHTS}), t.rowid"
     rows = connection.rows(
         "SELECT a.id FROM asset_text AS t CROSS JOIN asset AS a ON a.id = t.rowid"  # noqa: S608  # marks only
-        f" WHERE asset_text MATCH ? AND a.visible AND {clause} ORDER BY {order} LIMIT ?",
+        f" WHERE asset_text MATCH ? AND {ALONE} AND {clause} ORDER BY {order} LIMIT ?",
         pattern,
         *values,
         limit,
@@ -173,7 +173,7 @@ def _tagged(
     others = terms if written else terms[1:]
     carried = [_carries(each) for each in others]
     rows = connection.rows(
-        f"SELECT DISTINCT a.id FROM {source} WHERE a.visible AND {clause}"  # noqa: S608  # marks only
+        f"SELECT DISTINCT a.id FROM {source} WHERE {ALONE} AND {clause}"  # noqa: S608  # marks only
         + "".join(f" AND {sql}" for sql, _ in carried)
         + " ORDER BY a.id DESC LIMIT ?",
         *first,

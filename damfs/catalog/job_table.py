@@ -57,6 +57,46 @@ def lease(tx: Connection, processors: tuple[str, ...], now_ns: int, until_ns: in
     return Job(id_, blob, processor, version, attempts + 1)
 
 
+def demand(tx: Connection, blob: BlobId, processor: str, version: int, priority: int, at_ns: int) -> None:
+    """Somebody waits for it: a job that is due now, also where one has ended; one that waits comes before others."""
+    tx.run(
+        "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+        " VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5) ON CONFLICT (blob, processor) DO UPDATE SET"
+        " processor_version = excluded.processor_version, priority = min(job.priority, excluded.priority),"
+        " state = 'waiting', attempts = 0, due_ns = excluded.due_ns, error = NULL, updated_ns = excluded.updated_ns"
+        " WHERE job.state <> 'leased'",
+        blob,
+        processor,
+        version,
+        priority,
+        at_ns,
+    )
+
+
+def withdraw(tx: Connection, blob: BlobId, processor: str) -> int:
+    """Nobody waits for it any more: gone, unless it runs or has ended. How many."""
+    return tx.run("DELETE FROM job WHERE blob = ? AND processor = ? AND state = 'waiting'", blob, processor)
+
+
+class Open(NamedTuple):
+    """A job that has not ended. ``due_ns``: when it is tried, where it waits."""
+
+    job: JobId
+    blob: BlobId
+    state: str
+    due_ns: int
+    error: str
+
+
+def list_open(connection: Connection, processor: str) -> list[Open]:
+    rows = connection.rows(
+        "SELECT id, blob, state, due_ns, coalesce(error, '') FROM job"
+        " WHERE state IN ('waiting', 'leased') AND processor = ?",
+        processor,
+    )
+    return [Open._make(row) for row in rows]
+
+
 def finish(tx: Connection, job: JobId, at_ns: int) -> None:
     tx.run("UPDATE job SET state = 'done', error = NULL, updated_ns = ? WHERE id = ?", at_ns, job)
 
@@ -170,6 +210,24 @@ def list_failures(connection: Connection, limit: int) -> list[Failure]:
         limit,
     )
     return [Failure._make(row) for row in rows]
+
+
+class FailedJob(NamedTuple):
+    job: JobId
+    processor: str
+    attempts: int
+    updated_ns: int
+    error: str
+
+
+def failures_of(connection: Connection, blob: BlobId) -> list[FailedJob]:
+    """The jobs of some bytes that failed for good."""
+    rows = connection.rows(
+        "SELECT id, processor, attempts, updated_ns, coalesce(error, '') FROM job"
+        " WHERE blob = ? AND state = 'failed' ORDER BY id",
+        blob,
+    )
+    return [FailedJob._make(row) for row in rows]
 
 
 class JobLook(NamedTuple):

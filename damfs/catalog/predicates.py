@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
-from damfs.model import Facet, FolderId, Media, TermId
+from damfs.model import AssetId, Facet, FolderId, Media, TermId
 
 SqlValue = int | float | str | bytes
 Clause = tuple[str, tuple[SqlValue, ...]]
@@ -36,6 +36,17 @@ class Traits:
     size: int = 0
     values: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
     """Of its fields, by name (see `fields`)."""
+    failed: bool = False
+    """Something of it failed for good, or is held back."""
+    is_sidecar: bool = False
+    """It only speaks of another asset, beside whose file it stands."""
+
+    @property
+    def stands_alone(self) -> bool:
+        return self.visible and not self.is_sidecar
+
+
+ALONE = "a.visible AND a.id NOT IN (SELECT asset FROM sidecar)"
 
 
 class Predicate(Protocol):
@@ -86,6 +97,7 @@ def folder_facet(folder: FolderId) -> Facet:
 
 
 def proxies_facet(folder: FolderId) -> Facet:
+    """What was made of the files of a folder: proxies/ and previews/ show it."""
     return Facet(f"proxies:{folder}")
 
 
@@ -112,15 +124,16 @@ def quoted(value: str) -> str:
 
 HASHES_FACET = Facet("editor-hashes")
 """Proxies that an editor finds by the hash of the original's bytes, in one directory for all."""
+FAILED_FACET = Facet("failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Everything(Predicate):
     def clause(self) -> Clause:
-        return "a.visible", ()
+        return ALONE, ()
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible
+        return asset.stands_alone
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -188,10 +201,10 @@ class CapturedIn(Predicate):
     period: str
 
     def clause(self) -> Clause:
-        return "a.visible AND a.day >= ? AND a.day < ?", (self.period, self.period + "~")
+        return f"{ALONE} AND a.day >= ? AND a.day < ?", (self.period, self.period + "~")
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and asset.day.startswith(self.period)
+        return asset.stands_alone and asset.day.startswith(self.period)
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({Facet(DATE_PREFIX + self.period)})
@@ -205,10 +218,10 @@ class OfMedia(Predicate):
     media: Media
 
     def clause(self) -> Clause:
-        return "a.visible AND a.media = ?", (str(self.media),)
+        return f"{ALONE} AND a.media = ?", (str(self.media),)
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and asset.media is self.media
+        return asset.stands_alone and asset.media is self.media
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({media_facet(self.media)})
@@ -220,10 +233,10 @@ class OfMedia(Predicate):
 @dataclass(frozen=True, slots=True)
 class InInbox(Predicate):
     def clause(self) -> Clause:
-        return "a.visible AND a.triaged = 0", ()
+        return f"{ALONE} AND a.triaged = 0", ()
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not asset.triaged
+        return asset.stands_alone and not asset.triaged
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({INBOX_FACET})
@@ -235,10 +248,10 @@ class InInbox(Predicate):
 @dataclass(frozen=True, slots=True)
 class Untagged(Predicate):
     def clause(self) -> Clause:
-        return "a.visible AND NOT EXISTS (SELECT 1 FROM tagging WHERE asset = a.id)", ()
+        return f"{ALONE} AND NOT EXISTS (SELECT 1 FROM tagging WHERE asset = a.id)", ()  # noqa: S608  # constant
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not asset.terms
+        return asset.stands_alone and not asset.terms
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({UNTAGGED_FACET})
@@ -263,6 +276,32 @@ class InTrash(Predicate):
 
     def text(self) -> str:
         return "is:trashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Predicate):
+    """A job of its bytes failed for good, or it is one of those that could not be published (``held_back``)."""
+
+    held_back: tuple[AssetId, ...] = ()
+
+    def clause(self) -> Clause:
+        return self._either("a.blob IN (SELECT blob FROM job WHERE state = 'failed')")
+
+    def row_clause(self) -> Clause:
+        return self._either("EXISTS (SELECT 1 FROM job WHERE blob = a.blob AND state = 'failed')")
+
+    def _either(self, failed: str) -> Clause:
+        marks = ", ".join("?" * len(self.held_back))
+        return f"a.visible AND ({failed} OR a.id IN ({marks}))", self.held_back
+
+    def match(self, asset: Traits) -> bool:
+        return asset.visible and asset.failed
+
+    def facets(self) -> frozenset[Facet]:
+        return frozenset({FAILED_FACET})
+
+    def text(self) -> str:
+        return "is:failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,10 +358,10 @@ class Not(Predicate):
 
     def _without(self, clause: Clause) -> Clause:
         sql, values = clause
-        return f"a.visible AND NOT ({sql})", values
+        return f"{ALONE} AND NOT ({sql})", values
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and not self.part.match(asset)
+        return asset.stands_alone and not self.part.match(asset)
 
     def facets(self) -> frozenset[Facet]:
         """What comes anywhere may come here."""
@@ -358,10 +397,10 @@ class CapturedBetween(Predicate):
     said: str
 
     def clause(self) -> Clause:
-        return "a.visible AND a.day >= ? AND a.day < ?", (self.low, self.end)
+        return f"{ALONE} AND a.day >= ? AND a.day < ?", (self.low, self.end)
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and self.low <= asset.day < self.end
+        return asset.stands_alone and self.low <= asset.day < self.end
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -380,15 +419,15 @@ class Rated(Predicate):
     def clause(self) -> Clause:
         sql, values = self.span.clause("rating")
         if self.span.holds(0):
-            return f"a.visible AND coalesce((SELECT {sql} FROM remark WHERE asset = a.id), 1)", values  # noqa: S608  # marks only
-        return f"a.visible AND a.id IN (SELECT asset FROM remark WHERE rating > 0 AND {sql})", values  # noqa: S608  # marks only
+            return f"{ALONE} AND coalesce((SELECT {sql} FROM remark WHERE asset = a.id), 1)", values  # noqa: S608  # marks only
+        return f"{ALONE} AND a.id IN (SELECT asset FROM remark WHERE rating > 0 AND {sql})", values  # noqa: S608  # marks only
 
     def row_clause(self) -> Clause:
         sql, values = self.span.clause("coalesce((SELECT rating FROM remark WHERE asset = a.id), 0)")
-        return f"a.visible AND {sql}", values
+        return f"{ALONE} AND {sql}", values
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and self.span.holds(asset.rating)
+        return asset.stands_alone and self.span.holds(asset.rating)
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({RATING_FACET, ALL_FACET})
@@ -406,10 +445,10 @@ class OfSize(Predicate):
 
     def clause(self) -> Clause:
         sql, values = self.span.clause("a.size")
-        return f"a.visible AND {sql}", values
+        return f"{ALONE} AND {sql}", values
 
     def match(self, asset: Traits) -> bool:
-        return asset.visible and self.span.holds(asset.size)
+        return asset.stands_alone and self.span.holds(asset.size)
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -425,11 +464,11 @@ class Named(Predicate):
     pattern: str
 
     def clause(self) -> Clause:
-        return "a.visible AND a.name LIKE ? ESCAPE '!'", (_like(self.pattern),)
+        return f"{ALONE} AND a.name LIKE ? ESCAPE '!'", (_like(self.pattern),)
 
     def match(self, asset: Traits) -> bool:
         pieces = (re.escape(piece) for piece in _lower(self.pattern).split("*"))
-        return asset.visible and re.fullmatch(".*".join(pieces), _lower(asset.name), re.DOTALL) is not None
+        return asset.stands_alone and re.fullmatch(".*".join(pieces), _lower(asset.name), re.DOTALL) is not None
 
     def facets(self) -> frozenset[Facet]:
         return frozenset({ALL_FACET})
@@ -462,10 +501,10 @@ class Says(Predicate):
     def clause(self) -> Clause:
         found, values = "a.id IN (SELECT rowid FROM asset_text WHERE asset_text MATCH ?)", (self.pattern(),)
         if not self.terms:
-            return f"a.visible AND {found}", values
+            return f"{ALONE} AND {found}", values
         marks = ", ".join("?" * len(self.terms))
         tagged = f"a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))"  # noqa: S608  # marks only
-        return f"a.visible AND ({found} OR {tagged})", (*values, *self.terms)
+        return f"{ALONE} AND ({found} OR {tagged})", (*values, *self.terms)
 
     def pattern(self) -> str:
         """For the full-text index."""

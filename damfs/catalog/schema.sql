@@ -463,3 +463,39 @@ CREATE TABLE saved_search (
   query    TEXT PRIMARY KEY,            -- as it was written
   saved_ns INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
+-- the two has changed since.
+CREATE TABLE sidecar (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE, -- the sidecar: no asset of its own in most views
+  original INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  digest   BLOB NOT NULL,               -- of the bytes that were read or written last; empty: none yet
+  own      INTEGER NOT NULL,            -- 1: damfs wrote them
+  said     TEXT NOT NULL,               -- JSON object: what they say
+  problem  TEXT NOT NULL                -- why they could not be read, one line; '': they were
+) STRICT;
+CREATE INDEX sidecar_by_original ON sidecar (original);
+
+-- Two blobs that look alike, though their bytes differ. Found by comparing fingerprints; may be found again.
+CREATE TABLE near (
+  blob     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE, -- the lower id
+  other    INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  distance REAL NOT NULL,               -- 0: no difference is seen; 1: as different as unrelated ones
+  reason   TEXT NOT NULL,               -- for people: 'cut to 62 %, mirrored'
+  PRIMARY KEY (blob, other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX near_by_other ON near (other);
+
+-- A blob whose fingerprint was compared with those of all others that were there.
+CREATE TABLE compared (
+  blob INTEGER PRIMARY KEY REFERENCES blob (id) ON DELETE CASCADE,
+  mark TEXT NOT NULL                    -- version of the comparison
+) STRICT;
+
+-- What a clip is found by, of others that have a moment in common with it (`damfs.core.sequences`).
+CREATE TABLE clip_mark (
+  value INTEGER NOT NULL,
+  blob  INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  PRIMARY KEY (value, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_mark_by_blob ON clip_mark (blob);

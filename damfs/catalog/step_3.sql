@@ -1,3 +1,4 @@
+-- Beside them: sidecars; near duplicates.
 -- From schema 2 to 3: more kinds of renditions; who says a tag, what was judged, and what is said of terms.
 -- From schema 2 to 3: more kinds of renditions; full-text search, saved searches.
 -- From schema 2 to 3: more kinds of renditions; vectors that were removed, and the spaces of models.
@@ -24,6 +25,34 @@ UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = '
   WHERE name = 'rendition' AND EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'rendition_of_2');
 DROP TABLE rendition_of_2;
 CREATE INDEX rendition_by_key ON rendition (key);
+
+-- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
+-- the two has changed since.
+CREATE TABLE sidecar (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE, -- the sidecar: no asset of its own in most views
+  original INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  digest   BLOB NOT NULL,               -- of the bytes that were read or written last; empty: none yet
+  own      INTEGER NOT NULL,            -- 1: damfs wrote them
+  said     TEXT NOT NULL,               -- JSON object: what they say
+  problem  TEXT NOT NULL                -- why they could not be read, one line; '': they were
+) STRICT;
+CREATE INDEX sidecar_by_original ON sidecar (original);
+
+-- Two blobs that look alike, though their bytes differ. Found by comparing fingerprints; may be found again.
+CREATE TABLE near (
+  blob     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE, -- the lower id
+  other    INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  distance REAL NOT NULL,               -- 0: no difference is seen; 1: as different as unrelated ones
+  reason   TEXT NOT NULL,               -- for people: 'cut to 62 %, mirrored'
+  PRIMARY KEY (blob, other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX near_by_other ON near (other);
+
+-- A blob whose fingerprint was compared with those of all others that were there.
+CREATE TABLE compared (
+  blob INTEGER PRIMARY KEY REFERENCES blob (id) ON DELETE CASCADE,
+  mark TEXT NOT NULL                    -- version of the comparison
+) STRICT;
 
 DROP INDEX tagging_by_term;
 ALTER TABLE tagging RENAME TO tagging_of_2;
@@ -208,6 +237,14 @@ CREATE TABLE space (
   dimensions TEXT NOT NULL,             -- JSON object: length of the vectors of each of these
   made_ns    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What a clip is found by, of others that have a moment in common with it (`damfs.core.sequences`).
+CREATE TABLE clip_mark (
+  value INTEGER NOT NULL,
+  blob  INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  PRIMARY KEY (value, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_mark_by_blob ON clip_mark (blob);
 CREATE INDEX rendition_on_demand ON rendition (kind, size) WHERE kind IN ('clip', 'frame');
 
 CREATE INDEX fact_editor_hash ON fact (json_extract(facts, '$.md5')) WHERE processor = 'editor_hash';

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,10 +37,15 @@ GATHER_S = 0.02
 
 
 class JobRunner:
-    def __init__(self, library: Library, pool: WorkerPool) -> None:
+    """``only``: names of the processors whose jobs it runs; all if left out."""
+
+    def __init__(self, library: Library, pool: WorkerPool, only: Collection[str] | None = None) -> None:
         self._library = library
         self._pool = pool
-        self._processors: dict[str, Processor] = {each.name: each for each in library.registry.processors}
+        processors = library.registry.processors
+        self._processors: dict[str, Processor] = {
+            each.name: each for each in processors if only is None or each.name in only
+        }
         self._news = trio.Event()
         self._stirred = False
         self._filing: dict[BlobId, trio.Event] = {}

@@ -87,6 +87,8 @@ class Library:
         self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
         self.shown = ShownAnswers()
         self.complaints = Complaints()
+        self.held_back: dict[AssetId, str] = {}
+        """Received files that could not be published yet, with the reason."""
         self.clock: Callable[[], int] = time.time_ns
         self.terms_version = 0
         """Goes up after each commit that changed which names lead to which terms."""

@@ -7,7 +7,7 @@ places that depend on those facets, and nothing else: a name left out here is a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import NamedTuple
 
 from damfs.catalog import assets, derived, field_values, folders, predicates, stores
@@ -18,7 +18,11 @@ from damfs.catalog.stand_ins import CAMERA_ENDING
 from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name, split_ending
 from damfs.core.editors import names_as_they_are, names_by_stem
+from damfs.core.preview_names import ENDINGS, KINDS, preview_name
 from damfs.model import Asset, AssetId, CopyState, Facet, Facts, FolderId, RenditionKind
+
+SHOWN_KINDS = KINDS | {RenditionKind.PROXY}
+"""Renditions that are files of a view by themselves."""
 
 
 class Seen(NamedTuple):
@@ -36,7 +40,7 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
         return Seen(frozenset())
     own = Seen(assets.facets(connection, id_), frozenset({asset.name}), seen_directories(connection, id_))
     files = [seen_files(connection, id_), seen_destination(connection, id_)]
-    return together([own, *files, seen_proxies(connection, asset)])
+    return together([own, *files, seen_made(connection, asset)])
 
 
 def seen_directories(connection: Connection, id_: AssetId) -> frozenset[bytes]:
@@ -59,6 +63,23 @@ def seen_destination(connection: Connection, id_: AssetId) -> Seen:
     if there is None:
         return Seen(frozenset())
     return Seen(frozenset({predicates.folder_facet(there.folder)}), keys=frozenset({there.name}))
+
+
+def seen_made(connection: Connection, asset: Asset, kinds: Set[RenditionKind] = SHOWN_KINDS) -> Seen:
+    """What views show that was made of an asset's bytes, of these kinds."""
+    nothing = Seen(frozenset())
+    proxies = seen_proxies(connection, asset) if RenditionKind.PROXY in kinds else nothing
+    return together([proxies, seen_previews(connection, asset, kinds & KINDS) if kinds & KINDS else nothing])
+
+
+def seen_previews(connection: Connection, asset: Asset, kinds: Set[RenditionKind]) -> Seen:
+    """What previews/ shows of an asset, by the names of its files."""
+    made = [] if asset.blob is None else derived.renditions_of(connection, asset.blob)
+    endings = {ENDINGS.get((each.kind, each.profile)) for each in made if each.kind in kinds} - {None}
+    copies = stores.copies_of_asset(connection, asset.id) if endings else []
+    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies)
+    keys = frozenset(preview_name(copy.name, copy.id, ending) for copy in copies for ending in endings if ending)
+    return Seen(facets, keys=keys)
 
 
 def seen_proxies(connection: Connection, asset: Asset) -> Seen:

@@ -13,6 +13,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import trio
 
 from damfs.catalog import assets, derived, salvage
@@ -26,11 +27,13 @@ from damfs.core.old_catalogs import Learnt, learn, salvaged
 from damfs.core.old_terms import RestoreSaid
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
+from damfs.core.reception import Reception
 from damfs.core.rendition_files import sync
-from damfs.core.rendition_upkeep import MAKERS
+from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
+from damfs.core.sidecar_pass import sync_all
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, Unavailable
 from damfs.model import AssetId, AssetState, Digest, JobState, Store, StoreKind
@@ -86,6 +89,8 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
     library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
     await _restore_assets(library, learnt, summary)
+    found = await sync_all(library, Reception(library), ACTOR, write=False)
+    summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]
     if learnt.derived_from is not None:
         await _restore_derived(library, learnt.derived_from, summary)
     summary.sources, summary.lost, summary.old_versions = learnt.sources, learnt.lost, learnt.old_versions
@@ -184,9 +189,19 @@ def _sound(renditions: Path, batch: list[Derived]) -> list[Command[object]]:
 
 def _restorable(root: Path, found: Derived) -> RestoreDerived:
     there = [made for made in found.renditions if _is_file(root / made.key, made.size)]
-    again = {MAKERS[made.kind] for made in found.renditions if made not in there}
+    gone = [made for made in found.renditions if made not in there]
+    made_by_proxy = next((profile_in(fact.facts) for fact in found.facts if fact.processor == "proxy"), None)
+    again = {maker(made.kind, made.profile, made_by_proxy or made.profile) for made in gone}
     jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
     return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
+
+
+def profile_in(facts: str) -> object:
+    """What `proxy` says that it made; None when that cannot be read."""
+    try:
+        return msgspec.json.decode(facts, type=dict[str, object]).get("profile")
+    except msgspec.DecodeError:
+        return None
 
 
 def _is_file(path: Path, size: int) -> bool:

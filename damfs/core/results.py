@@ -11,7 +11,7 @@ from damfs.catalog import assets, derived, field_values, job_table, predicates, 
 from damfs.catalog.proposals import Origin
 from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
-from damfs.core.news import Seen, seen, seen_proxies, tell
+from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
 from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
 from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
@@ -47,7 +47,7 @@ class FinishJob:
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
         self._describe(x, field_values.changed_facets(values))
-        self._tell_proxies(x)
+        self._tell_made(x)
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
@@ -67,10 +67,11 @@ class FinishJob:
             if before != after or values:
                 tell(x.changes, "described", asset.id, _moved(before, after), Seen(values))
 
-    def _tell_proxies(self, x: Execution) -> None:
-        if any(made.kind is RenditionKind.PROXY for made in self.renditions):
+    def _tell_made(self, x: Execution) -> None:
+        kinds = SHOWN_KINDS & {made.kind for made in self.renditions}
+        if kinds:
             for asset in assets.of_blob(x.tx, self.job.blob):
-                tell(x.changes, "rendition-made", asset.id, seen_proxies(x.tx, asset))
+                tell(x.changes, "rendition-made", asset.id, seen_made(x.tx, asset, kinds))
 
     def _propose(self, x: Execution) -> None:
         if not self.proposals and self.job.processor != AUTO_TAG:
@@ -101,7 +102,7 @@ class FailJob:
         job_table.fail(x.tx, self.job.id, self.error, x.at_ns)
         x.planner.plan_jobs(x.tx, self.job.blob, x.at_ns)
         detail = {"processor": self.job.processor, "blob": self.job.blob, "error": self.error}
-        x.changes.record("failed", frozenset(), detail=detail)
+        x.changes.record("failed", {predicates.FAILED_FACET}, detail=detail)
 
 
 BACKOFF_FIRST_S = 5
@@ -153,15 +154,15 @@ class DropRendition:
 
     def apply(self, x: Execution) -> None:
         blob = self.rendition.blob
-        before = [(asset, seen_proxies(x.tx, asset)) for asset in self._shown_by(x, blob)]
+        before = [(asset, seen_made(x.tx, asset, {self.rendition.kind})) for asset in self._shown_by(x, blob)]
         derived.drop_rendition(x.tx, self.rendition.id)
         job_table.forget(x.tx, blob, self.processor)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        for asset, proxies in before:
-            tell(x.changes, "rendition-dropped", asset.id, proxies)
+        for asset, made in before:
+            tell(x.changes, "rendition-dropped", asset.id, made)
 
     def _shown_by(self, x: Execution, blob: BlobId) -> list[Asset]:
-        return assets.of_blob(x.tx, blob) if self.rendition.kind is RenditionKind.PROXY else []
+        return assets.of_blob(x.tx, blob) if self.rendition.kind in SHOWN_KINDS else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,5 +172,5 @@ class RetryFailed:
     def apply(self, x: Execution) -> int:
         number = job_table.retry_failed(x.tx, self.processor, x.at_ns)
         if number:
-            x.changes.record("jobs-retried", frozenset(), detail={"jobs": number})
+            x.changes.record("jobs-retried", {predicates.FAILED_FACET}, detail={"jobs": number})
         return number

@@ -20,7 +20,9 @@ from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
+    cli_proxies,
     cli_search,
+    cli_sidecar,
     cli_suggest,
     cli_terms,
     cli_trash,
@@ -210,11 +212,13 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 
 for command in (
     *cli_care.COMMANDS,
+    *cli_proxies.COMMANDS,
     *cli_search.COMMANDS,
+    *cli_sidecar.COMMANDS,
+    *cli_suggest.COMMANDS,
+    *cli_terms.COMMANDS,
     *cli_trash.COMMANDS,
     *cli_versions.COMMANDS,
-    *cli_terms.COMMANDS,
-    *cli_suggest.COMMANDS,
 ):
     cli.add_command(command)
 

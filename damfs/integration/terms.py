@@ -50,7 +50,7 @@ class Terms:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    async def answer(self, request: OnTerms) -> object:
+    async def answer(self, request: OnTerms, _report: object) -> object:
         match request:
             case GetVocabulary():
                 return msgspec.to_builtins(await self._library.db.read(list_concepts))

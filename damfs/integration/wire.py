@@ -127,6 +127,13 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
+    """Bring the sidecars beside originals and the catalog into step."""
+
+    write: bool = True
+    """Also write, in writable stores; else only read."""
+
+
 class GetVocabulary(Struct, frozen=True, tag="vocabulary"):
     """Every term with all that is said of it, as concepts; their keys are numbers."""
 
@@ -251,17 +258,61 @@ class Found(Struct, frozen=True):
     rows: list[FoundRow]
 
 
+class Transcode(Struct, frozen=True, tag="transcode"):
+    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    without links. ``profile``: '' for that of the settings."""
+
+    words: tuple[str, ...] = ()
+    assets: tuple[int, ...] = ()
+    paths: tuple[bytes, ...] = ()
+    profile: str = ""
+    withdraw: bool = False
+    """Take back what still waits of such a request."""
+
+
+class GetProxies(Struct, frozen=True, tag="get-proxies"):
+    """What there is, and is to be, of one file by each profile."""
+
+    target: Target
+
+
+class ProxyRow(Struct, frozen=True):
+    """``state``: made, running, waiting, failed, needless, none. ``instead``: the profile that took its place."""
+
+    profile: str
+    state: str
+    shown: bool
+    """Whether proxies/ shows it."""
+    file: str = ""
+    size: int = 0
+    reason: str = ""
+    instead: str = ""
+    report: dict[str, object] = {}  # msgspec copies it
+
+
+class ProxyReport(Struct, frozen=True):
+    name: str
+    rows: tuple[ProxyRow, ...]
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
-Asking = GetStatus | GetStores | GetTags | GetVersions
+Asking = GetStatus | GetStores | GetTags
+Indexing = Add | Scan
+Tagging = Tag
+History = GetVersions | Revert
+Caring = Verify | Check
+Searching = Search | FindSimilar | GetSearches | KeepSearch
+Making = Retry | Transcode | GetProxies
 Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
 Judging = GetSuggestions | Judge | SuggestAll
 OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
-Searching = Search | FindSimilar | GetSearches | KeepSearch
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Searching | OnTerms | Stop
+Request = (
+    Indexing | Asking | Tagging | History | Caring | TakingBack | Searching | Making | OnTerms | SyncSidecars | Stop
+)
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -17,12 +17,14 @@ from damfs.catalog import (
     assets,
     derived,
     desktop_trash,
+    duplicates,
     folders,
     job_table,
     proposals,
     remarks,
     rewrites,
     saved_searches,
+    sidecars,
     spaces,
     stores,
     term_names,
@@ -85,6 +87,12 @@ def fill(tx: Connection) -> None:
     trash.doom(tx, store, Key(TRASH_FOLDER + b"/1-old.mov"))
     desktop_trash.set_name(tx, 1000, "gone.mov", gone)
     desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
+    note = assets.insert_present(tx, "clip.mov.xmp", Media.OTHER, blob, 1000, 2, 0o644, "2024-07-15", 3)
+    sidecars.link(tx, note, clip)
+    sidecars.note(tx, note, Digest(bytes(range(32))), {"stars": 4}, own=True)
+    other = stores.ensure_blob(tx, Digest(bytes(range(1, 33))), 900)
+    duplicates.set_near(tx, blob, [duplicates.Near(other, 0.1, "scaled to 50 %")], "1")
+    duplicates.set_clip_marks(tx, blob, [17])
     saved_searches.save(tx, "beach -tag:work", 15)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))

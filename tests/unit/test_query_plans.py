@@ -18,6 +18,7 @@ from damfs.catalog import (
     derived,
     field_values,
     job_table,
+    preview_rows,
     remarks,
     stand_ins,
     stores,
@@ -39,6 +40,7 @@ from damfs.catalog.predicates import (
     Untagged,
     all_of,
 )
+from damfs.core.processors.profiles import EDITING
 from damfs.model import AssetId, BlobId, CopyId, Digest, FolderId, Media, RenditionId, StoreId, TermId
 
 Question = Callable[[Connection], object]
@@ -111,14 +113,17 @@ QUESTIONS: dict[str, Question] = {
     "key": lambda connection: stores.key_of(connection, FolderId(1), b"clip.mov"),
     "folder at": lambda connection: stores.folder_at(connection, StoreId(1), [b"2024", b"07"]),
     "folders": lambda connection: stores.list_folders(connection, FolderId(1)),
-    "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1)),
-    "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), b"clip"),
-    "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), AssetId(1)),
+    "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1), EDITING),
+    "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), EDITING, b"clip"),
+    "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), EDITING, AssetId(1)),
     "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, FolderId(1)),
     "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, FolderId(1), b"clip"),
     "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, FolderId(1), AssetId(1)),
     "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, CopyId(1)),
     "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, "ab" * 16),
+    "previews of a folder": lambda connection: preview_rows.list_previews(connection, FolderId(1)),
+    "previews of a file": lambda connection: preview_rows.of_file(connection, FolderId(1), b"clip.mov"),
+    "previews of a copy": lambda connection: preview_rows.of_copy(connection, CopyId(1)),
     "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
     "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
     "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),

@@ -9,9 +9,10 @@ that programs which copy attributes do not carry it away and back.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from pyfuse3 import ENOATTR, FUSEError
 
 from damfs.catalog import derived, proposals, remarks, stores, vocabulary
@@ -71,6 +72,9 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
     ),
     b"user.damfs.state": lambda _, asset: asset.state.encode(),
     b"user.damfs.media": lambda _, asset: asset.media.encode(),
+    b"user.damfs.conformance": lambda library, asset: (
+        b"" if asset.blob is None else _json(derived.proxy_reports(library.db.writer, asset.blob))
+    ),
     b"user.damfs.suggested": lambda library, asset: _suggested(library, asset).encode(),
     b"user.damfs.tags": lambda library, asset: _tags(library, asset).encode(),
 }
@@ -133,6 +137,8 @@ class ExtendedAttributes:
         told = {b"kind": rendition.kind, b"profile": rendition.profile}
         if name == OURS + b"original":
             return stores.digest_of(connection, rendition.blob).hex().encode()
+        if name == OURS + b"conformance":
+            return _json(derived.proxy_reports(connection, rendition.blob).get(rendition.profile, {}))
         said = told.get(name.removeprefix(OURS))
         return None if said is None else said.encode()
 
@@ -174,6 +180,11 @@ class ExtendedAttributes:
     def _do(self, command: Command[None]) -> None:
         with stale_if_gone():
             self.library.execute([command], ACTOR)
+
+
+def _json(found: Mapping[str, object]) -> bytes:
+    """b'' for nothing."""
+    return msgspec.json.encode(found) if found else b""
 
 
 def _suggested(library: Library, asset: Asset) -> str:

@@ -36,8 +36,8 @@ END_LIMIT_S = 5.0
 TERM_CHANGES = frozenset({"term-defined", "term-renamed", "term-removed", "term-labelled", "term-merged"})
 NEW_CONTENT = frozenset({"version-added", "rewrite-ended", "healed", "merged"})
 NEW_ATTRIBUTES = frozenset({"ingested", "rewriting", "times-set", "mode-set"})
-FOLDER_FACETS = {"folder": "originals", "proxies": "proxies", "versions": "versions"}
-"""Facets that carry the id of a folder or an asset, and the view whose inode is computed from it."""
+FOLDER_FACETS = {"folder": ("originals",), "proxies": ("proxies", "previews"), "versions": ("versions",)}
+"""Facets that carry the id of a folder or an asset, and the views whose inodes are computed from it."""
 
 
 class Notice(NamedTuple):
@@ -126,8 +126,8 @@ class KernelCache:
         found = set(self._inodes.concerned(change.facets))
         for facet in change.facets:
             kind, _, id_ = facet.partition(":")
-            if kind in FOLDER_FACETS:
-                found.add(self._inodes.number(Place(FOLDER_FACETS[kind], (), int(id_))))
+            for view in FOLDER_FACETS.get(kind, ()):
+                found.add(self._inodes.number(Place(view, (), int(id_))))
         return found
 
     def _of_terms(self, change: Change) -> Iterator[Notice]:

@@ -10,6 +10,7 @@ from damfs.catalog.database import Connection
 from damfs.catalog.derived import ShownProxy
 from damfs.core.asset_names import ENDING_LIMIT, NAME_LIMIT, proxy_name, size_of, split_ending
 from damfs.core.folders import is_own
+from damfs.core.processors.profiles import shown_first
 from damfs.model import AssetId, Facet, FolderId
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.originals import Originals, listed_folders
@@ -22,6 +23,10 @@ class Proxies(Originals):
     name = "proxies"
     place_kind = 10
     keys_only = False
+
+    def _profiles(self) -> tuple[str, ...]:
+        """Which proxy is shown, first choice first."""
+        return shown_first(self.library.settings.proxy.profile)
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is None:
@@ -36,7 +41,7 @@ class Proxies(Originals):
         if entry is None or place.id is None or isinstance(entry.node, Place):
             return entry
         for id_ in qualifiers(name):
-            for row in derived.proxies_of_asset(connection, FolderId(place.id), id_):
+            for row in derived.proxies_of_asset(connection, FolderId(place.id), self._profiles(), id_):
                 bare = self.lookup(connection, place, named(row)) if qualified(named(row), id_) == name else None
                 if bare is not None and bare.node == entry.node:
                     return None
@@ -45,7 +50,7 @@ class Proxies(Originals):
     def _proxy(self, connection: Connection, folder: FolderId, name: str) -> Entry | None:
         """By its qualified name, else the lowest asset of that stem: what `list` shows."""
         for id_ in qualifiers(name):
-            for row in derived.proxies_of_asset(connection, folder, id_):
+            for row in derived.proxies_of_asset(connection, folder, self._profiles(), id_):
                 if qualified(named(row), id_) == name:
                     return proxy_entry(name, row)
         rows = self._of_stem(connection, folder, name)
@@ -53,8 +58,8 @@ class Proxies(Originals):
 
     def _of_stem(self, connection: Connection, folder: FolderId, name: str) -> Sequence[ShownProxy]:
         if size_of(name) > LONGEST_WHOLE:  # the stem may have been cut for the proxy's ending
-            return derived.list_proxies(connection, folder)
-        return derived.proxies_of_stem(connection, folder, os.fsencode(split_ending(name)[0]))
+            return derived.list_proxies(connection, folder, self._profiles())
+        return derived.proxies_of_stem(connection, folder, self._profiles(), os.fsencode(split_ending(name)[0]))
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
@@ -62,7 +67,10 @@ class Proxies(Originals):
         directories = [
             self._folder_entry(connection, folder) for folder in listed_folders(connection, FolderId(place.id))
         ]
-        rows = {(row.asset, named(row)): row for row in derived.list_proxies(connection, FolderId(place.id))}
+        rows = {
+            (row.asset, named(row)): row
+            for row in derived.list_proxies(connection, FolderId(place.id), self._profiles())
+        }
         names = shown_names(*_columns(list(rows)), {entry.name for entry in directories})
         return directories + [proxy_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
 

@@ -16,6 +16,7 @@ from damfs.model import AssetId, Facet, RenditionId, VersionId
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.desktop_trash import note_entry
 from damfs.presentation.views.facet import file_entry, row_entry
+from damfs.presentation.views.previews import cues_of, cues_text, preview_entry
 from damfs.presentation.views.thumbnails import REPOSITORY, Thumbnails
 from damfs.presentation.views.versions import version_entry
 from damfs.presentation.views.view import (
@@ -140,7 +141,9 @@ class Tree:
         return os.fsencode(path).decode("utf-8", "replace")
 
     async def text(self, thing: Thing) -> bytes:
-        """What a text or a thumbnail of the mount holds now."""
+        """What a text, a thumbnail or cues of the mount hold now."""
+        if thing.kind is ThingKind.CUES:
+            return await self.library.db.read(lambda connection: cues_text(self.library, connection, thing))
         if thing.kind is ThingKind.THUMBNAIL:
             return await self.library.db.read(lambda connection: self.thumbnails.picture(connection, thing))
         return await self.library.db.read(lambda connection: self.control.render(connection, thing))
@@ -170,6 +173,9 @@ class Tree:
         if node.kind is ThingKind.RENDITION:
             rendition = derived.rendition(connection, RenditionId(node.id))
             return None if rendition is None else Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
+        if node.kind is ThingKind.CUES:
+            cues = cues_of(connection, node)
+            return None if cues is None else preview_entry(cues)._replace(name="")
         if node.kind is ThingKind.NOTE:
             note = desktop_trash.note(connection, node.id)
             return None if note is None else note_entry(note)

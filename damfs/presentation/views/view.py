@@ -34,6 +34,8 @@ class ThingKind(IntEnum):
     THUMBNAIL = 5
     NOTE = 6
     """A small text that a file manager keeps in its trash."""
+    CUES = 7
+    """Of the sprite of a file; the id is that of the copy."""
 
 
 class Thing(NamedTuple):

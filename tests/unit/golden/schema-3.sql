@@ -464,6 +464,42 @@ CREATE TABLE saved_search (
   saved_ns INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
+-- the two has changed since.
+CREATE TABLE sidecar (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE, -- the sidecar: no asset of its own in most views
+  original INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  digest   BLOB NOT NULL,               -- of the bytes that were read or written last; empty: none yet
+  own      INTEGER NOT NULL,            -- 1: damfs wrote them
+  said     TEXT NOT NULL,               -- JSON object: what they say
+  problem  TEXT NOT NULL                -- why they could not be read, one line; '': they were
+) STRICT;
+CREATE INDEX sidecar_by_original ON sidecar (original);
+
+-- Two blobs that look alike, though their bytes differ. Found by comparing fingerprints; may be found again.
+CREATE TABLE near (
+  blob     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE, -- the lower id
+  other    INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  distance REAL NOT NULL,               -- 0: no difference is seen; 1: as different as unrelated ones
+  reason   TEXT NOT NULL,               -- for people: 'cut to 62 %, mirrored'
+  PRIMARY KEY (blob, other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX near_by_other ON near (other);
+
+-- A blob whose fingerprint was compared with those of all others that were there.
+CREATE TABLE compared (
+  blob INTEGER PRIMARY KEY REFERENCES blob (id) ON DELETE CASCADE,
+  mark TEXT NOT NULL                    -- version of the comparison
+) STRICT;
+
+-- What a clip is found by, of others that have a moment in common with it (`damfs.core.sequences`).
+CREATE TABLE clip_mark (
+  value INTEGER NOT NULL,
+  blob  INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  PRIMARY KEY (value, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_mark_by_blob ON clip_mark (blob);
+
 INSERT INTO text_due (id, asset) VALUES (1, 1);
 INSERT INTO text_due (id, asset) VALUES (2, 1);
 INSERT INTO text_due (id, asset) VALUES (3, 2);
@@ -471,6 +507,7 @@ INSERT INTO text_due (id, asset) VALUES (4, 1);
 INSERT INTO text_due (id, asset) VALUES (5, 1);
 INSERT INTO text_due (id, asset) VALUES (6, 3);
 INSERT INTO text_due (id, asset) VALUES (7, 3);
+INSERT INTO text_due (id, asset) VALUES (8, 4);
 INSERT INTO saved_search (query, saved_ns) VALUES ('beach -tag:work', 15);
 INSERT INTO store (id, name, kind, root, online, created_ns) VALUES (1, 'library', 'writable', '', 1, 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (1, 1, NULL, X'', 1);
@@ -479,11 +516,14 @@ INSERT INTO folder (id, store, parent, name, live) VALUES (3, 1, 2, X'3037', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (5, 1, 1, X'2E64616D66732D7472617368', 0);
 INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
+INSERT INTO blob (id, digest, size) VALUES (2, X'0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F20', 900);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (2, 'new.mov', 'video', 'receiving', 1, 0, 0, 14, 420, '2024-07-15', NULL, NULL, NULL, 14);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (3, 'gone.mov', 'video', 'trashed', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 2, 3);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (4, 'clip.mov.xmp', 'other', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 3, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (2, 3, 1, 1, 2, 3);
+INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (3, 4, 1, 1, 2, 3);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (2, 1, 3, 1, 5, X'322D676F6E652E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920,"camera_model":"FX3"}');
@@ -520,6 +560,10 @@ INSERT INTO asset_owner (asset, uid, gid) VALUES (1, 1000, 100);
 INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
 INSERT INTO file_move (copy, key) VALUES (1, X'6D6F7665642F636C69702E6D6F76');
 INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
+INSERT INTO sidecar (asset, original, digest, own, said, problem) VALUES (4, 1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1, '{"stars":4}', '');
+INSERT INTO near (blob, other, distance, reason) VALUES (1, 2, 0.1, 'scaled to 50 %');
+INSERT INTO compared (blob, mark) VALUES (1, '1');
+INSERT INTO clip_mark (value, blob) VALUES (17, 1);
 INSERT INTO field_text (blob, field, key, text) VALUES (1, 'camera', 'fx3', 'FX3');
 INSERT INTO field_number (blob, field, number) VALUES (1, 'width', 1920.0);
 PRAGMA user_version = 3;
