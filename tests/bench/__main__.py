@@ -13,7 +13,20 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from damfs.errors import DamfsError
-from tests.bench import busy, ingesting, listing, lookup, notices, peer, reading, scanning, starting, untagging, writing
+from tests.bench import (
+    busy,
+    ingesting,
+    listing,
+    lookup,
+    notices,
+    peer,
+    reading,
+    scanning,
+    starting,
+    untagging,
+    writing,
+    zeroshot,
+)
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
 
@@ -32,6 +45,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "untag": (untagging.measure, ("untag-many",)),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
 }
 """What is measured together, and the figures that come of it."""

@@ -451,12 +451,21 @@ CREATE TRIGGER text_of_gone_fact AFTER DELETE ON fact
 CREATE VIRTUAL TABLE term_text USING fts5 (
   name, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
 );
+CREATE VIEW term_names (term, names) AS -- with its labels in all languages
+  SELECT t.id, t.name || coalesce(char(10) || (SELECT group_concat(name, char(10)) FROM term_label WHERE term = t.id), '')
+  FROM term AS t;
 CREATE TRIGGER text_of_new_term AFTER INSERT ON term
   BEGIN INSERT INTO term_text (rowid, name) VALUES (new.id, new.name); END;
 CREATE TRIGGER text_of_term AFTER UPDATE OF name ON term
-  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) VALUES (new.id, new.name); END;
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term = new.id; END;
 CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
   BEGIN DELETE FROM term_text WHERE rowid = old.id; END;
+CREATE TRIGGER text_of_new_label AFTER INSERT ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term = new.term; END;
+CREATE TRIGGER text_of_label AFTER UPDATE OF term, name ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term IN (old.term, new.term); END;
+CREATE TRIGGER text_of_gone_label AFTER DELETE ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term = old.term; END;
 
 -- A search that a person keeps: a directory of search/.
 CREATE TABLE saved_search (
