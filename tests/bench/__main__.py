@@ -28,6 +28,7 @@ from tests.bench import (
     starting,
     untagging,
     writing,
+    zeroshot,
 )
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
@@ -51,6 +52,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "previews": (previewing.measure, ("previews-clip", "previews-sprite", "previews-stills")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
 }
 """What is measured together, and the figures that come of it."""
