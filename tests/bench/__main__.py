@@ -20,12 +20,15 @@ from tests.bench import (
     lookup,
     notices,
     peer,
+    previewing,
     probing,
     reading,
     scanning,
+    searching,
     starting,
     untagging,
     writing,
+    zeroshot,
 )
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
@@ -44,8 +47,12 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "peer": (peer.measure, ("list-peer-few", "list-peer-many")),
     "notice": (notices.measure, ("notice-gone", "notice-there", "notice-unlisted", "notice-listed")),
     "untag": (untagging.measure, ("untag-many",)),
+    "search": (searching.measure, ("search-listing",)),
+    "fulltext": (searching.measure_text, ("full-text",)),
+    "previews": (previewing.measure, ("previews-clip", "previews-sprite", "previews-stills")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
 }
 """What is measured together, and the figures that come of it."""
