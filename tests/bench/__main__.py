@@ -13,7 +13,19 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from damfs.errors import DamfsError
-from tests.bench import busy, ingesting, listing, lookup, notices, reading, scanning, starting, untagging, writing
+from tests.bench import (
+    busy,
+    ingesting,
+    listing,
+    lookup,
+    notices,
+    reading,
+    scanning,
+    starting,
+    transcoding,
+    untagging,
+    writing,
+)
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
 
@@ -29,6 +41,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),
     "notice": (notices.measure, ("notice-gone", "notice-there", "notice-unlisted", "notice-listed")),
     "untag": (untagging.measure, ("untag-many",)),
+    "transcode": (transcoding.measure, (*transcoding.MEASURED, "transcode-many")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
