@@ -5,14 +5,18 @@ Runs once, on the loop, before anything serves.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 import trio
 
+from damfs.core.asking_model import vectors_of
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
+from damfs.core.sidecar_keeping import SidecarKeeper
 from damfs.core.worker_pool import WorkerPool
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
@@ -49,6 +53,7 @@ class Parts:
     live: LiveFolders
     events: Events
     job_runner: JobRunner
+    sidecars: SidecarKeeper
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
@@ -85,7 +90,18 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         live=live,
         made_by_kernel=kernel_cache.made_by_kernel,
     )
-    return Parts(reception, operations, drafts, kernel_cache, live, events, JobRunner(library, pool))
+    ask = functools.partial(vectors_of, library, pool)
+    library.search_turns.vectors = QueryVectors(ask, nursery, library.settings.search.wait_s)
+    return Parts(
+        reception,
+        operations,
+        drafts,
+        kernel_cache,
+        live,
+        events,
+        JobRunner(library, pool),
+        SidecarKeeper(library, reception),
+    )
 
 
 def load_views(library: Library) -> dict[str, View]:

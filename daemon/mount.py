@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import string
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ from damfs.integration.machine_checks import FUSE_CONF, may_share
 from damfs.integration.mount_options import SHARING, sort_options
 from damfs.integration.mounts import FILE_SYSTEM, answers, mount_at
 from damfs.integration.stale import release_stale
+from damfs.presentation.fuse import native
 from damfs.presentation.fuse.operations import Operations
 
 log = logging.getLogger(__name__)
 
 READ_AHEAD_KIB = 1024
+INTERRUPT_S = 1.0
 REFUSED_OPTIONS = frozenset({"default_permissions", "fsname", "subtype"})
 """Set by damfs itself."""
 
@@ -87,7 +90,25 @@ def raise_read_ahead(mountpoint: Path) -> None:
 
 async def answer_kernel_calls() -> None:
     """Until cancelled, or until the file system is unmounted from outside."""
-    await pyfuse3.main()
+    with interrupted():
+        await pyfuse3.main()
+
+
+@contextmanager
+def interrupted() -> Iterator[None]:
+    """A program that is killed takes back its request, maybe just when pyfuse3 is about to read it. It then waits for
+    the next one with the whole interpreter, until a signal comes: so one comes every second. Not where the native
+    module is, which never waits."""
+    if native.load().cache_directories:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, INTERRUPT_S, INTERRUPT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

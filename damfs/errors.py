@@ -42,6 +42,13 @@ class Unavailable(DamfsError):
     """Bytes or a service cannot be reached now: a store is offline, a copy damaged (EIO)."""
 
 
+class BadQuery(DamfsError):
+    """A query cannot be understood; the line says at which character, and what was expected there (EINVAL)."""
+
+    at = 0
+    """The character, from 1; 0: all of it is at fault."""
+
+
 class BadSettings(DamfsError):
     """damfs.toml cannot be used as it is."""
 
@@ -60,3 +67,7 @@ class BadMedia(DamfsError):
 
 class ModelUnavailable(DamfsError):
     """A model cannot be loaded or run here; the built-in descriptor is used instead."""
+
+
+class BadVocabulary(DamfsError):
+    """A file of terms cannot be read as it is; the text names the file and the line."""

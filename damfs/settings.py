@@ -20,6 +20,10 @@ from damfs.model import Facts
 
 SETTINGS_FILE = "damfs.toml"
 
+DEEP_METADATA = ("exiftool", "place", "loudness")
+"""Processors that read more of a file than the probe does."""
+PREVIEWING = frozenset({"sprite", "sheet", "waveform"})
+"""Processors that share the table of previews."""
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 ProxyProfile = Literal["dnxhr-lb", "prores-proxy", "h264-intra", "h264-intra-mp4", "h264"]
@@ -42,6 +46,8 @@ class IndexerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Watch read-only stores for changes while mounted."""
     attempts: Count = 3
     """Tries of a job before it counts as failed for good."""
+    time_limit_s: Annotated[int, Meta(ge=0)] = 0
+    """The longest that a job may take; 0: as long as its processor allows."""
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +74,28 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Use encoders of a graphics card where they work."""
 
 
+class PreviewsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    sprites: bool = True
+    sprite_interval_s: Annotated[float, Meta(ge=0.5)] = 5
+    """Seconds from one small picture to the next; more in clips that would need over 400, less in short ones."""
+    sprite_columns: Annotated[int, Meta(ge=1, le=50)] = 10
+    sheets: bool = True
+    sheet_columns: Annotated[int, Meta(ge=1, le=20)] = 4
+    sheet_cells: Annotated[int, Meta(ge=1, le=200)] = 24
+    """Pictures on a contact sheet at most."""
+    waveforms: bool = True
+
+
+class ScenesSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    up_to_minutes: Annotated[float, Meta(ge=0)] = 20
+    """Clips of more minutes of 1080p than this are not searched for scenes; larger pictures count more; 0: none is."""
+
+
+class VocabularySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    open: bool = True
+    """Terms come by being used; false: only by `damfs term`, an unknown one is refused."""
+
+
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     """Propose terms of the vocabulary, as soon as there is one."""
@@ -75,9 +103,27 @@ class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Proposals with more confidence than this become tags by themselves; 1.0: none does."""
 
 
+class MetadataSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    exiftool: bool = True
+    """Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed."""
+    places: bool = True
+    """Name the country and region of positions, offline."""
+    loudness: bool = False
+    """Measure the loudness of everything with sound: reads all of it, which takes long."""
+
+
 class SimilarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     count: Count = 50
     """Neighbours listed in a directory of similar-to/."""
+
+
+class SearchSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    count: Count = 200
+    """Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of."""
+    at_once: Annotated[int, Meta(ge=1, le=16)] = 2
+    """Searches that run at a time; others wait for their turn."""
+    wait_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """How long a search waits for the model; then it answers by the texts alone."""
 
 
 class TrashSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,22 +141,39 @@ class VersionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Versions of an asset that are kept beside its first; 0: all."""
 
 
+class SidecarSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    read: bool = True
+    """Take over what programs write into XMP sidecars beside originals."""
+    write: bool = False
+    """Write tags, ratings, labels and descriptions into XMP sidecars beside originals in writable stores by itself."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    previews: PreviewsSettings = PreviewsSettings()
+    scenes: ScenesSettings = ScenesSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
+    metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
+    search: SearchSettings = SearchSettings()
     trash: TrashSettings = TrashSettings()
     mount: MountSettings = MountSettings()
     versions: VersionSettings = VersionSettings()
+    sidecars: SidecarSettings = SidecarSettings()
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
         if name.startswith("proxy-"):  # each further profile is a processor
             name = "proxy"
-        table = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}.get(name)
+        tables = {
+            "proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes,
+            **dict.fromkeys(PREVIEWING, self.previews), **dict.fromkeys(DEEP_METADATA, self.metadata),
+        }  # fmt: skip
+        table = tables.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -174,6 +237,8 @@ DEFAULT_SETTINGS = """\
 # watch = true
 # Tries of a job before it counts as failed for good.
 # attempts = 3
+# The longest a job may take, in seconds; 0: as long as its processor allows (a minute for the probe, more for proxies).
+# time_limit_s = 0
 
 [model]
 # "default": MiniLM and EfficientNet-Lite0, from packages, no network. "none": the built-in descriptor only.
@@ -198,15 +263,54 @@ DEFAULT_SETTINGS = """\
 # Use encoders of a graphics card where they work (each is tried once; one that fails for a file is passed over).
 # hardware = true
 
+[previews]
+# Small pictures of a clip in one, with WebVTT, for scrubbing: how many seconds from one to the next (further apart in
+# very long clips), and how many side by side.
+# sprites = true
+# sprite_interval_s = 5
+# sprite_columns = 10
+# Contact sheets of scenes: how many pictures side by side, and how many at most.
+# sheets = true
+# sheet_columns = 4
+# sheet_cells = 24
+# Pictures of how loud the sound is.
+# waveforms = true
+
+[scenes]
+# To find the cuts of a clip all of it is decoded: not done for clips of more minutes of 1080p than this (4K counts
+# four times); 0: for none. Without scenes, contact sheets show evenly spread moments.
+# up_to_minutes = 20
+
+[vocabulary]
+# Terms come by being used (mkdir in by-tag/, damfs tag, tags in a file manager). false: a term that is not known is
+# refused, and `damfs term add` and `damfs term import` alone extend the vocabulary.
+# open = true
+
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).
 # enabled = true
 # Proposals with more confidence than this become tags by themselves; 1.0: none does.
 # accept_above = 1.0
 
+[metadata]
+# Have ExifTool read what the probe cannot (maker notes, RAW, R3D), where it is installed.
+# exiftool = true
+# Name the country and region of positions, offline.
+# places = true
+# Measure the loudness (EBU R 128) of everything with sound: reads all of it, which takes long.
+# loudness = false
+
 [similar]
 # Neighbours listed in a directory of similar-to/.
 # count = 50
+
+[search]
+# Files listed in a directory of search/ whose words give an order; conditions alone list all that they hold of.
+# count = 200
+# Searches that run at a time; others wait for their turn.
+# at_once = 2
+# Seconds that a search waits for the model; then it answers by the texts alone.
+# wait_s = 5.0
 
 [trash]
 # Days that the trash keeps an asset and its bytes; nothing else ever deletes an original. 0: for ever.
@@ -220,4 +324,11 @@ DEFAULT_SETTINGS = """\
 # How many of the newest versions of an overwritten file are kept, the current one included; 0: all. The first one, what
 # was there before anything was written over it, is always kept as well.
 # keep = 0
+
+[sidecars]
+# Take over what programs write into XMP sidecars (IMG_1.CR2.xmp, IMG_1.xmp) beside originals, while mounted.
+# read = true
+# Write what people say of an asset into a sidecar beside it, in writable stores, while mounted. `damfs sidecar sync`
+# writes once, whatever stands here.
+# write = false
 """

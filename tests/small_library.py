@@ -28,10 +28,15 @@ JULY_NS = 1_721_044_800_000_000_000
 """2024-07-15 12:00 UTC."""
 ZONE = '[library]\ntimezone = "Europe/Berlin"\n'
 TABLES = (
+    "text_due", "saved_search",
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
-    "proposal", "change", "facet", "job", "property", "remark", "attribute",
+    "proposal", "judgement", "term_label", "term_note", "term_detail", "term_relation",
+    "change", "facet", "job", "property", "remark", "attribute",
+    "dropped_vector", "space",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
     "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "file_move", "rewrite",
+    "sidecar", "near", "compared", "clip_mark",
+    "field_text", "field_number",
 )  # fmt: skip
 
 
@@ -46,7 +51,11 @@ def opened(path: Path, processors: Sequence[EntryPoint] = ()) -> Iterator[Librar
         make_library(path)
         (path / "damfs.toml").write_text(ZONE)
     with closing(open_catalog(path / "state" / "catalog.sqlite3")) as database:
-        yield Library(path, read_settings(path), database, ProcessorRegistry.load(processors))
+        library = Library(path, read_settings(path), database, ProcessorRegistry.load(processors))
+        try:
+            yield library
+        finally:
+            library.vectors.indexes.close()
 
 
 def term(library: Library, name: str, broader: TermId | None = None) -> TermId:

@@ -6,9 +6,12 @@ transaction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from damfs.catalog import predicates, vocabulary
+import msgspec
+
+from damfs.catalog import field_values, predicates, proposals, vocabulary
 from damfs.catalog.database import Connection, Row
 from damfs.catalog.predicates import Predicate
 from damfs.errors import NotFound
@@ -63,6 +66,22 @@ def list_rows(connection: Connection, predicate: Predicate) -> list[ListedRow]:
         f"SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a WHERE {clause} ORDER BY a.id",  # noqa: S608  # clauses hold marks, never values
         *values,
     )
+
+
+def list_ids(connection: Connection, predicate: Predicate) -> list[AssetId]:
+    clause, values = predicate.clause()
+    return [id_ for (id_,) in connection.rows(f"SELECT a.id FROM asset AS a WHERE {clause}", *values)]  # noqa: S608  # as above
+
+
+def list_rows_of(connection: Connection, ids: Sequence[AssetId]) -> list[ListedRow]:
+    """Those of the assets that are visible, in this order."""
+    rows = connection.rows(
+        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a"
+        " WHERE a.id IN (SELECT value FROM json_each(?)) AND a.visible",
+        msgspec.json.encode(ids).decode(),
+    )
+    known = {row[0]: row for row in rows}
+    return [known[id_] for id_ in ids if id_ in known]
 
 
 def first_of_name(connection: Connection, predicate: Predicate, name: str) -> Asset | None:
@@ -261,6 +280,9 @@ def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
     terms = vocabulary.terms_of(connection, id_)
     found = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
     found.update(predicates.tag_facet(term) for term in terms)
+    for proposed in proposals.terms_proposed_for(connection, id_):
+        found |= predicates.proposed_facets(proposed)
+    found |= field_values.facets_of(connection, id_)
     if not terms:
         found.add(predicates.UNTAGGED_FACET)
     if not triaged:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import apsw
 import trio
 
+from damfs.catalog.checkpoints import Checkpoints
 from damfs.errors import NoSpace, Unavailable
 
 Row = tuple[Any, ...]
@@ -32,7 +33,7 @@ class Connection:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        self._apsw = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+        self._apsw = apsw.Connection(str(path), flags=flags, statementcachesize=1000)
         self._apsw.set_busy_timeout(BUSY_TIMEOUT_MS)
         self.statements = 0
         """Statements run so far: tests hold queries per operation by it."""
@@ -82,6 +83,10 @@ class Connection:
         """Several statements, inside whatever transaction is open."""
         self._apsw.execute(sql)
 
+    def after_commits(self, told: Callable[[apsw.Connection, str, int], int]) -> None:
+        """Have somebody told of the length of the write-ahead log, in place of SQLite's own checkpoints."""
+        self._apsw.set_wal_hook(told)
+
     @property
     def in_transaction(self) -> bool:
         return self._apsw.in_transaction
@@ -121,6 +126,8 @@ class Database:
         self.writer.rows("PRAGMA journal_mode = WAL")
         for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -32768", "temp_store = MEMORY"):
             self.writer.script(f"PRAGMA {pragma}")
+        self._checkpoints = Checkpoints(path)
+        self.writer.after_commits(self._checkpoints.committed)
         self._idle_readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._reader_limit = trio.CapacityLimiter(READERS)
 
@@ -158,12 +165,16 @@ class Database:
         try:
             reader = self._idle_readers.get_nowait()
         except queue.Empty:
-            reader = Connection(self.path, read_only=True)
+            reader = self.open_reader()
         try:
             with reader.snapshot():
                 return question(reader)
         finally:
             self._idle_readers.put(reader)
+
+    def open_reader(self) -> Connection:
+        """A connection of its own for a thread that reads again and again; whoever asks closes it."""
+        return Connection(self.path, read_only=True)
 
     def close(self) -> None:
         while True:
@@ -171,4 +182,5 @@ class Database:
                 self._idle_readers.get_nowait().close()
             except queue.Empty:
                 break
+        self._checkpoints.end()
         self.writer.close()

@@ -10,18 +10,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from damfs.catalog.assets import Listed
+from damfs.catalog import field_values
 from damfs.catalog.database import Connection, Row
 from damfs.model import AssetId, BlobId, Facts, FolderId, Rendition, RenditionId, RenditionKind
 
 
-def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> None:
+def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> frozenset[str]:
+    """In place of what the processor found before; the fields whose values changed by it."""
     tx.run(
         "INSERT OR REPLACE INTO fact (blob, processor, facts) VALUES (?, ?, ?)",
         blob,
         processor,
         msgspec.json.encode(facts).decode(),
     )
+    return field_values.refresh(tx, blob, facts_of(tx, blob))
 
 
 def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
@@ -166,37 +168,15 @@ def models_of(connection: Connection, blob: BlobId) -> list[str]:
     return [model for (model,) in rows]
 
 
+def models_of_moments(connection: Connection, blob: BlobId) -> list[str]:
+    rows = connection.rows("SELECT DISTINCT model FROM embedding WHERE blob = ? AND at_ns >= 0", blob)
+    return [model for (model,) in rows]
+
+
 def vector_of(connection: Connection, blob: BlobId, model: str) -> bytes | None:
     return connection.value(
         bytes, "SELECT vector FROM embedding WHERE blob = ? AND model = ? AND at_ns = -1", blob, model
     )
-
-
-def list_vectors(connection: Connection, model: str, after: int, limit: int) -> list[tuple[int, bytes]]:
-    """Rows of a model's vectors in the order of their ids: what the index is synced from."""
-    rows = connection.rows(
-        "SELECT id, vector FROM embedding WHERE model = ? AND id > ? ORDER BY id LIMIT ?", model, after, limit
-    )
-    return [(id_, vector) for id_, vector in rows]
-
-
-def list_vector_ids(connection: Connection, model: str) -> list[int]:
-    rows = connection.rows("SELECT id FROM embedding WHERE model = ?", model)
-    return [id_ for (id_,) in rows]
-
-
-def last_vector_id(connection: Connection, model: str) -> int:
-    return connection.integer("SELECT max(id) FROM embedding WHERE model = ?", model)
-
-
-def assets_of_vector(connection: Connection, id_: int) -> list[Listed]:
-    """The visible assets whose current bytes an embedding row describes."""
-    rows = connection.rows(
-        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM embedding AS e JOIN asset AS a ON a.blob = e.blob"
-        " WHERE e.id = ? AND a.visible ORDER BY a.id",
-        id_,
-    )
-    return [Listed._make(row) for row in rows]
 
 
 def property_value(connection: Connection, name: str) -> str | None:

@@ -51,6 +51,9 @@ CREATE TEMP VIEW IF NOT EXISTS bad_fact (blob, processor) AS
   SELECT blob, processor FROM fact
   WHERE CASE WHEN json_valid(facts) THEN json_type(facts) <> 'object' ELSE 1 END;
 
+CREATE TEMP VIEW IF NOT EXISTS field_value (blob, field) AS
+  SELECT blob, field FROM field_text UNION ALL SELECT blob, field FROM field_number;
+
 CREATE TEMP VIEW IF NOT EXISTS bad_rendition (id, blob, key, processor) AS
   SELECT id, blob, key, CASE kind WHEN 'proxy' THEN 'proxy' ELSE 'preview' END FROM rendition
   WHERE CASE WHEN json_valid(detail) THEN json_type(detail) <> 'object' ELSE 1 END;
@@ -102,8 +105,10 @@ REINDEX;
 SELECT printf('%s %s: its %s is gone', f."table", coalesce(f.rowid, '?'), f.parent)
 FROM pragma_foreign_key_check AS f WHERE (f."table", f.parent) NOT IN (VALUES -- these have rules of their own
   ('copy', 'folder'), ('copy', 'asset'), ('folder', 'folder'), ('version', 'asset'), ('fact', 'blob'),
-  ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('term', 'term'), ('tagging', 'asset'),
+  ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('field_text', 'blob'), ('field_number', 'blob'), ('term', 'term'), ('tagging', 'asset'),
   ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'), ('trashed', 'asset'), ('aside', 'copy'),
+  ('judgement', 'asset'), ('judgement', 'term'), ('term_label', 'term'), ('term_note', 'term'),
+  ('term_detail', 'term'), ('term_relation', 'term'),
   ('trash_name', 'asset'), ('rewrite', 'asset'), ('destination', 'asset'), ('placed', 'copy'),
   ('folder_move', 'folder'), ('file_move', 'copy'));
 
@@ -402,6 +407,8 @@ SELECT printf('blob %d', id) FROM blob WHERE id NOT IN (SELECT id FROM used_blob
 -- mend
 DELETE FROM job WHERE blob NOT IN (SELECT id FROM used_blob);
 DELETE FROM fact WHERE blob NOT IN (SELECT id FROM used_blob);
+DELETE FROM field_text WHERE blob NOT IN (SELECT id FROM used_blob);
+DELETE FROM field_number WHERE blob NOT IN (SELECT id FROM used_blob);
 DELETE FROM rendition WHERE blob NOT IN (SELECT id FROM used_blob);
 DELETE FROM embedding WHERE blob NOT IN (SELECT id FROM used_blob);
 DELETE FROM blob WHERE id NOT IN (SELECT id FROM used_blob);
@@ -451,6 +458,15 @@ DELETE FROM job WHERE (blob, processor) IN (SELECT blob, processor FROM bad_fact
 DELETE FROM fact WHERE (blob, processor) IN (SELECT blob, processor FROM bad_fact);
 -- again
 SELECT blob FROM bad_fact;
+
+-- rule: field-blob
+-- holds: values of fields are of known bytes, about which facts are known
+-- repair: they are forgotten
+SELECT DISTINCT printf('%s of blob %d', field, blob) FROM field_value WHERE blob NOT IN (SELECT blob FROM fact)
+OR blob NOT IN (SELECT id FROM blob);
+-- mend
+DELETE FROM field_text WHERE blob NOT IN (SELECT blob FROM fact) OR blob NOT IN (SELECT id FROM blob);
+DELETE FROM field_number WHERE blob NOT IN (SELECT blob FROM fact) OR blob NOT IN (SELECT id FROM blob);
 
 -- rule: rendition-detail
 -- holds: what is known of a rendition is a JSON object
@@ -526,6 +542,28 @@ SELECT printf('asset %d, term %d', asset, term) FROM proposal
 WHERE term NOT IN (SELECT id FROM term) OR (asset, term) IN (SELECT asset, term FROM tagging);
 -- mend
 DELETE FROM proposal WHERE term NOT IN (SELECT id FROM term) OR (asset, term) IN (SELECT asset, term FROM tagging);
+
+-- rule: judgement-rows
+-- holds: a judgement is of an asset and a term that are there
+-- repair: it is forgotten
+SELECT printf('asset %d, term %d', asset, term) FROM judgement
+WHERE asset NOT IN (SELECT id FROM asset) OR term NOT IN (SELECT id FROM term);
+-- mend
+DELETE FROM judgement WHERE asset NOT IN (SELECT id FROM asset) OR term NOT IN (SELECT id FROM term);
+
+-- rule: term-rows
+-- holds: labels, notes, details and relations are of terms that are there
+-- repair: they are forgotten
+SELECT printf('%s of term %d', what, term) FROM (
+  SELECT 'label' AS what, term FROM term_label UNION ALL SELECT 'note', term FROM term_note
+  UNION ALL SELECT 'detail', term FROM term_detail UNION ALL SELECT 'relation', term FROM term_relation
+  UNION ALL SELECT 'relation', other FROM term_relation)
+WHERE term NOT IN (SELECT id FROM term);
+-- mend
+DELETE FROM term_label WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_note WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_detail WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_relation WHERE term NOT IN (SELECT id FROM term) OR other NOT IN (SELECT id FROM term);
 
 -- rule: term-broader
 -- holds: a broader term is there

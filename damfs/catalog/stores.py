@@ -32,7 +32,7 @@ def _store(row: Row) -> Store:
     return Store(id_, name, StoreKind(kind), root, bool(online))
 
 
-def _copy(row: Row) -> Copy:
+def copy_of_row(row: Row) -> Copy:
     id_, blob, asset, store, folder, name, size, mtime_ns, inode, state = row
     return Copy(id_, blob, asset, store, folder, name, size, mtime_ns, inode, CopyState(state))
 
@@ -237,28 +237,28 @@ def set_copy_stat(tx: Connection, copy: CopyId, mtime_ns: int, inode: int, at_ns
 
 def copy_at(connection: Connection, folder_id: FolderId, name: bytes) -> Copy | None:
     row = connection.row(f"SELECT {COPY} FROM copy AS c WHERE folder = ? AND name = ?", folder_id, name)  # noqa: S608  # constant columns
-    return None if row is None else _copy(row)
+    return None if row is None else copy_of_row(row)
 
 
 def copy(connection: Connection, id_: CopyId) -> Copy | None:
     row = connection.row(f"SELECT {COPY} FROM copy AS c WHERE id = ?", id_)  # noqa: S608  # as above
-    return None if row is None else _copy(row)
+    return None if row is None else copy_of_row(row)
 
 
 def copies_of_blob(connection: Connection, blob: BlobId) -> list[Copy]:
     rows = connection.rows(f"SELECT {COPY} FROM copy AS c WHERE blob = ? ORDER BY store, id", blob)  # noqa: S608  # as above
-    return [_copy(row) for row in rows]
+    return [copy_of_row(row) for row in rows]
 
 
 def copies_of_asset(connection: Connection, asset: AssetId) -> list[Copy]:
     rows = connection.rows(f"SELECT {COPY} FROM copy AS c WHERE asset = ? ORDER BY id", asset)  # noqa: S608  # as above
-    return [_copy(row) for row in rows]
+    return [copy_of_row(row) for row in rows]
 
 
 def list_copies(connection: Connection, store: StoreId) -> list[tuple[Key, Copy]]:
     """Every copy of a store with its key: what a scan compares with. Builds each folder's path once."""
     paths = _folder_paths(connection, store)
-    copies = [_copy(row) for row in connection.rows(f"SELECT {COPY} FROM copy AS c WHERE store = ?", store)]  # noqa: S608  # as above
+    copies = [copy_of_row(row) for row in connection.rows(f"SELECT {COPY} FROM copy AS c WHERE store = ?", store)]  # noqa: S608  # as above
     return [(Key(paths[copy.folder] + copy.name), copy) for copy in copies]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from damfs.catalog import field_values
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import folder_named, root_folder
 from damfs.model import TRASH_FOLDER, AssetId, BlobId, CopyId, FolderId, Key, StoreId
@@ -156,6 +157,7 @@ def drop_blob_if_unused(tx: Connection, blob: BlobId) -> list[str]:
     keys = [key for (key,) in tx.rows("SELECT key FROM rendition WHERE blob = ?", blob)]
     tx.run("DELETE FROM job WHERE blob = ?", blob)
     tx.run("DELETE FROM fact WHERE blob = ?", blob)
+    field_values.forget(tx, blob)
     tx.run("DELETE FROM rendition WHERE blob = ?", blob)
     tx.run("DELETE FROM embedding WHERE blob = ?", blob)
     tx.run("DELETE FROM blob WHERE id = ?", blob)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -156,15 +156,19 @@ class VectorIndex:
 
         Raises OSError (disk full); then the file saved before is still there.
         """
-        part = path.with_name(f".{path.name}.part")
+        return self.save_as(path.parent, path.name, lambda _: path.name)
+
+    def save_as(self, directory: Path, stem: str, named: Callable[[bytes], str]) -> bytes:
+        """As `save`, under a name made of the digest. ``stem``: of the file that is written before it has that name."""
+        part = directory / f".{stem}.part"
         with self._changing:
             try:
                 digest = self._write(part)
-                part.replace(path)
+                part.replace(directory / named(digest))
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
-            _sync_directory(path.parent)
+            _sync_directory(directory)
         return digest
 
     def rebuild(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from damfs.catalog import field_values
 from damfs.catalog.assets import Listed
 from damfs.catalog.database import Connection
 from damfs.model import AssetId, BlobId, Digest, VersionId
@@ -94,6 +95,7 @@ def forget_blob(tx: Connection, blob: BlobId) -> None:
         return
     tx.run("DELETE FROM job WHERE blob = ?", blob)
     tx.run("DELETE FROM fact WHERE blob = ?", blob)
+    field_values.forget(tx, blob)
     tx.run("DELETE FROM rendition WHERE blob = ?", blob)
     tx.run("DELETE FROM embedding WHERE blob = ?", blob)
     tx.run("DELETE FROM blob WHERE id = ?", blob)

@@ -20,6 +20,11 @@ NO_CALENDAR = "1970-01-01"
 LIMIT_NS = 1 << 63
 
 
+def describes(facts: Facts) -> bool:
+    """Whether facts tell anything of the kind at all: most processors' do not."""
+    return "media" in facts or any(key.startswith("captured_") for key in facts)
+
+
 def describe(tx: Connection, id_: AssetId, facts: Facts, zone: ZoneInfo | None) -> None:
     """Let an asset be of the media, and of the day, that the facts tell of its bytes; as it was where they do not."""
     media, found = facts.get("media"), captured(facts, zone)

@@ -19,21 +19,30 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from damfs.catalog import assets, derived, stores
+from damfs.catalog import assets, derived, stores, vectors
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.core.commands import Command, Execution
+from damfs.core.complaints import Complaints
 from damfs.core.counters import Counters
 from damfs.core.description import local_day
 from damfs.core.feed import Feed
+from damfs.core.followed_index import index_property
 from damfs.core.gate import Gate
 from damfs.core.model_choice import choose_model
+from damfs.core.moments import Moments
+from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
-from damfs.core.similar import Similar, index_property
+from damfs.core.search_turns import SearchTurns
+from damfs.core.searching import Searches
+from damfs.core.shown_answers import ShownAnswers
+from damfs.core.similar import Similar
 from damfs.core.status import status_of
 from damfs.core.status_report import Status
+from damfs.core.text_upkeep import TextUpkeep
+from damfs.core.vector_indexes import VectorIndexes
 from damfs.errors import BadLibrary, NotFound, Unavailable
 from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
@@ -41,6 +50,10 @@ from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
 
 R = TypeVar("R")
+TERM_CHANGES = frozenset(
+    {"term-defined", "term-renamed", "term-removed", "term-labelled", "term-merged", "terms-imported"}
+)
+"""Changes of which names lead to which terms."""
 
 
 class Library:
@@ -65,11 +78,20 @@ class Library:
         that it never takes a file for unknown whose row is just on its way."""
         self.trashing = trio.Lock()
         """Held while files are moved into the trash folder or out of it."""
-        self.similar = Similar(self.state / "vectors", settings.similar.count)
+        self.vectors = Nearest(VectorIndexes(self.state / "vectors", db.open_reader))
+        self.similar = Similar(self.vectors, settings.similar.count)
+        self.moments = Moments(self.vectors, settings.similar.count)
         self.counters = Counters()
+        self.texts = TextUpkeep(db, self.counters, self.feed)
+        self.searches = Searches(self.vectors, settings.search.count)
+        self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
+        self.shown = ShownAnswers()
+        self.complaints = Complaints()
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
         self.clock: Callable[[], int] = time.time_ns
+        self.terms_version = 0
+        """Goes up after each commit that changed which names lead to which terms."""
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""
         self.made_ns = int(derived.property_value(db.writer, "made-ns") or 0)
@@ -105,11 +127,15 @@ class Library:
         try:
             with self.db.transaction(durable=durable) as tx:
                 changes = Recorder(tx, actor, now)
-                answer = work(Execution(tx, changes, self.planner, self.day(now), self.zone))
+                answer = work(
+                    Execution(tx, changes, self.planner, self.day(now), self.zone, self.settings.vocabulary.open)
+                )
                 changes.finish()
         except BaseException:
             self.planner.forget_vocabulary()  # it may remember terms that were undone
             raise
+        if any(change.kind in TERM_CHANGES for change in changes.changes):
+            self.terms_version += 1
         self.feed.publish(changes.changes)
         return answer
 
@@ -169,13 +195,18 @@ class Library:
         return choose_model(self.settings.model.name).words
 
     def save_vectors(self) -> None:
-        """Save the vector indexes that grew, and remember their digests. Blocks: for shutdown and threads' results."""
-        self.note_vectors(self.similar.save())
+        """Stop following with the vector indexes and save those that changed. Blocks: for the end."""
+        self.vectors.indexes.close()
+        self.note_vectors(self.vectors.indexes.save())
 
     def note_vectors(self, digests: Mapping[str, bytes]) -> None:
+        """Remember what was saved, before the files of before are removed; forget what every index has heard of."""
+        heard_of = self.vectors.indexes.heard_of()
         with self.db.transaction() as tx:
             for model, digest in digests.items():
                 derived.set_property(tx, index_property(model), digest.hex())
+            vectors.forget_dropped(tx, vectors.last_dropped(tx) if heard_of is None else heard_of)
+        self.vectors.indexes.saved(digests)
 
 
 def make_library(path: Path) -> None:
@@ -215,7 +246,11 @@ def open_library(path: Path) -> Iterator[Library]:
     path = path.absolute()
     settings = read_settings(path)
     with locked(path), closing(open_catalog(path / "state" / "catalog.sqlite3")) as db:
-        yield Library(path, settings, db, ProcessorRegistry.load())
+        library = Library(path, settings, db, ProcessorRegistry.load())
+        try:
+            yield library
+        finally:
+            library.vectors.indexes.close()
 
 
 @contextmanager

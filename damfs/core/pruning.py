@@ -33,7 +33,7 @@ async def prune_versions(library: Library, reception: Reception) -> int:
     for id_ in await library.db.read(lambda connection: versions.list_many(connection, keep)):
         for version in superfluous(versions.of_asset(library.db.writer, id_), keep):
             try:
-                pruned += await _prune(library, reception, version)
+                pruned += await prune_version(library, reception, version)
             except DamfsError as error:
                 log.info("version %d of asset %d stays: %s", version.number, id_, error)
     return pruned
@@ -44,7 +44,8 @@ def superfluous(found: list[Version], keep: int) -> list[Version]:
     return [version for version in found[1:-keep] if not version.current]
 
 
-async def _prune(library: Library, reception: Reception, version: Version) -> bool:
+async def prune_version(library: Library, reception: Reception, version: Version) -> bool:
+    """Let go of one version, if it is not the current one and nobody writes the asset; whether that was done."""
     async with reception.rewritten(version.asset), reception.same_bytes(version.digest):
         connection = library.db.writer
         now = versions.version(connection, version.id)

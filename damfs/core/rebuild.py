@@ -26,11 +26,13 @@ from damfs.core.library import Library, locked, new_catalog
 from damfs.core.old_catalogs import Learnt, learn, salvaged
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
+from damfs.core.reception import Reception
 from damfs.core.rendition_files import sync
 from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
+from damfs.core.sidecar_pass import sync_all
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, Unavailable
 from damfs.model import AssetId, AssetState, Digest, JobState, Store, StoreKind
@@ -85,6 +87,8 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
     summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
     await _restore_assets(library, learnt, summary)
+    found = await sync_all(library, Reception(library), ACTOR, write=False)
+    summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]
     if learnt.derived_from is not None:
         await _restore_derived(library, learnt.derived_from, summary)
     summary.sources, summary.lost, summary.old_versions = learnt.sources, learnt.lost, learnt.old_versions

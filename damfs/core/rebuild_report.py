@@ -25,6 +25,8 @@ class RebuildReport:
     tags: int = 0
     blobs: int = 0
     """Files whose facts, pictures and vectors need not be made again."""
+    sidecars: int = 0
+    """That said something no old catalog did."""
     staged: list[str] = field(default_factory=list)
     """Files that were being received; they are in originals/ now."""
     offline: list[str] = field(default_factory=list)
@@ -50,6 +52,8 @@ def _back(report: RebuildReport) -> list[str]:
         f"back       {report.tags:,} tags of {report.terms:,} terms",
         f"back       what was derived from {report.blobs:,} files; the rest is made again while mounted",
     ]
+    if report.sidecars:
+        lines.append(f"back       what {report.sidecars:,} sidecars say beside that")
     if report.missing:
         lines.append(f"back       {report.missing:,} assets whose files are not there now: missing, with their tags")
     lines += [f"back       {name}, which was being received: in originals/ now" for name in report.staged]

@@ -24,7 +24,9 @@ from damfs.model import Rendition, RenditionKind
 log = logging.getLogger(__name__)
 
 ACTOR = "upkeep"
-MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"}
+MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"} | {
+    RenditionKind.CONTACT_SHEET: "sheet", RenditionKind.SPRITE: "sprite", RenditionKind.WAVEFORM: "waveform",
+}  # fmt: skip
 """Which processor makes a kind of rendition."""
 FURTHER = "proxy-"
 """A proxy of another profile than `proxy` made is of the processor that is called like the profile, behind this."""

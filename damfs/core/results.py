@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import assets, derived, job_table, predicates, vocabulary
-from damfs.core.commands import AddTag, Execution
-from damfs.core.description import describe
-from damfs.core.news import Seen, seen, seen_proxies, tell
+from damfs.catalog import assets, derived, field_values, job_table, predicates, vocabulary
+from damfs.catalog.proposals import Origin
+from damfs.core.commands import Execution
+from damfs.core.description import describe, describes
+from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
-from damfs.model import Asset, BlobId, Facts, Job, Rendition, RenditionKind, TagSource
+from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
+from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
 
 SECOND_NS = 1_000_000_000
-NEVER = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +41,46 @@ class FinishJob:
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
-        derived.set_facts(x.tx, blob, self.job.processor, self.facts)
+        values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
             derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
-        self._describe(x)
-        self._tell_proxies(x)
+        self._describe(x, field_values.changed_facets(values))
+        self._tell_made(x)
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else frozenset()
+        touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else set[Facet]()
+        if self.job.processor == "editor_hash":
+            touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
 
-    def _describe(self, x: Execution) -> None:
-        """Let the assets know what they are and when they were captured."""
+    def _describe(self, x: Execution, values: frozenset[Facet]) -> None:
+        """Let the assets know what they are and when they were captured. ``values``: facets of fields that changed."""
+        if not values and not describes(self.facts):
+            return
         for asset in assets.of_blob(x.tx, self.job.blob):
             before = seen(x.tx, asset.id)
             describe(x.tx, asset.id, self.facts, x.zone)
             after = seen(x.tx, asset.id)
-            if before != after:
-                tell(x.changes, "described", asset.id, _moved(before, after))
+            if before != after or values:
+                tell(x.changes, "described", asset.id, _moved(before, after), Seen(values))
 
-    def _tell_proxies(self, x: Execution) -> None:
-        if any(made.kind is RenditionKind.PROXY for made in self.renditions):
+    def _tell_made(self, x: Execution) -> None:
+        kinds = SHOWN_KINDS & {made.kind for made in self.renditions}
+        if kinds:
             for asset in assets.of_blob(x.tx, self.job.blob):
-                tell(x.changes, "rendition-made", asset.id, seen_proxies(x.tx, asset))
+                tell(x.changes, "rendition-made", asset.id, seen_made(x.tx, asset, kinds))
 
     def _propose(self, x: Execution) -> None:
-        processor = f"{self.job.processor}/{self.job.processor_version}"
-        for proposal in self.proposals:
-            term = vocabulary.term_named(x.tx, proposal.term)
-            if term is None:
-                continue
-            for asset in assets.of_blob(x.tx, self.job.blob):
-                if proposal.confidence > self.accept_above:
-                    AddTag(asset.id, term.id, TagSource.MODEL, proposal.confidence).apply(x)
-                else:
-                    vocabulary.propose(x.tx, asset.id, term.id, processor, proposal.confidence, x.at_ns)
+        if not self.proposals and self.job.processor != AUTO_TAG:
+            return
+        origin = Origin(f"{self.job.processor}/{self.job.processor_version}", str(self.facts.get("model", "")))
+        named = [(vocabulary.term_named(x.tx, each.term), each.confidence) for each in self.proposals]
+        found = [(term.id, confidence) for term, confidence in named if term is not None]
+        for asset in assets.of_blob(x.tx, self.job.blob):
+            Suggest(asset.id, origin, found, self.accept_above).apply(x)
 
 
 def _moved(before: Seen, after: Seen) -> Seen:
@@ -151,15 +154,15 @@ class DropRendition:
 
     def apply(self, x: Execution) -> None:
         blob = self.rendition.blob
-        before = [(asset, seen_proxies(x.tx, asset)) for asset in self._shown_by(x, blob)]
+        before = [(asset, seen_made(x.tx, asset, {self.rendition.kind})) for asset in self._shown_by(x, blob)]
         derived.drop_rendition(x.tx, self.rendition.id)
         job_table.forget(x.tx, blob, self.processor)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        for asset, proxies in before:
-            tell(x.changes, "rendition-dropped", asset.id, proxies)
+        for asset, made in before:
+            tell(x.changes, "rendition-dropped", asset.id, made)
 
     def _shown_by(self, x: Execution, blob: BlobId) -> list[Asset]:
-        return assets.of_blob(x.tx, blob) if self.rendition.kind is RenditionKind.PROXY else []
+        return assets.of_blob(x.tx, blob) if self.rendition.kind in SHOWN_KINDS else []
 
 
 @dataclass(frozen=True, slots=True)

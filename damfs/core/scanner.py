@@ -29,6 +29,8 @@ from damfs.storage.disk_errors import shown
 ACTOR = "scan"
 BATCH = 100
 BATCH_S = 0.05
+COMMIT = 10
+"""Files of one transaction: a listing, or a question, waits for it."""
 """A commit holds the loop: at most about so long, then others have their turn."""
 
 Report = Callable[[ScanProgress], None]
@@ -169,9 +171,10 @@ async def _commit(library: Library, store: Store, batch: list[IndexFile], summar
     writable = store.kind is StoreKind.WRITABLE
     async with library.publishing.alone() if writable else nullcontext():
         still = await trio.to_thread.run_sync(_still_so, library.blob_store(store.id), batch) if writable else batch
-        answers = library.execute(still, ACTOR) if still else []
-    for found in answers:
-        summary.count(str(found))
+        for start in range(0, len(still), COMMIT):
+            for found in library.execute(still[start : start + COMMIT], ACTOR):
+                summary.count(str(found))
+            await trio.lowlevel.checkpoint()
     batch.clear()
 
 
@@ -197,8 +200,8 @@ async def _mark_missing(library: Library, gone: dict[CopyId, Key], summary: Scan
             and stores.key_of(connection, copy.folder, copy.name) == key
         ):
             left.append(id_)
-    for start in range(0, len(left), BATCH):
-        library.execute([MarkMissing(id_) for id_ in left[start : start + BATCH]], ACTOR)
+    for start in range(0, len(left), COMMIT):
+        library.execute([MarkMissing(id_) for id_ in left[start : start + COMMIT]], ACTOR)
         await trio.lowlevel.checkpoint()
     summary.count("missing", len(left))
 

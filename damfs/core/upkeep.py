@@ -5,6 +5,7 @@ Concurrency: scans in threads, changes through the one door. Crash rule: every s
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import shutil
@@ -216,6 +217,7 @@ async def _do_chores(library: Library, reception: Reception) -> None:
     for id_ in list(reception.held_back):
         await reception.seal_or_report(AssetId(id_))
     try:
-        library.note_vectors(await trio.to_thread.run_sync(library.similar.save))
+        library.vectors.indexes.follow()
+        library.note_vectors(await trio.to_thread.run_sync(functools.partial(library.vectors.indexes.save, all_=False)))
     except (DamfsError, OSError) as error:
         log.warning("the vector index could not be saved (it is made again when needed): %s", error)

@@ -1,4 +1,4 @@
-"""Runs processors in worker processes: two pools, one for media, one for the model that stays loaded.
+"""Runs processors in worker processes: pools for media, the model that stays loaded, and what somebody waits for.
 
 Concurrency: `WorkerPool.run` may be called from any number of tasks; each pool runs as many as it has workers and
 the others wait. Cancelling a run, or its time being up, kills its worker. Crash rule: a worker that dies is one
@@ -29,6 +29,7 @@ from damfs.settings import Settings, cores
 MODEL_IDLE_S = 600.0
 """A model that nobody asked for so long gives its memory back."""
 MEDIA_IDLE_S = 60.0
+PROMPT_WORKERS = 2
 GRACE_S = 2.0
 _MEGABYTE = 1 << 20
 _UNLIMITED = trio.CapacityLimiter(math.inf)
@@ -56,8 +57,9 @@ class _Pool:
 class WorkerPool:
     """Made by `open_worker_pool`."""
 
-    def __init__(self, pools: dict[Worker, _Pool]) -> None:
+    def __init__(self, pools: dict[Worker, _Pool], time_limit_s: float = math.inf) -> None:
         self._pools = pools
+        self._time_limit_s = time_limit_s
 
     async def run(self, processor: ProcessorRef, source: Path, out: Path, subject: Subject) -> Output:
         """One run in a worker of the processor's pool. After an error ``out`` may hold anything.
@@ -66,11 +68,11 @@ class WorkerPool:
         ProcessorFailed, both with the traceback in the worker as a note; WorkerDied; JobTimedOut. The time limit
         counts from when a worker is free, and includes starting one (about 0.3 s) and loading a model.
         """
-        pool = self._pools[processor.worker]
+        pool, limit_s = self._pools[processor.worker], min(processor.timeout_s, self._time_limit_s)
         async with pool.limiter:
-            with trio.move_on_after(processor.timeout_s):
+            with trio.move_on_after(limit_s):
                 return _unpacked(await _in_worker(pool, processor, source, out, subject))
-        raise JobTimedOut(f"took longer than {processor.timeout_s:g} s and was stopped")
+        raise JobTimedOut(f"took longer than {limit_s:g} s and was stopped")
 
 
 @asynccontextmanager
@@ -86,10 +88,14 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
                     await stack.enter_async_context(_context(media, MEDIA_IDLE_S)),
                     trio.CapacityLimiter(settings.indexer.workers or cores()),
                 ),
+                Worker.PROMPT: _Pool(
+                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S)), trio.CapacityLimiter(PROMPT_WORKERS)
+                ),
                 Worker.MODEL: _Pool(
                     await stack.enter_async_context(_context(model, MODEL_IDLE_S)), trio.CapacityLimiter(1)
                 ),
-            }
+            },
+            settings.indexer.time_limit_s or math.inf,
         )
 
 

@@ -18,7 +18,20 @@ import msgspec
 from damfs.core.scan_report import ScanReport
 from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
-from damfs.integration import cli_care, cli_proxies, cli_trash, cli_versions, launching, mount_command, mounts, progress
+from damfs.integration import (
+    cli_care,
+    cli_proxies,
+    cli_search,
+    cli_sidecar,
+    cli_suggest,
+    cli_terms,
+    cli_trash,
+    cli_versions,
+    launching,
+    mount_command,
+    mounts,
+    progress,
+)
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
 from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Request, Retry, Scan, Tag
@@ -197,7 +210,16 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
     click.echo(json.dumps(answer) if as_json else f"{answer['retried']} jobs wait again; they run while it is mounted")
 
 
-for command in (*cli_care.COMMANDS, *cli_proxies.COMMANDS, *cli_trash.COMMANDS, *cli_versions.COMMANDS):
+for command in (
+    *cli_care.COMMANDS,
+    *cli_proxies.COMMANDS,
+    *cli_search.COMMANDS,
+    *cli_sidecar.COMMANDS,
+    *cli_suggest.COMMANDS,
+    *cli_terms.COMMANDS,
+    *cli_trash.COMMANDS,
+    *cli_versions.COMMANDS,
+):
     cli.add_command(command)
 
 

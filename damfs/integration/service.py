@@ -6,56 +6,65 @@ Runs on the loop of whoever owns the library; long work reports progress. Errors
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import trio
 
-from damfs.catalog import stores, versions, vocabulary
+from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
-from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
+from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.scan_report import ScanProgress
 from damfs.core.superseding import revert
-from damfs.errors import Conflict, DamfsError, NotFound, Refused
+from damfs.core.term_commands import CoinTerm, unknown
+from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
+from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
+from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
-    Check,
-    GetProxies,
+    Asking,
+    Caring,
+    FindSimilar,
     GetStatus,
     GetStores,
     GetTags,
-    GetTrash,
-    GetUndo,
     GetVersions,
+    History,
+    Indexing,
+    Making,
+    OnTerms,
     Progress,
     Request,
-    RestoreAssets,
-    Retry,
     Revert,
     Scan,
+    Searching,
     Stop,
+    SyncSidecars,
     Tag,
+    Tagging,
+    TakingBack,
     Target,
-    Transcode,
-    TrashAssets,
-    UndoLast,
-    Verify,
     VersionRow,
 )
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"
 Report = Callable[[Progress], None]
+Answerer = Callable[[Any, Report], Awaitable[object]]
+"""Of requests of some classes; what it answers, msgspec can make JSON of."""
 
 
 class Service:
@@ -67,48 +76,46 @@ class Service:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
-        self._care = Care(library, mounted=stop is not None)
-        self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
-        self._making = MakingProxies(
-            library,
-            mounted=stop is not None,
-            asset_at=lambda path: self._asset_at(Path(os.fsdecode(path))),
-            asset_of=self._target,
-        )
+        self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
+        self._answerers = {
+            kind: answer for kinds, answer in self._doors(library) for kind in get_args(kinds) or (kinds,)
+        }
+
+    def _doors(self, library: Library) -> Iterable[tuple[object, Answerer]]:
+        """Who answers which requests."""
+        mounted = self._stop is not None
+        yield Indexing, self._index
+        yield Asking, self._look
+        yield Tagging, self._change_tags
+        yield History, self._history
+        yield Caring, Care(library, mounted=mounted).answer
+        yield TakingBack, Returns(library, self._asset_at_bytes).answer
+        yield Searching, Finder(library, mounted=mounted, target=self._target).answer
+        yield (
+            Making,
+            MakingProxies(library, mounted=mounted, asset_at=self._asset_at_bytes, asset_of=self._target).answer,
+        )
+        yield OnTerms, Terms(library).answer
+        yield SyncSidecars, self._sync_sidecars
+        yield Stop, self._ask_to_stop
 
     async def answer(self, request: Request, report: Report) -> object:
         """The answer to a request as JSON values. Raises damfs errors."""
-        match request:
-            case Add() | Scan():
-                return await self._index(request, report)
-            case Tag():
-                return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
-            case GetVersions() | Revert():
-                return await self._history(request)
-            case Verify() | Check():
-                return await self._care.answer(request, report)
-            case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
-                return await self._returns.answer(request)
-            case Retry() | Transcode() | GetProxies():
-                return await self._making.answer(request, report)
-            case Stop():
-                return self._ask_to_stop()
-            case _:
-                return await self._look(request)
+        return msgspec.to_builtins(await self._answerers[type(request)](request, report))
 
     async def _index(self, request: Add | Scan, report: Report) -> object:
         if isinstance(request, Add):
             return await self._add(request, report)
         return [await self.scan(store, report) for store in self._stores_named(request.store)]
 
-    async def _look(self, request: GetStatus | GetStores | GetTags) -> object:
+    async def _look(self, request: GetStatus | GetStores | GetTags, _report: Report) -> object:
         library = self._library
         match request:
             case GetStatus():
-                return msgspec.to_builtins(await library.db.read(library.status))
+                return await library.db.read(library.status)
             case GetStores():
-                return [msgspec.to_builtins(store) for store in library.stores()]
+                return library.stores()
             case GetTags():
                 counts = await library.db.read(vocabulary.list_counts)
                 names = {term.id: term.name for term, _ in counts}
@@ -148,11 +155,21 @@ class Service:
     def names_being_scanned(self) -> list[str]:
         return [name for name, lock in self.scanning.items() if lock.locked()]
 
+    async def _sync_sidecars(self, request: SyncSidecars, report: Report) -> object:
+        """Their files may have been changed on the disk since anybody looked."""
+        for store in self._stores_named(""):
+            with suppress(Unavailable):  # what lies in a store that is offline is read when it is back
+                await self.scan(store, report)
+        return await self._pairing.answer(request, report)
+
     def _stores_named(self, name: str) -> list[Store]:
         found = [store for store in self._library.stores() if not name or store.name == name]
         if not found:
             raise NotFound(f'no store "{name}"; `damfs stores LIBRARY` lists them')
         return found
+
+    async def _change_tags(self, request: Tag, _report: Report) -> object:
+        return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
 
     def _tag(self, request: Tag) -> object:
         ids = [AssetId(id_) for id_ in request.assets]
@@ -172,25 +189,25 @@ class Service:
 
     def _term(self, raw: str, *, make: bool) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)
-        found = vocabulary.term_named(connection, name)
+        found = term_names.resolve(connection, name)
         if found is None and make:
-            self._library.perform(DefineTerm(name), ACTOR)
-            found = vocabulary.term_named(connection, name)
+            self._library.perform(CoinTerm(name), ACTOR)
+            found = term_names.resolve(connection, name)
         if found is None:
-            raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
+            raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
-    async def _history(self, request: GetVersions | Revert) -> object:
+    async def _history(self, request: GetVersions | Revert, _report: Report) -> object:
         id_ = self._target(request.target)
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
 
-    def _target(self, target: Target) -> AssetId:
+    def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))
         return self._library.known(id_).id
 
-    def _ask_to_stop(self) -> object:
+    async def _ask_to_stop(self, _request: Stop, _report: Report) -> object:
         if self._stop is None:
             raise Refused("the library is not mounted")
         return {}
@@ -199,6 +216,9 @@ class Service:
         """The answer is on its way to the client: now the daemon may stop."""
         if isinstance(request, Stop) and self._stop is not None:
             self._stop()
+
+    def _asset_at_bytes(self, path: bytes) -> AssetId:
+        return self._asset_at(Path(os.fsdecode(path)))
 
     def _asset_at(self, path: Path) -> AssetId:
         """The asset of a file in a store, by its path outside the mount. Raises NotFound."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-LINE_LIMIT = 1 << 20
+from damfs.core.concepts import Concept
+
+LINE_LIMIT = 64 << 20
+"""A vocabulary is one request."""
 
 
 class Add(Struct, frozen=True, tag="add"):
@@ -124,11 +127,142 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
+class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
+    """Bring the sidecars beside originals and the catalog into step."""
+
+    write: bool = True
+    """Also write, in writable stores; else only read."""
+
+
+class GetVocabulary(Struct, frozen=True, tag="vocabulary"):
+    """Every term with all that is said of it, as concepts; their keys are numbers."""
+
+
+class ImportVocabulary(Struct, frozen=True, tag="import-vocabulary"):
+    """``concepts``: as `concepts.checked` has them."""
+
+    concepts: tuple[Concept, ...]
+
+
+class AddTerm(Struct, frozen=True, tag="add-term"):
+    """A new term; ``below``: a term, or ''."""
+
+    name: str
+    below: str = ""
+
+
+class ChangeTerm(Struct, frozen=True, tag="change-term"):
+    """Another name, another place (``below`` "" with ``move``: the top), or none at all."""
+
+    term: str
+    name: str = ""
+    keep: bool = False
+    """The old name as a synonym."""
+    move: bool = False
+    below: str = ""
+    remove: bool = False
+
+
+class MergeTerm(Struct, frozen=True, tag="merge-term"):
+    term: str
+    into: str
+
+
+class DescribeTerm(Struct, frozen=True, tag="describe-term"):
+    """What is None stays as it is."""
+
+    term: str
+    note: str | None = None
+    language: str = ""
+    prompt: str | None = None
+    grouping: bool | None = None
+
+
+class LabelTerm(Struct, frozen=True, tag="label-term"):
+    term: str
+    label: str
+    language: str = ""
+    preferred: bool = False
+    remove: bool = False
+
+
+class RelateTerm(Struct, frozen=True, tag="relate-term"):
+    term: str
+    other: str
+    remove: bool = False
+
+
+class GetSuggestions(Struct, frozen=True, tag="suggestions"):
+    """What waits for a person, surest first."""
+
+    term: str = ""
+    above: float = 0.0
+
+
+class Judge(Struct, frozen=True, tag="judge"):
+    """Accept or refuse suggestions: of a term, of assets, those surer than something; all of these together."""
+
+    accept: bool
+    term: str = ""
+    assets: tuple[int, ...] = ()
+    above: float = 0.0
+
+
+class SuggestAll(Struct, frozen=True, tag="suggest-all"):
+    """Look at every picture again."""
+
+
+class Search(Struct, frozen=True, tag="search"):
+    """``limit``: rows answered at most; 0: all."""
+
+    query: str
+    limit: int = 0
+
+
+class FindSimilar(Struct, frozen=True, tag="similar"):
+    """What is like a file, or (``at_ns``) a moment of it: by its asset, or its path in a store, absolute."""
+
+    asset: int = 0
+    path: bytes = b""
+    at_ns: int | None = None
+    limit: int = 0
+
+
+class GetSearches(Struct, frozen=True, tag="get-searches"):
+    pass
+
+
+class KeepSearch(Struct, frozen=True, tag="keep-search"):
+    query: str
+    forget: bool = False
+
+
+class FoundRow(Struct, frozen=True):
+    """``path``: below the mountpoint. ``score``: None where there is no order."""
+
+    asset: int
+    name: str
+    path: str
+    score: float | None
+    why: str
+
+
+class Found(Struct, frozen=True):
+    """``query``: as it was understood. ``spaces``: of the vectors compared; ``trouble``: why there were none."""
+
+    query: str
+    total: int
+    ranked: bool
+    spaces: list[str]
+    trouble: str
+    rows: list[FoundRow]
+
+
 class Transcode(Struct, frozen=True, tag="transcode"):
-    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
 
-    words: tuple[str, ...] = ()
+    query: str = ""
     assets: tuple[int, ...] = ()
     paths: tuple[bytes, ...] = ()
     profile: str = ""
@@ -166,9 +300,19 @@ class Stop(Struct, frozen=True, tag="stop"):
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
-Asking = GetStatus | GetStores | GetTags | GetVersions
-Making = Transcode | GetProxies
-Request = Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | TakingBack | Making | Stop
+Asking = GetStatus | GetStores | GetTags
+Indexing = Add | Scan
+Tagging = Tag
+History = GetVersions | Revert
+Caring = Verify | Check
+Searching = Search | FindSimilar | GetSearches | KeepSearch
+Making = Retry | Transcode | GetProxies
+Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
+Judging = GetSuggestions | Judge | SuggestAll
+OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
+Request = (
+    Indexing | Asking | Tagging | History | Caring | TakingBack | Searching | Making | OnTerms | SyncSidecars | Stop
+)
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -23,7 +23,7 @@ MANY, FEW = "everything", "handful"
 ACTOR = "bench"
 BATCH = 2_000
 MODE = 0o644
-PROCESSORS = ("probe", "preview")
+PROCESSORS = ("probe", "preview", "exiftool")
 PREVIEWS = (
     (RenditionKind.POSTER, "full"),
     *((RenditionKind.THUMBNAIL, side) for side in ("128", "256", "512", "1024")),

@@ -108,9 +108,13 @@ def rows(library: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
         return connection.execute(sql, values).fetchall()
 
 
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+"""Those that any SQLite can read; the content of virtual tables lies in others."""
+
+
 def dump(library: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table; but not when the vectors were last saved, which the daemon does by itself."""
-    tables = [str(name) for (name,) in rows(library, "SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    tables = [str(name) for (name,) in rows(library, TABLES)]
     found = {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
     return {**found, "property": [row for row in found["property"] if not str(row[0]).startswith("vectors:")]}
 
@@ -198,7 +202,10 @@ class Daemon:
 
     def check_end(self) -> None:
         assert self.process is not None
-        code = self.process.wait(END_LIMIT_S)
+        try:
+            code = self.process.wait(END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the daemon does not end:\n{self.log()}") from None
         assert code == 0, f"the daemon ended with {code}:\n{self.log()}"
         assert not is_mounted(self.mountpoint), "the mount is still there"
         assert os.listdir(self.mountpoint) == []

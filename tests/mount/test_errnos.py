@@ -153,6 +153,37 @@ def test_no_space(serve: Serve, tmp_path: Path) -> None:
         run("umount", "-l", small)
 
 
+def test_a_full_disk_while_an_original_is_written_over(serve: Serve, tmp_path: Path) -> None:
+    """P3, P10: the writer is told, and the file is what it was, before and after a restart."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small], check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        dam = serve(new_library(small / "library", QUICK)).start()
+        original = os.urandom(4 << 20)
+        (dam / "inbox/a.dat").write_bytes(original)
+        dam.settled()
+        inode = (dam / "inbox/a.dat").stat().st_ino
+        with meets(errno.ENOSPC), (dam / "inbox/a.dat").open("wb", buffering=0) as file:
+            for _ in range(48):
+                file.write(os.urandom(1 << 20))
+        dam.settled()
+        until(lambda: (dam / "inbox/a.dat").stat().st_size == len(original), "it is as it was")
+        assert (dam / "inbox/a.dat").read_bytes() == original
+        (dam / "inbox/a.dat").write_bytes(b"fits")
+        dam.settled()
+        dam.end()
+        dam.start()
+        assert (dam / "inbox/a.dat").read_bytes() == b"fits"
+        assert (dam / "inbox/a.dat").stat().st_ino == inode
+        assert (dam / "versions/a.dat/v0001.dat").read_bytes() == original
+        assert os.listdir(dam / "versions/a.dat") == ["v0001.dat", "v0002.dat"]
+        dam.end()
+    finally:
+        run("umount", "-l", small)
+
+
 def test_an_error_that_nobody_foresaw_is_eio_and_the_mount_goes_on(serve: Serve) -> None:
     """A table of the catalog is gone: only what needs it fails, with a traceback in the log."""
     dam = serve(announced=["unexpected error in a handler", "Traceback"]).start()

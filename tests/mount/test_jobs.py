@@ -57,7 +57,8 @@ def test_from_cp_to_a_proxy_that_plays(serve: Serve, clips: Path) -> None:
         run("cp", path, dam / "inbox")
     status = dam.idle()
     assert status.failures == []
-    assert {count.processor: count.done for count in status.jobs} == {"probe": 4, "preview": 3, "proxy": 2}
+    done = {count.processor: count.done for count in status.jobs}
+    assert done.items() >= {"probe": 4, "preview": 3, "proxy": 2}.items()
     assert set(os.listdir(dam / "by-type/video")) == {"take.mov", "phone.mp4"}
     assert os.listdir(dam / "by-date/2024/07/15") == ["still.jpg"]
     assert os.listdir(dam / "by-date/2025/05/04") == ["room.wav"]

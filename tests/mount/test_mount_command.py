@@ -224,3 +224,19 @@ def test_allow_other_of_a_user_who_is_not_root(library: Path, tmp_path: Path, al
         assert len(said) == 2
         assert "only root may use allow_other, unless /etc/fuse.conf has the line user_allow_other" in said[0]
         assert said[1] == "exit code 1"
+
+
+def test_folders_are_live_for_a_user_who_is_not_root(library: Path, tmp_path: Path) -> None:
+    said = in_own_namespace(
+        'mount -t tmpfs none /mnt; cp -a "$library" /mnt/library; mkdir /mnt/dam; chown -R nobody /mnt/*\n'
+        f'{AS_NOBODY} "$damfs" mount /mnt/library /mnt/dam\n'
+        f"{AS_NOBODY} mkdir /mnt/dam/by-tag/beach; {AS_NOBODY} sh -c 'echo a > /mnt/dam/inbox/a.txt'\n"
+        f"{AS_NOBODY} inotifywait -t 30 -e create --format 'heard %e %f' /mnt/dam/by-tag/beach"
+        ' 2>/mnt/watch & watcher=$!\n'
+        "until grep -q established /mnt/watch; do sleep 0.1; done\n"
+        f'{AS_NOBODY} "$damfs" tag /mnt/dam/inbox/a.txt beach; wait $watcher; {AS_NOBODY} ls /mnt/dam/by-tag/beach\n'
+        f'{AS_NOBODY} "$damfs" umount /mnt/dam',
+        library=library, damfs=program(tmp_path / "bin/damfs", PROGRAM),
+    ).splitlines()  # fmt: skip
+    assert "heard CREATE a.txt" in said
+    assert "a.txt" in said

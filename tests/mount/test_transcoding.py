@@ -140,12 +140,13 @@ def test_killed_it_starts_again(footage: Path) -> None:
 
 def test_what_is_asked_wrongly_is_said_in_one_line(footage: Path) -> None:
     for words, said in (
-        (("nonsense",), '"nonsense" is neither a file nor a question'),
-        (("tag:none",), 'no term "none"'),
-        (("type:film",), "there are: video, image, audio, other"),
+        (("tag:none",), 'there is no term "none"'),
+        (("type:film",), "video"),
+        (("like:clip360.mp4",), "like: only ranks"),
         (("*", "--profile", "avi"), 'no profile "avi"; there are: dnxhr-lb'),
     ):
         done = damfs("transcode", footage, *words, check=False)
         assert done.returncode == 1
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
+    assert damfs("transcode", footage, "nonsense").stdout == "dnxhr-lb: nothing was found\n"

@@ -17,11 +17,17 @@ from damfs.catalog import (
     assets,
     derived,
     desktop_trash,
+    duplicates,
     folders,
     job_table,
+    proposals,
     remarks,
     rewrites,
+    saved_searches,
+    sidecars,
+    spaces,
     stores,
+    term_names,
     trash,
     vocabulary,
 )
@@ -29,6 +35,8 @@ from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
 from damfs.catalog.predicates import tag_facet
+from damfs.catalog.proposals import Origin
+from damfs.catalog.term_names import Detail, Label
 from damfs.model import TRASH_FOLDER, AssetState, Digest, Key, Media, RenditionKind, StoreKind, TagSource
 from tests.small_library import TABLES
 
@@ -52,13 +60,22 @@ def fill(tx: Connection) -> None:
     beach = vocabulary.define(tx, "beach", None, 6)
     sunset = vocabulary.define(tx, "sunset", beach, 7)
     vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)
-    vocabulary.propose(tx, clip, beach, "auto_tag/1", 0.5, 9)
+    proposals.propose(tx, clip, beach, Origin("auto_tag/1", "conse-minilm-1"), 0.5, 9)
+    city = vocabulary.define(tx, "city", None, 9)
+    proposals.judge(tx, clip, city, proposals.Proposal(0.4, "auto_tag/1", "conse-minilm-1"), 9)
+    term_names.add_label(tx, beach, Label("fr", "plage", preferred=True))
+    term_names.set_note(tx, beach, "en", "where sand meets the sea")
+    term_names.set_detail(tx, beach, Detail("en", "a photo taken on a beach", "http://example.org/beach"))
+    term_names.relate(tx, beach, city)
     remarks.set_rating(tx, clip, 8)
     remarks.set_comment(tx, clip, "the good one")
     remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")
-    derived.set_facts(tx, blob, "probe", {"width": 1920})
+    derived.set_facts(tx, blob, "probe", {"width": 1920, "camera_model": "FX3"})
     derived.set_rendition(tx, blob, RenditionKind.PROXY, "dnxhr-lb", "00/clip.mov", 9, {}, 10)
     derived.set_embedding(tx, blob, "look-1", None, bytes(16))
+    derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
+    derived.set_embedding(tx, blob, "look-1", 5, bytes(16))
+    spaces.learn(tx, spaces.Space("m@1#text", "m", None, None, "m@1#text", {"m@1#text": 4}), 13)
     job_table.enqueue(tx, blob, "probe", 1, 10, 11)
     gone = assets.insert_present(tx, "gone.mov", Media.VIDEO, blob, 1000, 2, 0o644, "2024-07-15", 3)
     aside, _ = stores.ensure_folder(tx, store, [TRASH_FOLDER])
@@ -70,6 +87,13 @@ def fill(tx: Connection) -> None:
     trash.doom(tx, store, Key(TRASH_FOLDER + b"/1-old.mov"))
     desktop_trash.set_name(tx, 1000, "gone.mov", gone)
     desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
+    note = assets.insert_present(tx, "clip.mov.xmp", Media.OTHER, blob, 1000, 2, 0o644, "2024-07-15", 3)
+    sidecars.link(tx, note, clip)
+    sidecars.note(tx, note, Digest(bytes(range(32))), {"stars": 4}, own=True)
+    other = stores.ensure_blob(tx, Digest(bytes(range(1, 33))), 900)
+    duplicates.set_near(tx, blob, [duplicates.Near(other, 0.1, "scaled to 50 %")], "1")
+    duplicates.set_clip_marks(tx, blob, [17])
+    saved_searches.save(tx, "beach -tag:work", 15)
     changes = Recorder(tx, "cli", 12)
     changes.record("tagged", {tag_facet(sunset)}, asset=clip, names=("clip.mov",))
     changes.finish()

@@ -11,7 +11,7 @@ import apsw
 import pytest
 import trio
 
-from damfs.catalog import derived
+from damfs.catalog import checkpoints, derived
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.errors import NoSpace, Unavailable
@@ -64,7 +64,7 @@ def test_a_catalog_that_another_process_holds_is_unavailable(database: Database)
 
 def test_references_are_held(database: Database) -> None:
     with pytest.raises(apsw.ConstraintError), database.transaction() as tx:
-        tx.run("INSERT INTO tagging VALUES (1, 1, 'person', 1.0, 1)")
+        tx.run("INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (1, 1, 'person', 1.0, 1)")
 
 
 def test_value_refuses_what_is_of_another_kind(database: Database) -> None:
@@ -118,3 +118,31 @@ async def test_more_questions_than_readers_take_turns(database: Database) -> Non
         for number in range(50):
             nursery.start_soon(ask, number)
     assert sorted(answers) == list(range(50))
+
+
+def test_the_log_is_brought_over_by_a_thread_of_its_own(database: Database) -> None:
+    """A commit that does it would keep the loop waiting."""
+    log = database.path.with_name(database.path.name + "-wal")
+    lengths = []
+    for number in range(60):
+        with database.transaction() as tx:
+            for each in range(25):
+                derived.set_property(tx, f"name {number} {each}", "x" * 3000)
+        lengths.append(log.stat().st_size)
+        database._checkpoints.end()
+    assert database._checkpoints.begun >= 1
+    assert max(lengths) < 2 * checkpoints.PAGES * 4096, "it begins anew when all of it was brought over"
+
+
+def test_a_log_that_no_thread_comes_to_is_brought_over_by_the_commit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "LIMIT_PAGES", 50)
+    monkeypatch.setattr(checkpoints, "PAGES", 10_000)
+    database._checkpoints._due = 10_000
+    log = database.path.with_name(database.path.name + "-wal")
+    for number in range(60):
+        with database.transaction() as tx:
+            derived.set_property(tx, f"name {number}", "x" * 30_000)
+    assert database._checkpoints.begun == 0
+    assert log.stat().st_size < 150 * 4096

@@ -12,8 +12,22 @@ from contextlib import closing
 import apsw
 import pytest
 
-from damfs.catalog import assets, change_feed, derived, job_table, remarks, stores, vocabulary
+from damfs.catalog import (
+    assets,
+    change_feed,
+    derived,
+    field_values,
+    job_table,
+    preview_rows,
+    remarks,
+    stand_ins,
+    stores,
+    vectors,
+    vocabulary,
+)
 from damfs.catalog.database import Connection, Database
+from damfs.catalog.field_predicates import HasText, NumberIn, TextLike
+from damfs.catalog.fields import TextValue
 from damfs.catalog.migrations import open_catalog
 from damfs.catalog.predicates import (
     INBOX_FACET,
@@ -40,8 +54,12 @@ PLACES: dict[str, Predicate] = {
     "inbox": InInbox(),
     "untagged": Untagged(),
     "everything": Everything(),
+    "camera": HasText("camera", "sony fx3"),
+    "place": HasText("place", "germany", below=True),
+    "text like": TextLike("camera", "*fx3*"),
+    "width": NumberIn("width", low=3840),
 }
-LISTED_BY_INDEX = ("tag", "tags", "day", "year", "media", "inbox")
+LISTED_BY_INDEX = ("tag", "tags", "day", "year", "media", "inbox", "camera", "place", "text like", "width")
 """untagged/ and similar-to/ list by walking the table of assets once, in a reader thread."""
 JOBS = ("probe", "preview")
 
@@ -76,6 +94,13 @@ QUESTIONS: dict[str, Question] = {
     "attribute": lambda connection: remarks.attribute(connection, AssetId(1), b"user.x"),
     "attributes": lambda connection: remarks.attribute_names(connection, AssetId(1)),
     "size of attributes": lambda connection: remarks.attributes_size(connection, AssetId(1), b"user.x"),
+    "values of a field": lambda connection: field_values.list_keys(connection, "camera", ""),
+    "values below": lambda connection: field_values.list_keys(connection, "place", "germany"),
+    "has a value": lambda connection: field_values.has_key(connection, "place", "Germany", "germany"),
+    "values of an asset": lambda connection: field_values.browsed(connection, AssetId(1)),
+    "values of a blob": lambda connection: field_values.refresh(connection, BlobId(1), {}),
+    "spelling": lambda connection: field_values._spelled(connection, TextValue("camera", "fx3", "FX3")),
+    "spelling of a path": lambda connection: field_values._spelled(connection, TextValue("place", "a/b", "A/B")),
     "thumbnail": lambda connection: derived.thumbnail(connection, BlobId(1), "256"),
     "term in use": lambda connection: vocabulary.in_use(connection, TermId(1)),
     "carriers": lambda connection: vocabulary.carriers(connection, (TermId(1), TermId(2)), 65),
@@ -91,12 +116,23 @@ QUESTIONS: dict[str, Question] = {
     "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1), EDITING),
     "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), EDITING, b"clip"),
     "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), EDITING, AssetId(1)),
+    "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, FolderId(1)),
+    "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, FolderId(1), b"clip"),
+    "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, FolderId(1), AssetId(1)),
+    "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, CopyId(1)),
+    "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, "ab" * 16),
+    "previews of a folder": lambda connection: preview_rows.list_previews(connection, FolderId(1)),
+    "previews of a file": lambda connection: preview_rows.of_file(connection, FolderId(1), b"clip.mov"),
+    "previews of a copy": lambda connection: preview_rows.of_copy(connection, CopyId(1)),
     "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
     "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
     "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),
-    "last vector": lambda connection: derived.last_vector_id(connection, "look-1"),
-    "vectors after": lambda connection: derived.list_vectors(connection, "look-1", 5, 100),
-    "assets of a vector": lambda connection: derived.assets_of_vector(connection, 1),
+    "last vector": lambda connection: vectors.last_id(connection, "look-1"),
+    "vectors after": lambda connection: next(vectors.list_pages(connection, "look-1", 5, 100), None),
+    "assets of vectors": lambda connection: vectors.list_owners(connection, [1]),
+    "vectors of assets": lambda connection: vectors.list_of_assets(connection, "look-1", [AssetId(1)]),
+    "vectors that went": lambda connection: vectors.dropped_since(connection, "look-1", 0),
+    "enough vectors": lambda connection: vectors.more_than(connection, "look-1", 0),
     "is a job due": lambda connection: job_table.is_due(connection, JOBS, 5),
     "next due": lambda connection: job_table.next_due_ns(connection, JOBS),
     "lease": lambda connection: job_table.lease(connection, JOBS, 5, 6),
@@ -116,6 +152,8 @@ LARGE = (
     "embedding",
     "rendition",
     "fact",
+    "field_text",
+    "field_number",
     "change",
     "folder",
 )

@@ -16,7 +16,7 @@ NEVER_SET = frozenset({"1903-12-31", "1904-01-01", "1969-12-31", "1970-01-01", "
 DATE_TIME = re.compile(
     r"\s*(\d{4})[-:/](\d\d)[-:/](\d\d)[T ]+(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d\d:?\d\d)?\s*\0*"
 )
-ISO6709 = re.compile(r"([+-]\d{2,6}(?:\.\d+)?)([+-]\d{3,7}(?:\.\d+)?)")
+ISO6709 = re.compile(r"([+-]\d{2,6}(?:\.\d+)?)([+-]\d{3,7}(?:\.\d+)?)([+-]\d{1,5}(?:\.\d+)?(?=/|CRS|$))?")
 TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d\d?)")
 UTC_TAGS = ("creation_time", "modification_date")
 ZONED_TAGS = ("com.apple.quicktime.creationdate", "com.apple.proapps.shootdate")
@@ -95,18 +95,20 @@ def captured_of_tags(tags: Mapping[str, str]) -> Captured:
     return Captured()
 
 
-def gps(lat: float, lon: float) -> dict[str, float] | None:
-    """A position in degrees, or None for one that cannot be: receivers without a fix write 0, 0."""
+def gps(lat: float, lon: float, alt: float | None = None) -> dict[str, float] | None:
+    """A position in degrees, or None for one that cannot be: receivers without a fix write 0, 0. ``alt``: metres."""
     if not (math.isfinite(lat) and math.isfinite(lon)) or abs(lat) > 90 or abs(lon) > 180 or (lat == 0 and lon == 0):
         return None
-    return {"lat": round(lat, 7), "lon": round(lon, 7)}
+    height = {} if alt is None or not math.isfinite(alt) else {"alt": round(alt, 2)}
+    return {"lat": round(lat, 7), "lon": round(lon, 7), **height}
 
 
 def gps_of_tags(tags: Mapping[str, str]) -> dict[str, float] | None:
     for name in GPS_TAGS:
         match = ISO6709.match(tags.get(name, ""))
         if match is not None:
-            return gps(iso6709_degrees(match[1], 2), iso6709_degrees(match[2], 3))
+            alt = None if match[3] is None else float(match[3])
+            return gps(iso6709_degrees(match[1], 2), iso6709_degrees(match[2], 3), alt)
     return None
 
 

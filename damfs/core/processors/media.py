@@ -7,6 +7,7 @@ av.logging.set_level is never called: with Python logging on, frame-threaded dec
 
 from __future__ import annotations
 
+import errno
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -34,6 +35,7 @@ PROOF_PACKETS = 400
 """Packets read before a file without one decodable frame counts as damaged."""
 ADVICE = "; if it played before, restore it from a copy"
 NANO = 1_000_000_000
+LONGEST_NS = 366 * 24 * 3600 * NANO
 DEMUXERS = (
     "mov,matroska,webm,avi,mxf,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,rm,gxf,dv,wtv,nut,ivf,h264,hevc,vvc,obu,vc1,mjpeg,"
     "wav,w64,aiff,au,caf,flac,mp3,aac,ac3,eac3,dts,dtshd,truehd,amr,ape,wv,tta,tak,dsf,iff,apng,gif,"
@@ -56,11 +58,13 @@ FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 @dataclass(slots=True)
 class Damage:
-    """What could not be read, counted; ``first`` is the first error in words."""
+    """What could and could not be read, counted; ``first`` is the first error in words."""
 
     errors: int = 0
     packets: int = 0
     """Packets of pictures meant to be shown."""
+    frames: int = 0
+    """Pictures that came out of the decoder."""
     discarded: int = 0
     """Packets of pictures that an edit list hides."""
     first: str = ""
@@ -108,6 +112,8 @@ def why_not(source: Path, error: Exception) -> str:
         return "moov atom not found; the recording was not finished or the copy broke off: copy it again or repair it"
     if is_text(head):
         return "it holds text, not media; give it the suffix of what it is"
+    if getattr(error, "errno", None) == errno.ENOMEM:
+        return "its index asks for more memory, or for more streams, than a file may have"
     return f"no media that is known ({said(error)}); if it played before, restore it from a copy"
 
 
@@ -174,6 +180,7 @@ def decoded(
             continue
         for frame in frames:
             if isinstance(frame, VideoFrame | AudioFrame):
+                damage.frames += isinstance(frame, VideoFrame)
                 yield packet.stream, frame
 
 
@@ -218,10 +225,15 @@ def check_size(width: int, height: int, name: str) -> None:
 def stream_duration(container: InputContainer, stream: VideoStream | AudioStream | None) -> int | None:
     """Nanoseconds: of the stream where it says so, else of the container."""
     if stream is not None and stream.duration and stream.time_base:
-        return round(stream.duration * stream.time_base * NANO)
+        return sensible(round(stream.duration * stream.time_base * NANO))
     if stream is not None and "DURATION" in stream.metadata:
-        return clock_ns(stream.metadata["DURATION"])
-    return container.duration * 1000 if container.duration else None
+        return sensible(clock_ns(stream.metadata["DURATION"]))
+    return sensible(container.duration * 1000 if container.duration else None)
+
+
+def sensible(duration_ns: int | None) -> int | None:
+    """Nobody recorded for years, or for less than nothing: a file that says so does not know."""
+    return duration_ns if duration_ns is not None and 0 < duration_ns < LONGEST_NS else None
 
 
 def clock_ns(text: str) -> int | None:
@@ -263,11 +275,17 @@ def rational_text(value: Fraction | None) -> str | None:
     return None if value is None else f"{value.numerator}/{value.denominator}"
 
 
+def codec_name(stream: Stream) -> str | None:
+    """Of the coding, as ffprobe has it, not of what decodes it here: ``av1``, not ``libdav1d``."""
+    context = getattr(stream, "codec_context", None)
+    return None if context is None else str(context.codec.canonical_name)
+
+
 def video_facts(stream: VideoStream) -> dict[str, object]:
     context = stream.codec_context
     pixels = context.format
     return {
-        "codec": context.name,
+        "codec": codec_name(stream),
         "profile": context.profile,
         "pixel_format": pixels.name if pixels is not None else None,
         "bit_depth": pixels.components[0].bits if pixels is not None and pixels.components else None,
@@ -287,7 +305,7 @@ def audio_facts(stream: AudioStream) -> dict[str, object]:
     context = stream.codec_context
     layout = context.layout.name
     return {
-        "codec": context.name,
+        "codec": codec_name(stream),
         "channels": context.layout.nb_channels,
         "layout": None if layout.endswith("channels") else layout,
         "sample_rate": context.sample_rate,
@@ -295,7 +313,7 @@ def audio_facts(stream: AudioStream) -> dict[str, object]:
     }
 
 
-def language(stream: AudioStream) -> str | None:
+def language(stream: Stream) -> str | None:
     found = stream.metadata.get("language", "").strip("\0 ")
     return None if found in ("", "und") else found
 

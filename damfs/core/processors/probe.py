@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the daemon imports this module and must not load what decod
 
 class Probe(Processor):
     name: ClassVar[str] = "probe"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     priority: ClassVar[int] = 10
     timeout_s: ClassVar[float] = 60.0
 
@@ -42,14 +42,15 @@ class Probe(Processor):
 
 def container_facts(container: InputContainer, name: str) -> dict[str, object]:
     """Facts of a clip or sound file. Raises BadMedia when nothing in it can be decoded."""
-    from damfs.core.processors import media
+    from damfs.core.processors import clip_detail, media
 
     picture, sounds = media.picture_stream(container), media.sound_streams(container)
     stills_only = container.format.name.endswith("_pipe")
     if picture is None and not sounds:
         raise BadMedia(f"{name}: not playable: it holds neither pictures nor sound that can be decoded here")
-    facts = {**tag_facts(container), "container": container.format.name.split(",")[0]}
-    facts["audio"] = [media.audio_facts(stream) for stream in sounds]
+    facts = {**clip_detail.container_detail(container), **tag_facts(container)}
+    facts["container"] = container.format.name.split(",")[0]
+    facts["audio"] = [media.audio_facts(stream) for stream in sounds[: clip_detail.LISTED_STREAMS]]
     if picture is None:
         prove_sound(container, sounds[0], name)
         return {**facts, "media": "audio", "duration_ns": media.stream_duration(container, sounds[0])}
@@ -77,8 +78,6 @@ def tag_facts(container: InputContainer) -> dict[str, object]:
         "lens": capture.plain(tags.get("com.apple.quicktime.camera.lens_model")),
         "timecode": media.start_timecode(container),
         "reel": capture.plain(media.reel_name(container)),
-        "title": capture.plain(tags.get("title")),
-        "artist": capture.plain(tags.get("artist")),
         "time_reference": whole(tags.get("time_reference")),
     }
 
@@ -90,11 +89,17 @@ def whole(text: str | None) -> int | None:
 
 def frame_facts(stream: VideoStream, frame: VideoFrame) -> dict[str, object]:
     """Facts that need a decoded frame; codec facts are read after it, when the decoder knows them all."""
-    from damfs.core.processors import media
+    from damfs.core.processors import clip_detail, media
 
     turn = media.turn_of(frame)
     width, height = media.upright(frame.width, frame.height, turn)
-    return {"width": width, "height": height, "rotation": turn.clockwise, "video": media.video_facts(stream)}
+    return {
+        "width": width,
+        "height": height,
+        "rotation": turn.clockwise,
+        "video": media.video_facts(stream),
+        "hdr": clip_detail.hdr_detail(frame),
+    }
 
 
 def prove_sound(container: InputContainer, stream: AudioStream, name: str) -> None:

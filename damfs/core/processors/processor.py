@@ -21,10 +21,12 @@ LOOK_MODEL = "look-1"
 
 
 class Worker(StrEnum):
-    """Which pool of worker processes runs a processor: MODEL workers keep their model loaded between jobs."""
+    """Which pool of worker processes runs a processor: MODEL workers keep their model loaded between jobs, PROMPT ones
+    do what somebody waits for and never stand behind jobs."""
 
     MEDIA = "media"
     MODEL = "model"
+    PROMPT = "prompt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from damfs.core.processors.capture import Captured, gps, parse_moment, plain
+from damfs.core.processors.exposure import altitude, exposure_of, texts_of
 from damfs.errors import BadMedia
 
 if TYPE_CHECKING:
@@ -66,13 +67,16 @@ class Origin:
     make: str | None
     model: str | None
     lens: str | None
+    more: dict[str, object] = field(default_factory=dict)
+    """How it was exposed, and what people wrote."""
 
     def facts(self) -> dict[str, object]:
         camera = {"camera_make": self.make, "camera_model": self.model, "lens": self.lens}
-        return {**self.captured.facts(), "gps": self.gps, **camera}
+        return {**self.captured.facts(), "gps": self.gps, **camera, **self.more}
 
 
 NOTHING_SAID = Origin(Captured(), None, None, None, None)
+XMP_LIMIT = 4 << 20
 
 
 def looks_raw(name: str) -> bool:
@@ -93,6 +97,8 @@ def opened_still(source: Path, name: str) -> Iterator[Image.Image]:
             raise NotAStill from None
         except BadMedia:
             raise
+        except MemoryError:
+            raise too_much(name) from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadMedia(f"{name}: its size is over the limit of {MAX_PIXELS // 1_000_000} megapixels") from None
         except Exception as error:
@@ -113,6 +119,10 @@ def known_formats() -> tuple[str, ...]:
 def check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise BadMedia(f"{name}: {width}x{height} is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
+
+
+def too_much(name: str) -> BadMedia:
+    return BadMedia(f"{name}: to decode it takes more memory than a worker may have; see indexer.memory_limit_mb")
 
 
 def damaged(name: str, error: Exception) -> BadMedia:
@@ -181,6 +191,7 @@ def origin_of_exif(exif: Image.Exif, xmp: object) -> Origin:
         make=plain(exif.get(ExifTags.Base.Make)),
         model=plain(exif.get(ExifTags.Base.Model)),
         lens=plain(detail.get(ExifTags.Base.LensModel)),
+        more=exposure_of(detail) | texts_of(exif, detail),
     )
 
 
@@ -200,7 +211,7 @@ def captured_of_exif(exif: Image.Exif, detail: dict[int, object]) -> Captured | 
 
 
 def captured_of_xmp(packet: object) -> Captured | None:
-    match = XMP_DATE.search(packet) if isinstance(packet, bytes) else None
+    match = XMP_DATE.search(packet, 0, XMP_LIMIT) if isinstance(packet, bytes) else None
     return None if match is None else parse_moment(match[1].decode("ascii"))
 
 
@@ -210,7 +221,7 @@ def gps_of_ifd(ifd: dict[int, object]) -> dict[str, float] | None:
         lon = degrees(ifd[ExifTags.GPS.GPSLongitude], ifd.get(ExifTags.GPS.GPSLongitudeRef) == "W")
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return gps(lat, lon)
+    return gps(lat, lon, altitude(ifd))
 
 
 def degrees(parts: object, negative: bool) -> float:
@@ -282,7 +293,9 @@ def opened_raw(source: Path, name: str) -> Iterator[rawpy.RawPy]:
         with source.open("rb") as file, rawpy.imread(file) as raw:
             check_size(raw.sizes.raw_width, raw.sizes.raw_height, name)
             yield raw
-    except (rawpy.LibRawError, ValueError, MemoryError) as error:
+    except MemoryError:
+        raise too_much(name) from None
+    except (rawpy.LibRawError, ValueError) as error:
         raise damaged(name, error) from None
 
 

@@ -38,6 +38,7 @@ ERRNO: dict[type[errors.DamfsError], int] = {
     errors.NoSpace: errno.ENOSPC,
     errors.TooBig: errno.EFBIG,
     errors.Unavailable: errno.EIO,
+    errors.BadQuery: errno.EINVAL,
 }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 from pyfuse3 import ENOATTR, FUSEError
 
-from damfs.catalog import derived, remarks, stores
+from damfs.catalog import derived, proposals, remarks, stores, vocabulary
 from damfs.core.commands import Command
 from damfs.core.describing import (
     HIGHEST_RATING,
@@ -28,8 +28,9 @@ from damfs.core.describing import (
     tags_text,
 )
 from damfs.core.library import Library
+from damfs.core.search_answer import Told
 from damfs.errors import NotFound, Refused
-from damfs.model import Asset, AssetId, RenditionId
+from damfs.model import Asset, AssetId, RenditionId, TagSource
 from damfs.presentation.fuse.answers import stale_if_gone
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
@@ -74,7 +75,16 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
     b"user.damfs.conformance": lambda library, asset: (
         b"" if asset.blob is None else _json(derived.proxy_reports(library.db.writer, asset.blob))
     ),
+    b"user.damfs.suggested": lambda library, asset: _suggested(library, asset).encode(),
+    b"user.damfs.tags": lambda library, asset: _tags(library, asset).encode(),
 }
+
+
+OF_ANSWERS: dict[bytes, Callable[[Told], bytes]] = {
+    b"user.damfs.score": lambda told: f"{told.score:.4f}".encode(),
+    b"user.damfs.why": lambda told: told.why.encode(),
+}
+"""Of the search, or the neighbours, that showed the asset last: the kernel does not say by which name it asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,9 @@ class ExtendedAttributes:
             return None
         if name in SAID:
             return SAID[name].read(self.library, AssetId(node.id))
+        if name in OF_ANSWERS:
+            told = self.library.shown.told(self.library.db.writer, AssetId(node.id))
+            return None if told is None else OF_ANSWERS[name](told)
         if name in OF_ASSETS:
             return OF_ASSETS[name](self.library, self.library.known(AssetId(node.id)))
         return remarks.attribute(self.library.db.writer, AssetId(node.id), name)
@@ -172,6 +185,26 @@ class ExtendedAttributes:
 def _json(found: Mapping[str, object]) -> bytes:
     """b'' for nothing."""
     return msgspec.json.encode(found) if found else b""
+
+
+def _suggested(library: Library, asset: Asset) -> str:
+    """``beach 0.83 (auto_tag/2, conse-minilm-1)`` a line, surest first."""
+    found = proposals.of_asset(library.db.writer, asset.id)
+    return "\n".join(f"{each.term} {each.confidence:.2f}{_by(each.processor, each.model)}" for each in found)
+
+
+def _tags(library: Library, asset: Asset) -> str:
+    """``beach person`` or ``sea model 0.91 (auto_tag/2, conse-minilm-1)`` a line."""
+    lines = []
+    for each in vocabulary.taggings(library.db.writer, asset.id):
+        sure = "" if each.source is TagSource.PERSON else f" {each.confidence:.2f}{_by(each.processor, each.model)}"
+        lines.append(f"{each.term} {each.source}{sure}")
+    return "\n".join(lines)
+
+
+def _by(processor: str, model: str) -> str:
+    names = ", ".join(filter(None, (processor, model)))
+    return f" ({names})" if names else ""
 
 
 def _number(value: int) -> bytes:

@@ -57,6 +57,8 @@ class Inodes:
         self._since: dict[Inode, int] = {}
         self._held: dict[Inode, int] = {}
         """Lookup counts of places that carry an id, of views whose folders are live."""
+        self._indexed: dict[Inode, frozenset[Facet]] = {}
+        """What places that carry an id depend on, of views that have them found by that."""
         self._by_facet: dict[Facet, set[Inode]] = {}
         self._turns: dict[int, int] = {}
 
@@ -119,6 +121,9 @@ class Inodes:
             if not isinstance(node, Thing) and self._by_kind[inode >> ID_BITS].live:
                 self._held[inode] = self._held.get(inode, 0) + 1
                 self._since.setdefault(inode, next(self._holds))
+                if self._by_kind[inode >> ID_BITS].indexed and inode not in self._indexed:
+                    self._indexed[inode] = self._facets_of(node)
+                    self._index(inode, self._indexed[inode])
             return inode
         live = self._live.get(inode)
         if live is None:
@@ -145,6 +150,7 @@ class Inodes:
             self._held[inode] = left
         else:
             self._since.pop(inode, None)
+            self._unindex(inode, self._indexed.pop(inode, frozenset()))
 
     def held_since(self, inode: Inode) -> int | None:
         """Tells apart the times at which the kernel came to hold a place; None: it does not, so nobody watches it."""
@@ -179,11 +185,16 @@ class Inodes:
         """Ask again what the live places depend on in whose path the name is: it means something else now."""
         for inode, place in self._places():
             if name in place.path:
-                live = self._live[inode]
-                self._unindex(inode, live.facets)
-                with suppress(NotFound):  # gone: nothing can be in it any more
-                    live.facets = self._facets_of(place)
-                self._index(inode, live.facets)
+                self.refresh_place(inode)
+
+    def refresh_place(self, inode: Inode) -> None:
+        live = self._live[inode]
+        if live.place is None:
+            return
+        self._unindex(inode, live.facets)
+        with suppress(NotFound):  # gone: nothing can be in it any more
+            live.facets = self._facets_of(live.place)
+        self._index(inode, live.facets)
 
     def _places(self) -> Iterator[tuple[Inode, Place]]:
         for inode, live in self._live.items():

@@ -24,6 +24,7 @@ from damfs.presentation.fuse.answers import answers, stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
 from damfs.presentation.fuse.attribute_changes import AttributeChanges
 from damfs.presentation.fuse.attributes import BRIEFLY_S, Owner, absent
+from damfs.presentation.fuse.callers import is_making_directory
 from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.events import Events
 from damfs.presentation.fuse.extended_attributes import ExtendedAttributes
@@ -39,7 +40,7 @@ from damfs.storage.droppings import is_dropping
 NAMELESS_MODE = 0o600
 THUMBNAILS = REPOSITORY.encode()
 """The one name that only desktops ask for and get."""
-GENERATED = frozenset({ThingKind.TEXT, ThingKind.THUMBNAIL})
+GENERATED = frozenset({ThingKind.TEXT, ThingKind.THUMBNAIL, ThingKind.CUES})
 """Made when they are opened."""
 
 
@@ -72,10 +73,19 @@ class Operations(pyfuse3.Operations):
         place = self._place(parent_inode)
         if is_dropping(os.fsdecode(name)) and not self._is_answered(place, name, ctx):
             return absent()
+        if self._is_being_made(place, name, ctx):
+            raise FUSEError(errno.ENOENT)
         entry = await self.tree.lookup(place, self._spelled(place, name))
         if entry is None:
             return self._missing(place, name)
         return self._told(entry, place, name)
+
+    def _is_being_made(self, place: Place, name: bytes, ctx: RequestContext) -> bool:
+        """Where any name leads to a directory, `mkdir` would never get further than to find it there."""
+        view = None if place == ROOT_PLACE or place.path else self.tree.view(place)
+        if view is None or not view.any_directory or not is_making_directory(ctx.pid):
+            return False
+        return not view.is_made(self.library.db.writer, place, self._spelled(place, name))
 
     def _is_answered(self, place: Place, name: bytes, ctx: RequestContext) -> bool:
         """Whether there is something by a name that only desktops ask for: thumbnails, and the trash of who asks."""
@@ -108,7 +118,7 @@ class Operations(pyfuse3.Operations):
         if len(name) > NAME_LIMIT:
             raise FUSEError(errno.ENAMETOOLONG)
         text = os.fsdecode(name)
-        raw = place == ROOT_PLACE or (place.id is not None and self.tree.view(place).raw_names)
+        raw = place == ROOT_PLACE or self.tree.view(place).is_raw(place)
         return text if raw else clean_name(text)
 
     def _told(self, entry: Entry, place: Place, name: bytes | None = None) -> EntryAttributes:

@@ -1,6 +1,7 @@
 /*
  * What pyfuse3 cannot say to the kernel: read these files yourself (passthrough), keep the listings of these
- * directories, and no file here has capabilities that a write would have to take away.
+ * directories, and no file here has capabilities that a write would have to take away. And it never waits for a request
+ * that was taken back.
  *
  * Loaded with RTLD_GLOBAL before pyfuse3, so that its fuse_session_mount is the one below: it calls libfuse's own and
  * then puts itself between libfuse and /dev/fuse (fuse_session_custom_io, libfuse >= 3.14), where it adds flags to
@@ -12,6 +13,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <linux/fuse.h>
 #include <pthread.h>
@@ -140,6 +142,8 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *userdata)
 	(void)userdata;
 	if (got >= (ssize_t)sizeof(struct fuse_in_header))
 		see_request(buffer, (size_t)got);
+	if (got < 0 && errno == EAGAIN)
+		errno = EINTR; /* which pyfuse3 takes for what it is: no request, go on */
 	return got;
 }
 
@@ -255,6 +259,9 @@ static void get_in_between(void *libfuse, struct fuse_session *session)
 	if (custom_io(session, &io, session_fd) == 0) {
 		hooked = 1;
 		state = NO_INIT_YET;
+		/* A program that is killed takes back its request, maybe just when it is about to be read: pyfuse3 would
+		 * wait for the next one, and its loop, and every thread of Python, with it. */
+		fcntl(session_fd, F_SETFL, fcntl(session_fd, F_GETFL) | O_NONBLOCK);
 	}
 }
 

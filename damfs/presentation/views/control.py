@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import resources
 
 from damfs.catalog.database import Connection
+from damfs.core.complaints import is_complaint
 from damfs.core.library import Library
 from damfs.core.status_report import as_text
 from damfs.errors import NotFound
@@ -81,6 +82,9 @@ class Control(View):
         return self._text((name,))
 
     def entry(self, thing: Thing) -> Entry:
+        if is_complaint(thing.id):
+            size = len(self._complaint(thing))
+            return Entry("", thing, size, self.library.made_ns, READ_FILE)
         if jobs.is_job(thing):
             return jobs.entry(self.library.db.writer, thing)
         if failures.is_failure(thing):
@@ -91,12 +95,20 @@ class Control(View):
 
     def render(self, connection: Connection, thing: Thing) -> bytes:
         """The content as it is now."""
+        if is_complaint(thing.id):
+            return self._complaint(thing)
         if jobs.is_job(thing):
             return jobs.text(connection, thing)
         if failures.is_failure(thing):
             return failures.text(self.library, connection, thing)
         self.entry(thing)
         return self._texts[thing.id][1](connection)
+
+    def _complaint(self, thing: Thing) -> bytes:
+        text = self.library.complaints.text(thing.id)
+        if text is None:
+            raise NotFound("that text is forgotten")
+        return text.encode("utf-8", "backslashreplace")
 
     def _text(self, path: tuple[str, ...]) -> Entry | None:
         for number, (known, _) in enumerate(self._texts):

@@ -30,6 +30,10 @@ class FacetView(View):
     def has_dir(self, connection: Connection, path: tuple[str, ...], name: str) -> bool:
         """Whether a name leads to a directory; also names that are not listed."""
 
+    def dir_named(self, connection: Connection, path: tuple[str, ...], name: str) -> str | None:
+        """The directory that a name leads to, by its own name; None: it leads to none."""
+        return name if self.has_dir(connection, path, name) else None
+
     def mode(self, place: Place) -> int:
         """Writable for who runs damfs: else the kernel would not even let him move files from here into the trash, or
         to where that tags. What has no meaning is refused when it is tried."""
@@ -50,8 +54,9 @@ class FacetView(View):
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if not is_text(name):
             return None
-        if self.has_dir(connection, place.path, name):
-            return self.directory(connection, Place(self.name, (*place.path, name)))
+        directory = self.dir_named(connection, place.path, name)
+        if directory is not None:
+            return self.directory(connection, Place(self.name, (*place.path, directory)))._replace(name=name)
         predicate = self.where(connection, place.path)
         asset = None if predicate is None else find(connection, predicate, name)
         return None if asset is None else file_entry(name, asset)

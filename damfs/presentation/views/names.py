@@ -80,6 +80,15 @@ def _is_another(name: str, id_: AssetId, names_of: Mapping[AssetId, Sequence[str
     )
 
 
+def resolvable(items: Sequence[tuple[AssetId, str]]) -> dict[str, int]:
+    """Positions of ranked assets by every name that leads to them: bare, before qualified, before listed (later ones
+    win)."""
+    total = len(items)
+    found = {name: position for position, (_, name) in reversed(list(enumerate(items)))}
+    found |= {qualified(name, id_): position for position, (id_, name) in enumerate(items)}
+    return found | {ranked(position + 1, total, name): position for position, (_, name) in enumerate(items)}
+
+
 def ranked(position: int, total: int, name: str) -> str:
     """``01 clip.mov``: as many digits as the listing needs, at least two."""
     digits = max(2, len(str(total)))

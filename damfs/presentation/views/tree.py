@@ -16,6 +16,7 @@ from damfs.model import AssetId, Facet, RenditionId, VersionId
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.desktop_trash import note_entry
 from damfs.presentation.views.facet import file_entry, row_entry
+from damfs.presentation.views.previews import cues_of, cues_text, preview_entry
 from damfs.presentation.views.thumbnails import REPOSITORY, Thumbnails
 from damfs.presentation.views.versions import version_entry
 from damfs.presentation.views.view import (
@@ -56,7 +57,7 @@ class Tree:
         """Whether the names in a directory move by news of other things."""
         if not isinstance(node, Place):
             return False
-        return node.view == REPOSITORY or (node.id is not None and self.view(node).drifts)
+        return node.view == REPOSITORY or (node != ROOT_PLACE and self.view(node).is_drifting(node))
 
     def facets(self, place: Place) -> frozenset[Facet]:
         if place == ROOT_PLACE:
@@ -72,8 +73,9 @@ class Tree:
         if place == ROOT_PLACE:
             return self._root_entry(name)
         view = self.view(place)
-        if view.slow_lookup:
-            return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
+        if view.looks_long(place):
+            async with view.turn(place, listing=False):
+                return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
         return self.dated(view.lookup(self.library.db.writer, place, name))
 
     async def list(self, place: Place) -> list[Entry]:
@@ -85,19 +87,23 @@ class Tree:
         if place == ROOT_PLACE:
             return Content((), self._root_entries())
         view = self.view(place)
-        return await self.library.db.read(lambda connection: self._content(connection, view, place))
+        async with view.turn(place, listing=True):
+            return await self.library.db.read(lambda connection: self._content(connection, view, place))
 
     def _content(self, connection: Connection, view: View, place: Place) -> Content:
-        times: dict[frozenset[Facet], int] = {}
         files, entries = view.content(connection, place)
-        for position, entry in enumerate(entries):
-            if isinstance(entry.node, Thing):
-                continue
-            facets = view.facets(connection, entry.node)
-            if facets not in times:
-                times[facets] = change_feed.touched_ns(connection, facets) or self.library.made_ns
-            set_ns = view.mtime_ns(connection, entry.node)
-            entries[position] = entry._replace(mtime_ns=times[facets] if set_ns is None else set_ns)
+        facets = {
+            position: view.facets(connection, entry.node)
+            for position, entry in enumerate(entries)
+            if isinstance(entry.node, Place)
+        }
+        times = change_feed.list_touched(connection, frozenset().union(*facets.values()))
+        for position, touching in facets.items():
+            node = entries[position].node
+            assert isinstance(node, Place)
+            touched_ns = max((times.get(facet, 0) for facet in touching), default=0) or self.library.made_ns
+            set_ns = view.mtime_ns(connection, node)
+            entries[position] = entries[position]._replace(mtime_ns=touched_ns if set_ns is None else set_ns)
         return Content(files, entries)
 
     def _root_entry(self, name: str) -> Entry | None:
@@ -135,7 +141,9 @@ class Tree:
         return os.fsencode(path).decode("utf-8", "replace")
 
     async def text(self, thing: Thing) -> bytes:
-        """What a text or a thumbnail of the mount holds now."""
+        """What a text, a thumbnail or cues of the mount hold now."""
+        if thing.kind is ThingKind.CUES:
+            return await self.library.db.read(lambda connection: cues_text(self.library, connection, thing))
         if thing.kind is ThingKind.THUMBNAIL:
             return await self.library.db.read(lambda connection: self.thumbnails.picture(connection, thing))
         return await self.library.db.read(lambda connection: self.control.render(connection, thing))
@@ -165,6 +173,9 @@ class Tree:
         if node.kind is ThingKind.RENDITION:
             rendition = derived.rendition(connection, RenditionId(node.id))
             return None if rendition is None else Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
+        if node.kind is ThingKind.CUES:
+            cues = cues_of(connection, node)
+            return None if cues is None else preview_entry(cues)._replace(name="")
         if node.kind is ThingKind.NOTE:
             note = desktop_trash.note(connection, node.id)
             return None if note is None else note_entry(note)

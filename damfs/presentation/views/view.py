@@ -8,7 +8,8 @@ given. A hook that a view leaves out refuses, so a view is never half-writable b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, NamedTuple
@@ -33,6 +34,8 @@ class ThingKind(IntEnum):
     THUMBNAIL = 5
     NOTE = 6
     """A small text that a file manager keeps in its trash."""
+    CUES = 7
+    """Of the sprite of a file; the id is that of the copy."""
 
 
 class Thing(NamedTuple):
@@ -112,14 +115,42 @@ class View(ABC):
     """Whether those who watch a place are told what comes and goes there."""
     keys_only: ClassVar[bool] = False
     """Whether places that carry an id list nothing but the names of a store's file system."""
+    indexed: ClassVar[bool] = False
+    """Whether places that carry an id are found by their facets while somebody holds them; else `kernel_cache` has to
+    know how to compute the place that a facet is of."""
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
+
+    any_directory: ClassVar[bool] = False
+    """Whether its root has a directory of any name. Those that somebody made are listed, see ``is_made``."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
 
     def root(self) -> Place:
         return Place(self.name, ())
+
+    def looks_long(self, place: Place) -> bool:
+        """Whether `lookup` may scan in this place."""
+        return self.slow_lookup
+
+    def is_drifting(self, place: Place) -> bool:
+        """Whether the place changes by news of other things."""
+        return self.drifts and place.id is not None
+
+    def is_raw(self, place: Place) -> bool:
+        """Whether names in the place are taken byte by byte, as programs ask for them."""
+        return self.raw_names and place.id is not None
+
+    def is_made(self, connection: Connection, place: Place, name: str) -> bool:
+        """Whether somebody has made a directory that is there by any name anyway (see ``any_directory``)."""
+        return True
+
+    @asynccontextmanager
+    async def turn(self, place: Place, *, listing: bool) -> AsyncIterator[None]:
+        """Held around a `content` (``listing``) or a long `lookup`, on the loop: where these must wait for something,
+        or only a few may run at a time."""
+        yield
 
     def at_root(self, name: str) -> Place | None:
         """A place that the root of the mount answers with by name, beside the views themselves; it is not listed."""

@@ -5,7 +5,7 @@
 
 -- Facts about this catalog as a whole.
 CREATE TABLE property (
-  name  TEXT PRIMARY KEY,               -- 'library-id': random, made by init. 'made-ns'. 'vectors:<model>': digest of its index file
+  name  TEXT PRIMARY KEY,               -- 'library-id': random, made by init. 'made-ns'. 'vectors:<model>': digest of its index file. 'answering-space': id of the space that answers
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -155,6 +155,26 @@ CREATE TABLE fact (
   facts     TEXT NOT NULL,              -- JSON object
   PRIMARY KEY (blob, processor)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX fact_editor_hash ON fact (json_extract(facts, '$.md5')) WHERE processor = 'editor_hash';
+
+-- A text by which bytes are found: a value of a field that is declared in fields.py, made of the facts.
+CREATE TABLE field_text (
+  blob  INTEGER NOT NULL REFERENCES blob (id),
+  field TEXT NOT NULL,                  -- 'camera'
+  key   TEXT NOT NULL,                  -- the text without case: what is compared
+  text  TEXT NOT NULL,                  -- as it is shown; one spelling for each key of a field
+  PRIMARY KEY (blob, field, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX field_text_by_key ON field_text (field, key, text);
+
+-- A number by which bytes are found.
+CREATE TABLE field_number (
+  blob   INTEGER NOT NULL REFERENCES blob (id),
+  field  TEXT NOT NULL,                 -- 'width'
+  number REAL NOT NULL,                 -- in the unit of the field
+  PRIMARY KEY (blob, field, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX field_number_by_number ON field_number (field, number);
 
 -- Something derived from a blob: disposable, can be made again.
 CREATE TABLE rendition (
@@ -169,6 +189,7 @@ CREATE TABLE rendition (
   UNIQUE (blob, kind, profile)
 ) STRICT;
 CREATE INDEX rendition_by_key ON rendition (key);
+CREATE INDEX rendition_on_demand ON rendition (kind, size) WHERE kind IN ('clip', 'frame');
 
 -- A vector in the space of a model; the usearch file is a cache of these rows, keyed by id.
 CREATE TABLE embedding (
@@ -181,6 +202,28 @@ CREATE TABLE embedding (
 ) STRICT;
 CREATE INDEX embedding_by_model ON embedding (model, id);
 
+-- A vector that was removed. Its index, if it is loaded, forgets it when it next looks; then the row goes.
+CREATE TABLE dropped_vector (
+  seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+  vector INTEGER NOT NULL,              -- id of the row of embedding that is gone
+  model  TEXT NOT NULL
+) STRICT;
+CREATE INDEX dropped_vector_by_model ON dropped_vector (model, seq);
+CREATE TRIGGER embedding_dropped AFTER DELETE ON embedding BEGIN
+  INSERT INTO dropped_vector (vector, model) VALUES (old.id, old.model);
+END;
+
+-- A set of models that belong together and whose vectors are kept, as it was when it was last loaded.
+CREATE TABLE space (
+  id         TEXT PRIMARY KEY,          -- changes with the weights and the length of the vectors
+  name       TEXT NOT NULL,             -- as model.name of the settings says it
+  visual     TEXT,                      -- embedding.model of its pictures, to tell which look alike; NULL: it sees none
+  meeting    TEXT,                      -- embedding.model of its pictures, to compare with words; NULL: they never meet
+  words      TEXT NOT NULL,             -- embedding.model of its texts
+  dimensions TEXT NOT NULL,             -- JSON object: length of the vectors of each of these
+  made_ns    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- An entry of the controlled vocabulary: a directory of by-tag/.
 CREATE TABLE term (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -190,26 +233,81 @@ CREATE TABLE term (
 ) STRICT;
 CREATE INDEX term_by_broader ON term (broader);
 
--- An asset carries a term, says a source.
+-- An asset carries a term, says a source. A person's word replaces a rule's, a rule's a model's, never the other way.
 CREATE TABLE tagging (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id),
-  source     TEXT NOT NULL CHECK (source IN ('person', 'model')),
+  source     TEXT NOT NULL CHECK (source IN ('person', 'rule', 'model')),
   confidence REAL NOT NULL,             -- 1.0 for a person
   created_ns INTEGER NOT NULL,
+  processor  TEXT NOT NULL DEFAULT '',  -- of a rule or a model: 'auto_tag/2', name and version
+  model      TEXT NOT NULL DEFAULT '',  -- of a model: its id, which its weights are part of
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tagging_by_term ON tagging (term, asset);
 
--- A term that a model proposes for an asset; nobody has accepted it yet.
+-- A term that a model proposes for an asset; nobody has judged it yet.
 CREATE TABLE proposal (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
   processor  TEXT NOT NULL,             -- 'auto_tag/1': name and version
   confidence REAL NOT NULL,
   created_ns INTEGER NOT NULL,
+  model      TEXT NOT NULL DEFAULT '',  -- its id
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX proposal_by_term ON proposal (term, asset);
+
+-- A person has judged whether an asset carries a term: no machine proposes or gives it again. How it was judged says
+-- tagging; thresholds are learned from those that a model had proposed.
+CREATE TABLE judgement (
+  asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  confidence REAL,                      -- of what was proposed; NULL: nothing was
+  processor  TEXT NOT NULL,             -- that proposed it; ''
+  model      TEXT NOT NULL,
+  created_ns INTEGER NOT NULL,
+  PRIMARY KEY (asset, term)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX judgement_by_term ON judgement (term, confidence) WHERE confidence IS NOT NULL;
+
+-- Another name of a term, which leads to it wherever its own name would. A term's own name wins over it, and of two
+-- terms that share one, the older.
+CREATE TABLE term_label (
+  term      INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language  TEXT NOT NULL,              -- BCP 47, e.g. 'fr', 'zh-Hant'; '': not told
+  name      TEXT NOT NULL,              -- as names of terms are
+  preferred INTEGER NOT NULL,           -- 1: what the term is called in that language; 0: a synonym
+  PRIMARY KEY (term, language, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_label_by_name ON term_label (name, term);
+
+-- What a term means, and when to use it.
+CREATE TABLE term_note (
+  term     INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL,               -- as in term_label
+  note     TEXT NOT NULL,
+  PRIMARY KEY (term, language)
+) STRICT, WITHOUT ROWID;
+
+-- What else is said of a term. No row: nothing.
+CREATE TABLE term_detail (
+  term     INTEGER PRIMARY KEY REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL DEFAULT '',    -- of its name
+  prompt   TEXT NOT NULL DEFAULT '',    -- the phrase that a model compares with pictures; '': "a photo of a <name>"
+  uri      TEXT NOT NULL DEFAULT '',    -- of the concept that it was imported as
+  grouping INTEGER NOT NULL DEFAULT 0   -- 1: it only holds others together, and is never proposed
+) STRICT;
+CREATE INDEX term_detail_by_uri ON term_detail (uri) WHERE uri <> '';
+
+-- Two terms that have to do with each other, and neither is broader.
+CREATE TABLE term_relation (
+  term  INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  other INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  PRIMARY KEY (term, other),
+  CHECK (term < other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_relation_by_other ON term_relation (other);
 
 -- What people say of an asset beside its terms. No row: nothing.
 CREATE TABLE remark (
@@ -305,6 +403,112 @@ CREATE TABLE trash_note (
   UNIQUE (uid, name)
 ) STRICT;
 
+-- What full-text search finds assets by; a cache: it follows text_due and can be filled again at any time.
+-- Terms are not in it: they are looked up by term_text when a query is asked, so that tagging costs nothing here.
+CREATE VIRTUAL TABLE asset_text USING fts5 (
+  name, folders, comment, fields, transcript, -- rowid: of the asset
+  content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
+);
+
+-- Assets whose texts may have changed since asset_text was filled. Appended by the triggers below, whoever changes a row.
+CREATE TABLE text_due (
+  id    INTEGER PRIMARY KEY AUTOINCREMENT,
+  asset INTEGER NOT NULL                -- no reference: it may be gone, then its text goes as well
+) STRICT;
+CREATE TRIGGER text_of_new_asset AFTER INSERT ON asset
+  BEGIN INSERT INTO text_due (asset) VALUES (new.id); END;
+CREATE TRIGGER text_of_asset AFTER UPDATE OF name, blob ON asset WHEN old.name <> new.name OR old.blob IS NOT new.blob
+  BEGIN INSERT INTO text_due (asset) VALUES (new.id); END;
+CREATE TRIGGER text_of_gone_asset AFTER DELETE ON asset
+  BEGIN INSERT INTO text_due (asset) VALUES (old.id); END;
+CREATE TRIGGER text_of_new_copy AFTER INSERT ON copy
+  BEGIN INSERT INTO text_due (asset) VALUES (new.asset); END;
+CREATE TRIGGER text_of_copy AFTER UPDATE OF asset, folder ON copy
+  WHEN old.asset <> new.asset OR old.folder <> new.folder
+  BEGIN INSERT INTO text_due (asset) VALUES (old.asset), (new.asset); END;
+CREATE TRIGGER text_of_gone_copy AFTER DELETE ON copy
+  BEGIN INSERT INTO text_due (asset) VALUES (old.asset); END;
+CREATE TRIGGER text_of_folder AFTER UPDATE OF name, parent ON folder
+  WHEN old.name <> new.name OR old.parent IS NOT new.parent
+  BEGIN INSERT INTO text_due (asset) SELECT asset FROM copy WHERE folder IN (
+    WITH RECURSIVE below (id) AS (
+      SELECT new.id UNION SELECT f.id FROM folder AS f JOIN below AS b ON f.parent = b.id)
+    SELECT id FROM below); END;
+CREATE TRIGGER text_of_new_remark AFTER INSERT ON remark WHEN new.comment <> ''
+  BEGIN INSERT INTO text_due (asset) VALUES (new.asset); END;
+CREATE TRIGGER text_of_remark AFTER UPDATE OF comment ON remark WHEN old.comment <> new.comment
+  BEGIN INSERT INTO text_due (asset) VALUES (new.asset); END;
+CREATE TRIGGER text_of_gone_remark AFTER DELETE ON remark WHEN old.comment <> ''
+  BEGIN INSERT INTO text_due (asset) VALUES (old.asset); END;
+CREATE TRIGGER text_of_new_fact AFTER INSERT ON fact
+  BEGIN INSERT INTO text_due (asset) SELECT id FROM asset WHERE blob = new.blob; END;
+CREATE TRIGGER text_of_fact AFTER UPDATE OF facts ON fact WHEN old.facts <> new.facts
+  BEGIN INSERT INTO text_due (asset) SELECT id FROM asset WHERE blob = new.blob; END;
+CREATE TRIGGER text_of_gone_fact AFTER DELETE ON fact
+  BEGIN INSERT INTO text_due (asset) SELECT id FROM asset WHERE blob = old.blob; END;
+
+-- Names by which terms are found by a word. rowid: of the term.
+CREATE VIRTUAL TABLE term_text USING fts5 (
+  name, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
+);
+CREATE TRIGGER text_of_new_term AFTER INSERT ON term
+  BEGIN INSERT INTO term_text (rowid, name) VALUES (new.id, new.name); END;
+CREATE TRIGGER text_of_term AFTER UPDATE OF name ON term
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) VALUES (new.id, new.name); END;
+CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
+  BEGIN DELETE FROM term_text WHERE rowid = old.id; END;
+
+-- A search that a person keeps: a directory of search/.
+CREATE TABLE saved_search (
+  query    TEXT PRIMARY KEY,            -- as it was written
+  saved_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
+-- the two has changed since.
+CREATE TABLE sidecar (
+  asset    INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE, -- the sidecar: no asset of its own in most views
+  original INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  digest   BLOB NOT NULL,               -- of the bytes that were read or written last; empty: none yet
+  own      INTEGER NOT NULL,            -- 1: damfs wrote them
+  said     TEXT NOT NULL,               -- JSON object: what they say
+  problem  TEXT NOT NULL                -- why they could not be read, one line; '': they were
+) STRICT;
+CREATE INDEX sidecar_by_original ON sidecar (original);
+
+-- Two blobs that look alike, though their bytes differ. Found by comparing fingerprints; may be found again.
+CREATE TABLE near (
+  blob     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE, -- the lower id
+  other    INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  distance REAL NOT NULL,               -- 0: no difference is seen; 1: as different as unrelated ones
+  reason   TEXT NOT NULL,               -- for people: 'cut to 62 %, mirrored'
+  PRIMARY KEY (blob, other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX near_by_other ON near (other);
+
+-- A blob whose fingerprint was compared with those of all others that were there.
+CREATE TABLE compared (
+  blob INTEGER PRIMARY KEY REFERENCES blob (id) ON DELETE CASCADE,
+  mark TEXT NOT NULL                    -- version of the comparison
+) STRICT;
+
+-- What a clip is found by, of others that have a moment in common with it (`damfs.core.sequences`).
+CREATE TABLE clip_mark (
+  value INTEGER NOT NULL,
+  blob  INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+  PRIMARY KEY (value, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_mark_by_blob ON clip_mark (blob);
+
+INSERT INTO text_due (id, asset) VALUES (1, 1);
+INSERT INTO text_due (id, asset) VALUES (2, 1);
+INSERT INTO text_due (id, asset) VALUES (3, 2);
+INSERT INTO text_due (id, asset) VALUES (4, 1);
+INSERT INTO text_due (id, asset) VALUES (5, 1);
+INSERT INTO text_due (id, asset) VALUES (6, 3);
+INSERT INTO text_due (id, asset) VALUES (7, 3);
+INSERT INTO text_due (id, asset) VALUES (8, 4);
+INSERT INTO saved_search (query, saved_ns) VALUES ('beach -tag:work', 15);
 INSERT INTO store (id, name, kind, root, online, created_ns) VALUES (1, 'library', 'writable', '', 1, 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (1, 1, NULL, X'', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (2, 1, 1, X'32303234', 1);
@@ -312,26 +516,38 @@ INSERT INTO folder (id, store, parent, name, live) VALUES (3, 1, 2, X'3037', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (4, 1, 3, X'3135', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (5, 1, 1, X'2E64616D66732D7472617368', 0);
 INSERT INTO blob (id, digest, size) VALUES (1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1000);
+INSERT INTO blob (id, digest, size) VALUES (2, X'0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F20', 900);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (1, 'clip.mov', 'video', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 1, 3);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (2, 'new.mov', 'video', 'receiving', 1, 0, 0, 14, 420, '2024-07-15', NULL, NULL, NULL, 14);
 INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (3, 'gone.mov', 'video', 'trashed', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 2, 3);
+INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, version, created_ns) VALUES (4, 'clip.mov.xmp', 'other', 'present', 1, 1, 1000, 2, 420, '2024-07-15', NULL, 1, 3, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (1, 1, 1, 1, 2, 3);
 INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (2, 3, 1, 1, 2, 3);
+INSERT INTO version (id, asset, number, blob, mtime_ns, created_ns) VALUES (3, 4, 1, 1, 2, 3);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (1, 1, 1, 1, 4, X'636C69702E6D6F76', 1000, 2, 4, 'present', 5);
 INSERT INTO copy (id, blob, asset, store, folder, name, size, mtime_ns, inode, state, verified_ns) VALUES (2, 1, 3, 1, 5, X'322D676F6E652E6D6F76', 1000, 2, 4, 'present', 5);
-INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920}');
+INSERT INTO fact (blob, processor, facts) VALUES (1, 'probe', '{"width":1920,"camera_model":"FX3"}');
 INSERT INTO rendition (id, blob, kind, profile, key, size, made_ns, detail) VALUES (1, 1, 'proxy', 'dnxhr-lb', '00/clip.mov', 9, 10, '{}');
 INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (1, 1, 'look-1', -1, X'00000000000000000000000000000000');
+INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (3, 1, 'look-1', 5, X'00000000000000000000000000000000');
 INSERT INTO term (id, name, broader, created_ns) VALUES (1, 'beach', NULL, 6);
 INSERT INTO term (id, name, broader, created_ns) VALUES (2, 'sunset', 1, 7);
-INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (1, 2, 'person', 1.0, 8);
-INSERT INTO proposal (asset, term, processor, confidence, created_ns) VALUES (1, 1, 'auto_tag/1', 0.5, 9);
+INSERT INTO term (id, name, broader, created_ns) VALUES (3, 'city', NULL, 9);
+INSERT INTO tagging (asset, term, source, confidence, created_ns, processor, model) VALUES (1, 2, 'person', 1.0, 8, '', '');
+INSERT INTO proposal (asset, term, processor, confidence, created_ns, model) VALUES (1, 1, 'auto_tag/1', 0.5, 9, 'conse-minilm-1');
+INSERT INTO judgement (asset, term, confidence, processor, model, created_ns) VALUES (1, 3, 0.4, 'auto_tag/1', 'conse-minilm-1', 9);
+INSERT INTO term_label (term, language, name, preferred) VALUES (1, 'fr', 'plage', 1);
+INSERT INTO term_note (term, language, note) VALUES (1, 'en', 'where sand meets the sea');
+INSERT INTO term_detail (term, language, prompt, uri, grouping) VALUES (1, 'en', 'a photo taken on a beach', 'http://example.org/beach', 0);
+INSERT INTO term_relation (term, other) VALUES (1, 3);
 INSERT INTO change (seq, at_ns, actor, kind, asset, names, facets, detail) VALUES (1, 12, 'cli', 'tagged', 1, '["clip.mov"]', '["tag:2"]', '{}');
 INSERT INTO facet (name, at_ns) VALUES ('tag:2', 12);
 INSERT INTO job (id, blob, processor, processor_version, priority, state, attempts, due_ns, error, updated_ns) VALUES (1, 1, 'probe', 1, 10, 'waiting', 0, 11, NULL, 11);
 INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
 INSERT INTO remark (asset, rating, comment) VALUES (1, 8, 'the good one');
 INSERT INTO attribute (asset, name, value) VALUES (1, X'757365722E6D696D655F74797065', X'766964656F2F717569636B74696D65');
+INSERT INTO dropped_vector (seq, vector, model) VALUES (1, 2, 'look-1');
+INSERT INTO space (id, name, visual, meeting, words, dimensions, made_ns) VALUES ('m@1#text', 'm', NULL, NULL, 'm@1#text', '{"m@1#text":4}', 13);
 INSERT INTO trashed (asset, at_ns, place) VALUES (3, 12, 'inbox/gone.mov');
 INSERT INTO aside (copy, key, unfinished) VALUES (2, X'323032342F30372F31352F676F6E652E6D6F76', 0);
 INSERT INTO doomed (store, key) VALUES (1, X'2E64616D66732D74726173682F312D6F6C642E6D6F76');
@@ -344,4 +560,10 @@ INSERT INTO asset_owner (asset, uid, gid) VALUES (1, 1000, 100);
 INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
 INSERT INTO file_move (copy, key) VALUES (1, X'6D6F7665642F636C69702E6D6F76');
 INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
+INSERT INTO sidecar (asset, original, digest, own, said, problem) VALUES (4, 1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1, '{"stars":4}', '');
+INSERT INTO near (blob, other, distance, reason) VALUES (1, 2, 0.1, 'scaled to 50 %');
+INSERT INTO compared (blob, mark) VALUES (1, '1');
+INSERT INTO clip_mark (value, blob) VALUES (17, 1);
+INSERT INTO field_text (blob, field, key, text) VALUES (1, 'camera', 'fx3', 'FX3');
+INSERT INTO field_number (blob, field, number) VALUES (1, 'width', 1920.0);
 PRAGMA user_version = 3;

@@ -1,0 +1,229 @@
+"""Full-text search: what is written of an asset (its name, folders, comment, what was read and heard in it).
+
+The index is a cache that follows the table text_due, to which triggers append whoever changes a row; `refresh` takes
+what is due. Concurrency: `refresh` and `forget_due` inside a transaction; `find_…` and `list_…` may scan (reader
+thread). Crash rule: a text and the end of its being due are one transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain, combinations
+from typing import NamedTuple
+
+import msgspec
+
+from damfs.catalog.database import Connection
+from damfs.catalog.predicates import ALONE, Predicate, Says, SqlValue
+from damfs.model import LIBRARY_STORE, AssetId, TermId
+
+COLUMNS = ("name", "folders", "comment", "fields", "transcript")
+WEIGHTS = "4.0, 1.0, 3.0, 2.0, 1.0"
+FACTS = {"caption": "fields", "keywords": "fields"} | dict.fromkeys(
+    ("transcript", "text", "ocr", "subtitles"), "transcript"
+)
+"""Facts of any processor that are texts for people: a string, a list of strings, or objects with such members. Beside
+them stand the fields that are declared as text (see `fields`)."""
+RANKED_BELOW = 3_000
+"""Of so many hits each is weighed; what more assets than these hold tells little, and the newest come first."""
+TERM_WORDS = 3
+"""So many words of a query may each be answered by a term in place of the text."""
+TRANSCRIPT_LIMIT = 200_000
+CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+class Due(NamedTuple):
+    id: int
+    asset: AssetId
+
+
+def list_due(connection: Connection, limit: int) -> list[Due]:
+    return [Due(*row) for row in connection.rows("SELECT id, asset FROM text_due ORDER BY id LIMIT ?", limit)]
+
+
+def is_due(connection: Connection) -> bool:
+    return connection.exists("SELECT 1 FROM text_due LIMIT 1")
+
+
+def forget_due(tx: Connection, up_to: int) -> None:
+    tx.run("DELETE FROM text_due WHERE id <= ?", up_to)
+
+
+def refresh(tx: Connection, ids: Iterable[AssetId]) -> None:
+    """Write the texts of the assets anew, and forget those of assets that are gone."""
+    wanted = sorted(set(ids))
+    some = msgspec.json.encode(wanted).decode()
+    names: dict[AssetId, str] = dict(
+        tx.rows("SELECT id, name FROM asset WHERE id IN (SELECT value FROM json_each(?))", some)
+    )
+    texts: dict[AssetId, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for asset, name in names.items():
+        texts[asset]["name"] = _name_words(name)
+    for asset, comment in tx.rows(
+        "SELECT asset, comment FROM remark WHERE asset IN (SELECT value FROM json_each(?))", some
+    ):
+        texts[asset]["comment"].append(comment)
+    for asset, folder in _folders(tx, some):
+        texts[asset]["folders"].append(folder)
+    for asset, text in tx.rows(
+        "SELECT a.id, f.text FROM asset AS a JOIN field_text AS f ON f.blob = a.blob"
+        " WHERE a.id IN (SELECT value FROM json_each(?)) ORDER BY a.id, f.field, f.key",
+        some,
+    ):
+        texts[asset]["fields"].append(text)
+    for asset, column, text in _facts(tx, some):
+        texts[asset][column].append(text)
+    gone = [(asset,) for asset in wanted if asset not in names]
+    tx.run_many("DELETE FROM asset_text WHERE rowid = ?", iter(gone))
+    tx.run_many(
+        "INSERT OR REPLACE INTO asset_text (rowid, name, folders, comment, fields, transcript)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        ((asset, *("\n".join(text[column])[:TRANSCRIPT_LIMIT] for column in COLUMNS)) for asset, text in texts.items()),
+    )
+
+
+def _name_words(name: str) -> list[str]:
+    """The name, and where it is written like ``redCarAtDusk``, its words."""
+    apart = CAMEL.sub(" ", name)
+    return [name] if apart == name else [name, apart]
+
+
+def _folders(tx: Connection, some: str) -> list[tuple[AssetId, str]]:
+    """Names of the folders of each asset's files, and of their stores; numbers, which dates make, say nothing."""
+    rows = tx.rows(
+        """WITH RECURSIVE up (asset, folder) AS (
+             SELECT asset, folder FROM copy WHERE asset IN (SELECT value FROM json_each(?))
+             UNION SELECT up.asset, f.parent FROM up JOIN folder AS f ON f.id = up.folder WHERE f.parent IS NOT NULL)
+           SELECT up.asset, CASE WHEN f.parent IS NULL THEN CAST(s.name AS BLOB) ELSE f.name END
+           FROM up JOIN folder AS f ON f.id = up.folder JOIN store AS s ON s.id = f.store
+           WHERE f.parent IS NOT NULL OR s.name <> ?""",
+        some,
+        LIBRARY_STORE,
+    )
+    named = ((asset, name.decode("utf-8", "replace")) for asset, name in rows)
+    return [(asset, name) for asset, name in named if not name.isdigit() and not name.startswith(".")]
+
+
+def _facts(tx: Connection, some: str) -> list[tuple[AssetId, str, str]]:
+    """Asset, column and text of each fact that people read."""
+    keys = msgspec.json.encode([*FACTS, *(f"$.{key}" for key in FACTS)]).decode()
+    rows = tx.rows(
+        """SELECT a.id, j.key, j.path, j.atom FROM asset AS a JOIN fact AS f ON f.blob = a.blob,
+             json_tree(CASE WHEN json_valid(f.facts) THEN f.facts ELSE '{}' END) AS j
+           WHERE a.id IN (SELECT value FROM json_each(?1)) AND j.type = 'text'
+           AND (j.key IN (SELECT value FROM json_each(?2)) OR j.path IN (SELECT value FROM json_each(?2)))
+           ORDER BY a.id, f.processor, j.id""",
+        some,
+        keys,
+    )
+    return [
+        (asset, FACTS[key] if key in FACTS else FACTS[path.removeprefix("$.")], text) for asset, key, path, text in rows
+    ]
+
+
+class TextHits(NamedTuple):
+    """Best first. ``tagged``: those that some word is a term of; ``written``: those that hold every word themselves."""
+
+    tagged: list[AssetId]
+    written: list[AssetId]
+
+
+def find_texts(connection: Connection, words: Sequence[Says], where: Predicate, limit: int) -> TextHits:
+    """The visible assets of which every word is written, or said by a term, and that ``where`` holds of."""
+    if not words:
+        return TextHits([], [])
+    with_terms = [each for each in words if each.terms][:TERM_WORDS]
+    tagged: dict[AssetId, None] = {}
+    for size in range(len(with_terms), 0, -1):
+        for chosen in combinations(with_terms, size):
+            written = [each for each in words if each not in chosen]
+            tagged |= dict.fromkeys(_tagged(connection, chosen, written, where, limit))
+    return TextHits(list(tagged)[:limit], _written(connection, words, where, limit))
+
+
+def _written(connection: Connection, words: Sequence[Says], where: Predicate, limit: int) -> list[AssetId]:
+    pattern = match_of(words)
+    clause, values = where.row_clause()
+    many = len(
+        connection.rows(
+            "SELECT rowid FROM asset_text WHERE asset_text MATCH ? ORDER BY rowid DESC LIMIT ?",
+            pattern,
+            RANKED_BELOW + 1,
+        )
+    )
+    order = "t.rowid DESC" if many > RANKED_BELOW else f"bm25(asset_text, {WEIGHTS}), t.rowid"
+    rows = connection.rows(
+        "SELECT a.id FROM asset_text AS t CROSS JOIN asset AS a ON a.id = t.rowid"  # noqa: S608  # marks only
+        f" WHERE asset_text MATCH ? AND {ALONE} AND {clause} ORDER BY {order} LIMIT ?",
+        pattern,
+        *values,
+        limit,
+    )
+    return [id_ for (id_,) in rows]
+
+
+def _tagged(
+    connection: Connection, terms: Sequence[Says], written: Sequence[Says], where: Predicate, limit: int
+) -> list[AssetId]:
+    """The newest whose terms say the first words, and whose texts the others."""
+    clause, values = where.row_clause()
+    source, first = _source(terms, written)
+    others = terms if written else terms[1:]
+    carried = [_carries(each) for each in others]
+    rows = connection.rows(
+        f"SELECT DISTINCT a.id FROM {source} WHERE {ALONE} AND {clause}"  # noqa: S608  # marks only
+        + "".join(f" AND {sql}" for sql, _ in carried)
+        + " ORDER BY a.id DESC LIMIT ?",
+        *first,
+        *values,
+        *chain.from_iterable(ids for _, ids in carried),
+        limit,
+    )
+    return [id_ for (id_,) in rows]
+
+
+def _source(terms: Sequence[Says], written: Sequence[Says]) -> tuple[str, tuple[SqlValue, ...]]:
+    """Where the candidates come from, as ``a``: the texts that match, or else whatever carries the first terms."""
+    if written:
+        found = "(SELECT rowid AS id FROM asset_text WHERE asset_text MATCH ?)"
+        return f"{found} AS t CROSS JOIN asset AS a ON a.id = t.id", (match_of(written),)
+    tagging = f"(SELECT asset FROM tagging WHERE term IN ({_marks(terms[0].terms)}))"  # noqa: S608  # as above
+    return f"{tagging} AS t CROSS JOIN asset AS a ON a.id = t.asset", terms[0].terms
+
+
+def _carries(word: Says) -> tuple[str, tuple[TermId, ...]]:
+    sql = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({_marks(word.terms)}))"  # noqa: S608  # as above
+    return sql, word.terms
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def match_of(words: Sequence[Says]) -> str:
+    return " AND ".join(each.pattern() for each in words)
+
+
+def columns_saying(connection: Connection, asset: AssetId, words: Sequence[Says]) -> list[str]:
+    """Which of its texts hold any of the words."""
+    pattern = " OR ".join(each.pattern() for each in words)
+    return [
+        column
+        for column in COLUMNS
+        if words
+        and connection.exists(
+            "SELECT 1 FROM asset_text WHERE asset_text MATCH ? AND rowid = ?", f"{{{column}}} : ({pattern})", asset
+        )
+    ]
+
+
+def terms_saying(connection: Connection, words: str, *, prefix: bool, limit: int) -> list[TermId]:
+    """Terms whose name holds the words, in their order."""
+    rows = connection.rows(
+        "SELECT rowid FROM term_text WHERE term_text MATCH ? ORDER BY rowid LIMIT ?",
+        Says(words, prefix).pattern(),
+        limit,
+    )
+    return [id_ for (id_,) in rows]

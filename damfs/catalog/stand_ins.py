@@ -1,0 +1,108 @@
+"""What stands in for an original in an editor: the proxy that the camera made itself, else the one that was encoded.
+
+Point reads (each finds its rows by an index), but for functions named ``list_…``. A camera's proxy is an asset of its
+own; which it is stands in the facts ``camera_proxy`` of the original's bytes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from damfs.catalog.database import Connection, Row
+from damfs.model import AssetId, CopyId, FolderId
+
+CAMERA_ENDING = ".mp4"
+"""Cameras call their proxies .LRV or .LRF; they hold MP4."""
+
+
+class StandIn(NamedTuple):
+    copy: CopyId
+    name: bytes
+    """Name of the original in its folder."""
+    asset: AssetId
+    """The original."""
+    is_asset: bool
+    """Whether ``id`` is that of an asset; else of a rendition."""
+    id: int
+    ending: str
+    size: int
+    at_ns: int
+    mode: int | None
+    """None: of a rendition."""
+    height: int | None
+    original_height: int | None
+
+
+COLUMNS = (
+    "c.id, c.name, c.asset, r.id, r.key, r.size, r.made_ns, p.id, p.size, p.mtime_ns, p.mode,"
+    " (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = coalesce(p.blob, a.blob)"
+    "  AND processor = iif(p.id IS NULL, 'proxy', 'probe')),"
+    " (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = a.blob AND processor = 'probe')"
+)
+JOINED = (
+    " LEFT JOIN rendition AS r ON r.id = (SELECT id FROM rendition WHERE blob = a.blob AND kind = 'proxy'"
+    "  ORDER BY key LIKE '%.mov' DESC, id DESC LIMIT 1)"
+    " LEFT JOIN asset AS p ON p.id = (SELECT min(q.id) FROM fact AS f"
+    "  JOIN blob AS b ON b.digest = unhex(json_extract(f.facts, '$.proxy')) JOIN asset AS q ON q.blob = b.id"
+    "  WHERE f.blob = a.blob AND f.processor = 'camera_proxy' AND q.visible)"
+    " WHERE c.state <> 'missing' AND a.visible AND c.blob = a.blob AND (r.id IS NOT NULL OR p.id IS NOT NULL)"
+)
+STAND_INS = "SELECT " + COLUMNS + " FROM copy AS c JOIN asset AS a ON a.id = c.asset" + JOINED  # noqa: S608  # constants
+HASHED = (
+    "SELECT " + COLUMNS + ", json_extract(h.facts, '$.md5') FROM fact AS h JOIN asset AS a ON a.blob = h.blob"  # noqa: S608  # as above
+    " JOIN copy AS c ON c.asset = a.id" + JOINED + " AND h.processor = 'editor_hash'"
+)
+ORDER = " ORDER BY c.asset, c.id"
+
+
+def _stand_in(row: Row) -> StandIn:
+    copy, name, asset, rendition, key, size, made_ns, camera, camera_size, camera_ns, mode, height, whole = row
+    if camera is not None:
+        return StandIn(copy, name, asset, True, camera, CAMERA_ENDING, camera_size, camera_ns, mode, height, whole)
+    ending = "." + key.rpartition(".")[2]
+    return StandIn(copy, name, asset, False, rendition, ending, size, made_ns, None, height, whole)
+
+
+def list_of_folder(connection: Connection, folder: FolderId) -> list[StandIn]:
+    return [_stand_in(row) for row in connection.rows(STAND_INS + " AND c.folder = ?1" + ORDER, folder)]
+
+
+def of_copy(connection: Connection, copy: CopyId) -> StandIn | None:
+    row = connection.row(STAND_INS + " AND c.id = ?1", copy)
+    return None if row is None else _stand_in(row)
+
+
+def is_any(connection: Connection, folder: FolderId) -> bool:
+    """Whether anything in a folder has one."""
+    return connection.row(STAND_INS + " AND c.folder = ?1 LIMIT 1", folder) is not None
+
+
+def of_asset(connection: Connection, folder: FolderId, asset: AssetId) -> list[StandIn]:
+    rows = connection.rows(STAND_INS + " AND c.folder = ?1 AND c.asset = ?2" + ORDER, folder, asset)
+    return [_stand_in(row) for row in rows]
+
+
+def of_stem(connection: Connection, folder: FolderId, stem: bytes) -> list[StandIn]:
+    """Of originals called ``stem`` with any ending (or none), by asset: a range of one index."""
+    rows = connection.rows(
+        STAND_INS + " AND c.folder = ?1 AND (c.name = ?2 OR c.name >= ?3 AND c.name < ?4)" + ORDER,
+        folder,
+        stem,
+        stem + b".",
+        stem + b"/",
+    )
+    return [_stand_in(row) for row in rows]
+
+
+def of_hash(connection: Connection, digest: str) -> StandIn | None:
+    """Of an original that Shotcut and Kdenlive know by that hash (see the processor `editor_hash`)."""
+    row = connection.row(HASHED + " AND json_extract(h.facts, '$.md5') = ?1" + ORDER + " LIMIT 1", digest)
+    return None if row is None else _stand_in(row[:-1])
+
+
+def list_hashes(connection: Connection) -> list[tuple[str, StandIn]]:
+    """All that are known by a hash, each once."""
+    found: dict[str, StandIn] = {}
+    for *row, md5 in connection.rows(HASHED + ORDER):
+        found.setdefault(md5, _stand_in(tuple(row)))
+    return list(found.items())

@@ -1,0 +1,71 @@
+"""What copying and encoding a piece of a clip share: what was really cut, and what the piece says of its origin.
+
+Runs in worker processes only (imports av).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from damfs.core.processors import media
+from damfs.core.timecodes import timecode_after
+
+KEPT_TAGS = ("creation_time", "location", "make", "model")
+SLACK = Fraction(1)
+"""Seconds read before and behind a piece: sound and pictures of one time may lie so far apart in the file."""
+
+AnyPacket: TypeAlias = "Packet[VideoStream] | Packet[AudioStream]"  # PyAV's class takes no parameters when it runs
+AnyStream = VideoStream | AudioStream
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was really cut, in seconds from the first frame."""
+
+    start: Fraction
+    end: Fraction
+    encoded: bool
+
+
+def streams_of(container: InputContainer) -> list[AnyStream]:
+    """The pictures first, if there are any; then every sound track that can be decoded."""
+    picture = media.picture_stream(container)
+    return [*([] if picture is None else [picture]), *media.sound_streams(container)]
+
+
+def origin_of(streams: list[AnyStream]) -> Fraction:
+    """Seconds in the file's clock at which the pictures begin; the sound where there are none."""
+    return (streams[0].start_time or 0) * (streams[0].time_base or Fraction(1))
+
+
+def go_to(container: InputContainer, leader: AnyStream, at: Fraction) -> None:
+    """To a key frame at or before a moment, with some slack."""
+    base = leader.time_base or Fraction(1)
+    goal = (leader.start_time or 0) + max(at - SLACK, Fraction(0)) / base
+    container.seek(int(goal), stream=leader, backward=True)
+
+
+def kept_tags(container: InputContainer) -> dict[str, str]:
+    return {tag: container.metadata[tag] for tag in KEPT_TAGS if tag in container.metadata}
+
+
+def kept_of_stream(stream: AnyStream) -> dict[str, str]:
+    found = media.language(stream) if isinstance(stream, AudioStream) else None
+    return {} if found is None else {"language": found}
+
+
+def give_timecode(made: AnyStream, container: InputContainer, picture: VideoStream, first: Fraction) -> None:
+    """The timecode of the first frame of the piece, and the reel that it is of."""
+    rate, timecode, reel = media.rate_of(picture), media.start_timecode(container), media.reel_name(container)
+    found = None if rate is None or timecode is None else timecode_after(timecode, rate, round(first * rate))
+    if found is not None:
+        made.metadata["timecode"] = found
+    if found is not None and reel is not None:
+        made.metadata["reel_name"] = reel

@@ -1,0 +1,92 @@
+"""Going to a moment of a clip: the key frame before it, and the frame that is shown at it.
+
+Runs in worker processes only (imports av). Times are seconds from the first frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from damfs.core.processors import media
+from damfs.errors import BadMedia
+
+STEPS_BACK = (Fraction(0), Fraction(1), Fraction(5), Fraction(30))
+"""Seconds to go back further when a seek did not land at or before its goal, as happens in streams without an index."""
+HALF_MS = Fraction(1, 2000)
+"""Names say milliseconds: a frame begins up to half of one after the time that it is called by."""
+
+
+def origin_of(stream: VideoStream) -> Fraction:
+    return (stream.start_time or 0) * (stream.time_base or Fraction(1))
+
+
+def time_of(stream: VideoStream, pts: int) -> Fraction:
+    return pts * (stream.time_base or Fraction(1)) - origin_of(stream)
+
+
+def seek(container: InputContainer, stream: VideoStream, at: Fraction) -> None:
+    base = stream.time_base or Fraction(1)
+    container.seek(int((max(at, Fraction(0)) + origin_of(stream)) / base), stream=stream, backward=True)
+
+
+def frames_from(container: InputContainer, stream: VideoStream, at: Fraction) -> Iterator[VideoFrame]:
+    """Frames in the order they are shown, from one at or before ``at`` on where there is one."""
+    for back in STEPS_BACK:
+        seek(container, stream, at - back)
+        shown = (frame for _, frame in media.decoded(container, [stream], media.Damage()))
+        frames = (frame for frame in shown if isinstance(frame, VideoFrame) and frame.pts is not None)
+        first = next(frames, None)
+        if first is not None and (time_of(stream, first.pts or 0) <= at or back >= at or back is STEPS_BACK[-1]):
+            yield first
+            yield from frames
+            return
+
+
+def frame_at(container: InputContainer, stream: VideoStream, at: Fraction, name: str) -> VideoFrame:
+    """The frame that is shown at a moment. Raises BadMedia when none can be decoded there."""
+    found = None
+    for frame in frames_from(container, stream, at + HALF_MS):
+        if found is not None and time_of(stream, frame.pts or 0) > at + HALF_MS:
+            break
+        found = frame
+    if found is None:
+        raise BadMedia(f"{name}: no picture can be decoded at {float(at):.3f} s{media.ADVICE}")
+    return found
+
+
+def key_before(container: InputContainer, stream: VideoStream, at: Fraction) -> Fraction:
+    """The time of the last key frame at or before a moment; of the first one where there is none."""
+    first = Fraction(0)
+    for back in STEPS_BACK:
+        seek(container, stream, at - back)
+        keys = list(_keys_up_to(container, stream, at + HALF_MS))
+        before = [key for key in keys if key <= at + HALF_MS]
+        if before:
+            return before[-1]
+        first = keys[0] if keys else first
+    return first
+
+
+def _keys_up_to(container: InputContainer, stream: VideoStream, at: Fraction) -> Iterator[Fraction]:
+    """Times of key frames from here on, the first one behind ``at`` included."""
+    for packet in media.packets(container, [stream], media.Damage()):
+        time = packet_time(packet, stream)
+        if time is None:
+            continue
+        if packet.is_keyframe:
+            yield time
+        if time > at:
+            return
+
+
+def packet_time(packet: Packet[VideoStream] | Packet[AudioStream], stream: VideoStream) -> Fraction | None:
+    """When the packet's frame is shown; None for the empty ones that end a file."""
+    at = packet.pts if packet.pts is not None else packet.dts
+    return None if at is None or not packet.size else time_of(stream, at)

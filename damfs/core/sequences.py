@@ -1,0 +1,97 @@
+"""Whether one clip is (a part of) another: marks of moments are compared; each pair that agrees votes for an offset.
+
+Pure; NumPy only, for threads. Finds clips that were encoded anew, scaled, or cut at either end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+BITS: Final = 256
+AGREE: Final = 60
+"""Bits by which marks of the same moment differ at most; of unrelated ones half of all differ, give or take 8."""
+NEAR_MS: Final = 750
+"""Moments of two clips that were looked at are so far apart at most, where the clips run together."""
+ENOUGH: Final = 0.6
+"""Share of the moments that both have which must agree."""
+BANDS: Final = 8
+BAND_MOMENTS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Marks of a clip (rows of 32 bytes) and when they were taken."""
+
+    marks: NDArray[np.uint8]
+    times_ms: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """``offset_ms``: where the first clip begins in the second. ``share``: of the shorter one that both show;
+    ``bits``: by which moments that agree differ, on average."""
+
+    offset_ms: int
+    share: float
+    bits: float
+
+
+def sequence(marks: bytes, times_ms: list[int]) -> Sequence:
+    """Raises ValueError when both do not belong together."""
+    rows = np.frombuffer(marks, np.uint8).reshape(-1, BITS // 8)
+    if len(rows) != len(times_ms):
+        raise ValueError("as many times as marks")
+    return Sequence(rows, np.array(times_ms, np.int64))
+
+
+def overlap(one: Sequence, other: Sequence) -> Overlap | None:
+    """None where they do not run together anywhere."""
+    if not len(one.marks) or not len(other.marks):
+        return None
+    differ = np.bitwise_count(one.marks[:, None, :] ^ other.marks[None, :, :]).sum(axis=2, dtype=np.int32)
+    rows, columns = np.nonzero(differ <= AGREE)
+    if not len(rows):
+        return None
+    offsets = other.times_ms[columns] - one.times_ms[rows]
+    best = max(
+        (_agreement(one, other, differ, int(offset)) for offset in _popular(offsets)), key=lambda found: found[0]
+    )
+    return best[1]
+
+
+def _popular(offsets: NDArray[np.int64]) -> list[int]:
+    """The middles of the eight half seconds with the most votes."""
+    bins, counts = np.unique(offsets // 500, return_counts=True)
+    return [int(bins[index]) * 500 + 250 for index in np.argsort(-counts, kind="stable")[:8]]
+
+
+def _agreement(
+    one: Sequence, other: Sequence, differ: NDArray[np.int32], offset_ms: int
+) -> tuple[float, Overlap | None]:
+    """How much they agree when the first begins there in the second."""
+    near = np.abs(one.times_ms[:, None] + offset_ms - other.times_ms[None, :]) <= NEAR_MS
+    both = near.any(axis=1)
+    moments = int(both.sum())
+    if moments < min(2, len(one.marks), len(other.marks)):
+        return 0.0, None
+    closest = np.where(near, differ, BITS).min(axis=1)[both]
+    agreeing = closest <= AGREE
+    share = moments / min(len(one.marks), len(other.marks))
+    if agreeing.mean() < ENOUGH or (share < 0.5 and agreeing.sum() < 6):
+        return 0.0, None
+    found = Overlap(offset_ms, round(min(1.0, share), 2), round(float(closest[agreeing].mean()), 1))
+    return float(agreeing.sum()) * (1 - found.bits / BITS), found
+
+
+def band_values(clip: Sequence, moments: int | None = None) -> list[int]:
+    """Keys under which a clip is found by others that have a moment in common: eight parts of sixteen bits of each
+    mark. ``moments``: of so many at most, spread over it."""
+    rows = clip.marks
+    if moments is not None and len(rows) > moments:
+        rows = rows[np.linspace(0, len(rows) - 1, moments).round().astype(int)]
+    parts = np.ascontiguousarray(rows[:, : BANDS * 2]).view("<u2").reshape(-1, BANDS).astype(np.int64)
+    return [int(value) for value in np.unique(parts + (np.arange(BANDS, dtype=np.int64) << 16)[None, :])]

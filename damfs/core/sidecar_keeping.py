@@ -1,0 +1,187 @@
+"""While mounted: sidecars go where their originals go; they are read when programs, written when people said something.
+
+A follower of the feed. Whoever moves a file and its sidecar himself is given `GRACE_S` for it. Concurrency: one task on
+the loop, disk work and parsing in threads. Crash rule: nothing is kept here; at the start all is asked about once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import trio
+
+from damfs.catalog import sidecars, stores
+from damfs.core.asset_names import clean_name
+from damfs.core.commands import Rename
+from damfs.core.feed import Batch
+from damfs.core.folders import move_file
+from damfs.core.library import Library
+from damfs.core.reception import Reception
+from damfs.core.sidecar_links import (
+    LinkSidecar,
+    current_copies,
+    is_sidecar_name,
+    sidecar_name,
+    sidecars_beside,
+    stands_beside,
+)
+from damfs.core.sidecar_pass import link_all, try_sync
+from damfs.core.sidecar_sync import write_new
+from damfs.core.trashing import restore_assets, trash_assets
+from damfs.errors import DamfsError
+from damfs.model import Asset, AssetId, AssetState, Change, StoreKind
+
+log = logging.getLogger(__name__)
+
+ACTOR = "sidecar"
+GRACE_S = 1.0
+SAID = frozenset({"tagged", "untagged", "rated", "commented", "attribute-changed", "term-renamed", "retagged"})
+"""What may have to be written."""
+MOVED = frozenset(
+    {
+        "ingested", "found", "moved", "copied", "filed", "renamed", "trashed", "restored", "version-added", "healed",
+        "described",
+    }
+)  # fmt: skip
+"""What may have moved a file, or changed its bytes."""
+PLACED = MOVED - {"version-added", "healed", "described"}
+PLACERS = frozenset({"fuse", "cli", "scan", "reception"})
+"""Actors that put a file where a person wants it."""
+
+
+@dataclass(slots=True)
+class Stirred:
+    """Assets that something happened to, since they were last looked after."""
+
+    moved: set[AssetId] = field(default_factory=set)
+    placed: set[AssetId] = field(default_factory=set)
+    """Of those that moved the ones that somebody else put where they are."""
+    said: set[AssetId] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.moved or self.said)
+
+
+class SidecarKeeper:
+    def __init__(self, library: Library, reception: Reception) -> None:
+        self._library = library
+        self._reception = reception
+        self._stirred = Stirred()
+        self._news = trio.Event()
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            with self._library.feed.follow() as batches:
+                nursery.start_soon(self._look_after)
+                task_status.started()
+                await self._begin()
+                await self._listen(batches)
+
+    async def _begin(self) -> None:
+        """What happened while nobody kept them."""
+        for store in self._library.stores():
+            await link_all(self._library, store.id, ACTOR)
+        self._stirred.moved.update(await self._library.db.read(sidecars.list_unread))
+        self._news.set()
+
+    async def _listen(self, batches: AsyncIterator[Batch]) -> None:
+        async for batch in batches:
+            for change in batch:
+                self._note(change)
+
+    def _note(self, change: Change) -> None:
+        """Cheap: called for every change of the library."""
+        if change.asset is None:
+            return
+        if change.kind in MOVED and self._concerns(change, change.asset):
+            self._stirred.moved.add(change.asset)
+            if change.kind in PLACED and change.actor in PLACERS:
+                self._stirred.placed.add(change.asset)
+        elif change.kind in SAID and change.actor != ACTOR and self._library.settings.sidecars.write:
+            self._stirred.said.add(change.asset)
+        if self._stirred:
+            self._news.set()
+
+    def _concerns(self, change: Change, asset: AssetId) -> bool:
+        """Whether it is a sidecar, has one, or came to stand beside one."""
+        connection = self._library.db.writer
+        if any(map(is_sidecar_name, change.names)) or sidecars.of(connection, asset) is not None:
+            return True
+        return bool(sidecars.of_original(connection, asset) or sidecars_beside(connection, asset))
+
+    async def _look_after(self) -> None:
+        while True:
+            await self._news.wait()
+            await trio.sleep(GRACE_S)
+            self._news = trio.Event()
+            stirred, self._stirred = self._stirred, Stirred()
+            try:
+                await self.tend(stirred)
+            except DamfsError as error:
+                log.info("sidecars were not looked after: %s", error)
+
+    async def tend(self, stirred: Stirred) -> None:
+        """Bring everything that something happened to into order."""
+        connection = self._library.db.writer
+        touched = {id_ for id_ in stirred.moved if self._is_sidecar(id_)}
+        for original in stirred.moved - touched:
+            known = [row.asset for row in sidecars.of_original(connection, original)]
+            for id_ in known:
+                if id_ not in stirred.placed:
+                    await self._follow(id_, original)
+            touched.update(known, sidecars_beside(connection, original))
+        for id_ in touched:
+            self._library.perform(LinkSidecar(id_), ACTOR)
+        await self._sync(touched, stirred.said)
+
+    def _is_sidecar(self, id_: AssetId) -> bool:
+        asset = self._library.asset(id_)
+        return asset is not None and is_sidecar_name(asset.name)
+
+    async def _sync(self, touched: Iterable[AssetId], said: set[AssetId]) -> None:
+        connection, write = self._library.db.writer, self._library.settings.sidecars.write
+        read = self._library.settings.sidecars.read
+        known = {row.asset for original in said for row in sidecars.of_original(connection, original)}
+        for id_ in sorted({*touched, *known}) if read or write else ():
+            outcome = await try_sync(self._library, self._reception, id_, ACTOR, write=write)
+            if outcome.problem:
+                log.info("a sidecar is left alone: %s", outcome.problem)
+            await trio.lowlevel.checkpoint()
+        for original in sorted(said) if write else ():
+            if not sidecars.of_original(connection, original) and not self._is_sidecar(original):
+                await write_new(self._library, self._reception, original, ACTOR)
+
+    async def _follow(self, id_: AssetId, original: AssetId) -> None:
+        """Into the trash, out of it, or to where the original is now."""
+        sidecar, owner = self._library.asset(id_), self._library.asset(original)
+        if sidecar is None or owner is None:
+            return
+        try:
+            if (sidecar.state, owner.state) == (AssetState.PRESENT, AssetState.TRASHED):
+                await trash_assets(self._library, [id_], ACTOR)
+            elif (sidecar.state, owner.state) == (AssetState.TRASHED, AssetState.PRESENT):
+                await restore_assets(self._library, [id_], ACTOR)
+            elif not stands_beside(self._library.db.writer, id_, original):
+                await self._move(sidecar, original)
+        except DamfsError as error:
+            log.info("%s stays where it is: %s", sidecar.name, error)
+
+    async def _move(self, sidecar: Asset, original: AssetId) -> None:
+        """Beside the original's file of the same writable store; never over a file that is there."""
+        connection = self._library.db.writer
+        writable = {store.id for store in self._library.stores() if store.kind is StoreKind.WRITABLE}
+        theirs = {copy.store: copy for copy in reversed(current_copies(connection, original))}
+        for copy in current_copies(connection, sidecar.id):
+            target = theirs.get(copy.store)
+            if copy.store not in writable or target is None:
+                continue
+            name = sidecar_name(target.name, copy.name)
+            there = stores.copy_at(connection, target.folder, name)
+            if there is None or there.asset == sidecar.id:
+                also = [Rename(sidecar.id, clean_name(name), with_file=True)] if name != copy.name else []
+                with suppress(DamfsError):
+                    await move_file(self._library, copy.id, target.folder, name, also)

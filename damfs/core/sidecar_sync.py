@@ -1,0 +1,280 @@
+"""Brings a sidecar and the catalog into step: what a program changed is taken over, what was said here is written.
+
+The catalog is the truth; who wins where both changed: tags are united by three-way merge, of a rating or a description
+the newer one holds. Concurrency: on the loop, parsing and files in threads. Crash rule: the catalog first, then the
+file (as a version of the sidecar), then the note that both are in step; what is cut short is done again, and changes
+nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import trio
+from blake3 import blake3
+
+from damfs.catalog import remarks, rewrites, sidecars, stores, versions, vocabulary
+from damfs.catalog.database import Connection
+from damfs.catalog.sidecars import Sidecar
+from damfs.core.arranging import SetDestination
+from damfs.core.asset_names import clean_name
+from damfs.core.commands import Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
+from damfs.core.describing import SetAttribute, SetComment, SetRating, SetTags, term_path
+from damfs.core.library import Library
+from damfs.core.pruning import prune_version
+from damfs.core.reception import Reception
+from damfs.core.rewriting import CloseRewrite
+from damfs.core.sidecar_links import LinkSidecar, current_copies
+from damfs.core.sidecar_record import Edits, Said, SidecarRecord, edits, merged_tags, says_anything, stars_of, wanted
+from damfs.errors import BadMedia, Conflict, Unavailable
+from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind, TagSource
+from damfs.storage.droppings import is_dropping
+
+log = logging.getLogger(__name__)
+
+LABEL = b"user.xmp.label"
+"""Extended attribute that stands for xmp:Label."""
+MODE = 0o644
+EMPTY = SidecarRecord()
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSidecar:
+    """Both are in step."""
+
+    asset: AssetId
+    digest: Digest
+    record: SidecarRecord
+    own: bool
+
+    def apply(self, x: Execution) -> None:
+        sidecars.note(x.tx, self.asset, self.digest, msgspec.to_builtins(self.record), own=self.own)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteProblem:
+    """These bytes cannot be read; they are not tried again."""
+
+    asset: AssetId
+    digest: Digest
+    problem: str
+
+    def apply(self, x: Execution) -> None:
+        sidecars.note_problem(x.tx, self.asset, self.digest, self.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``read``: it changed the catalog; ``written``: the catalog changed it."""
+
+    read: bool = False
+    written: bool = False
+    problem: str = ""
+
+
+async def sync_sidecar(library: Library, reception: Reception, id_: AssetId, actor: str, *, write: bool) -> Outcome:
+    """One that stands beside an original. ``write``: also into its file, where that lies in a writable store."""
+    row, asset = sidecars.of(library.db.writer, id_), library.asset(id_)
+    if row is None or asset is None or asset.blob is None or not current_copies(library.db.writer, id_):
+        return Outcome()
+    digest = stores.digest_of(library.db.writer, asset.blob)
+    if digest == row.digest and row.problem:
+        return Outcome(problem=row.problem)
+    base = msgspec.convert(row.said, SidecarRecord)
+    try:
+        now = base if digest == row.digest else await _read(library, asset)
+    except BadMedia as error:
+        library.perform(NoteProblem(id_, digest, str(error)), actor)
+        return Outcome(problem=str(error))
+    has_changed = await _take_over(library, row, asset, edits(base, now), actor) if now != base else False
+    if digest != row.digest:
+        library.perform(NoteSidecar(id_, digest, now, own=False), actor)
+    target = wanted(said_of(library.db.writer, row.original), now)
+    if not write or target == now or not _own_copy(library, id_):
+        return Outcome(read=has_changed)
+    return await _rewrite(library, reception, asset, target, has_changed, was_own=row.own and digest == row.digest)
+
+
+async def write_new(library: Library, reception: Reception, original: AssetId, actor: str) -> AssetId | None:
+    """A sidecar for an asset that has none, if there is anything to say of it and its file lies in a writable store."""
+    connection = library.db.writer
+    record = wanted(said_of(connection, original), EMPTY)
+    copy = _own_copy(library, original)
+    if copy is None or not says_anything(record):
+        return None
+    name = copy.name + b".xmp"
+    if stores.copy_at(connection, copy.folder, name) is not None or len(name) > 255:
+        return None
+    data = await trio.to_thread.run_sync(_packet, None, record, os.fsdecode(name))
+    id_ = await _receive(library, reception, copy.folder, name, data)
+    if id_ is not None and library.perform(LinkSidecar(id_), actor) is not None:
+        _note_written(library, id_, record, actor)
+    return id_
+
+
+def said_of(connection: Connection, original: AssetId) -> Said:
+    """What people say of an asset, in the words of sidecars."""
+    given = [tag.term for tag in vocabulary.taggings(connection, original) if tag.source is TagSource.PERSON]
+    terms = [vocabulary.term_named(connection, name) for name in given]
+    paths = [term_path(connection, term.id) for term in terms if term is not None]
+    remark, label = remarks.remark(connection, original), remarks.attribute(connection, original, LABEL) or b""
+    return Said(
+        frozenset(path for path in paths if all(step == _plain(step) for step in path)),
+        stars_of(remark.rating),
+        _plain(label.decode("utf-8", "replace")),
+        _plain(remark.comment),
+    )
+
+
+def _plain(text: str) -> str:
+    """As XML gives it back: no control characters, no space around it."""
+    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}).strip()
+
+
+async def _read(library: Library, asset: Asset) -> SidecarRecord:
+    """Raises BadMedia; Unavailable when its store is offline."""
+    data = await _bytes_of(library, asset)
+    return await trio.to_thread.run_sync(_record, data, asset.name)
+
+
+async def _bytes_of(library: Library, asset: Asset) -> bytes:
+    """Refused by its size before anything is read."""
+    from damfs.core.xmp_packet import SIZE_LIMIT, too_big  # lxml is loaded where there are sidecars
+
+    if asset.size > SIZE_LIMIT:
+        raise too_big(asset.name, asset.size)
+    assert asset.blob is not None
+    for path in library.source_paths(asset.blob, asset.id):
+        try:
+            return await trio.to_thread.run_sync(path.read_bytes)
+        except OSError as error:
+            log.info("a sidecar was not read: %s", error)
+    raise Unavailable(f"{asset.name}: no copy of it can be read; is its store connected?")
+
+
+def _record(data: bytes, name: str) -> SidecarRecord:  # called through to_thread
+    from damfs.core.xmp_packet import record_of
+
+    return record_of(data, name)
+
+
+def _packet(data: bytes | None, record: SidecarRecord, name: str) -> bytes:  # called through to_thread
+    from damfs.core.xmp_packet import rewritten
+
+    return rewritten(data, record, name)
+
+
+async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits, actor: str) -> bool:
+    """Whether the catalog was changed."""
+    if change == Edits():
+        return False
+    connection, id_ = library.db.writer, row.original
+    before, here = msgspec.convert(row.said, SidecarRecord), said_of(connection, id_)
+    commands: list[Command[object]] = []
+    if change.added or change.removed:
+        tags = [term_path(connection, term.id) for term in vocabulary.tagged_terms(connection, id_)]
+        commands += _retag(id_, tags, change)
+    if change.stars is not None and await _holds(library, id_, asset, "rated", here.stars, before.stars or 0):
+        rating = remarks.remark(connection, id_).rating
+        commands += [SetRating(id_, change.stars * 2)] if stars_of(rating) != change.stars else []
+    if change.description is not None and await _holds(
+        library, id_, asset, "commented", here.description, before.description
+    ):
+        commands.append(SetComment(id_, change.description))
+    if change.label is not None and here.label in {"", before.label}:
+        commands.append(SetAttribute(id_, LABEL, change.label.encode()))
+    library.execute(commands, actor)
+    return said_of(connection, id_) != here
+
+
+def _retag(id_: AssetId, tags: Sequence[tuple[str, ...]], change: Edits) -> list[Command[object]]:
+    paths = [tuple(clean_name(step) for step in path) for path in merged_tags(tags, change)]
+    fit = tuple(path for path in paths if not any(is_dropping(step) for step in path))
+    return [] if set(fit) == set(tags) else [SetTags(id_, fit)]
+
+
+async def _holds(library: Library, id_: AssetId, sidecar: Asset, kind: str, here: object, before: object) -> bool:
+    """Whether the word of the sidecar holds: nobody has said something else here since, or not later."""
+    if here == before:
+        return True
+    said_ns = await library.db.read(lambda connection: sidecars.last_said_ns(connection, id_, kind))
+    return said_ns < sidecar.mtime_ns
+
+
+async def _rewrite(
+    library: Library, reception: Reception, asset: Asset, target: SidecarRecord, was_read: bool, *, was_own: bool
+) -> Outcome:
+    """A version of the sidecar; the one before it is kept unless it was but damfs's own word."""
+    former = versions.current(library.db.writer, asset.id)
+    try:
+        there = await _bytes_of(library, asset)
+        if former is None or blake3(there).digest() != former.digest:
+            raise Conflict(f"{asset.name} was changed on the disk; look for changes first (damfs scan LIBRARY)")
+        data = await trio.to_thread.run_sync(_packet, there, target, asset.name)
+        await _write_over(library, reception, asset, data)
+    except (BadMedia, Conflict) as error:
+        return Outcome(read=was_read, problem=str(error))
+    _note_written(library, asset.id, target, "sidecar")
+    if was_own and former is not None and former.number > 1:
+        await prune_version(library, reception, former)
+    return Outcome(read=was_read, written=True)
+
+
+def _note_written(library: Library, id_: AssetId, record: SidecarRecord, actor: str) -> None:
+    asset = library.known(id_)
+    if asset.blob is not None:
+        library.perform(NoteSidecar(id_, stores.digest_of(library.db.writer, asset.blob), record, own=True), actor)
+
+
+async def _write_over(library: Library, reception: Reception, asset: Asset, data: bytes) -> None:
+    """Raises Conflict while somebody writes it, or has just written it."""
+    async with reception.rewritten(asset.id):
+        now = library.asset(asset.id)
+        if now is None or now.blob != asset.blob or rewrites.of(library.db.writer, asset.id) is not None:
+            raise Conflict(f"{asset.name} is being written just now; it is taken up again when it is closed")
+        await trio.to_thread.run_sync(_stage_over, library, asset.id, data)
+        library.perform(CloseRewrite(asset.id, len(data), library.clock()), "sidecar", durable=True)
+        await reception.seal_version(asset.id)
+
+
+def _stage_over(library: Library, id_: AssetId, data: bytes) -> None:
+    """Blocks."""
+    descriptor = library.staging.stage_copy(id_, None)
+    _write_all(descriptor, data)
+
+
+async def _receive(
+    library: Library, reception: Reception, folder: FolderId, name: bytes, data: bytes
+) -> AssetId | None:
+    def lie(id_: AssetId) -> list[Command[object]]:
+        return [SetDestination(id_, folder, name)]
+
+    id_ = library.perform(ReceiveInto(Receive(clean_name(name), MODE, triaged=True), lie), "sidecar")
+    await trio.to_thread.run_sync(_stage, library, id_, data)
+    closed: list[Command[object]] = [SetTimes(id_, library.clock()), SetClosed(id_, closed=True, size=len(data))]
+    library.execute(closed, "sidecar", durable=True)
+    return await reception.seal(id_)
+
+
+def _stage(library: Library, id_: AssetId, data: bytes) -> None:
+    """Blocks."""
+    _write_all(library.staging.create(id_), data)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Blocks. Closes the descriptor."""
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _own_copy(library: Library, id_: AssetId) -> Copy | None:
+    """Its file in a writable store."""
+    writable = {store.id for store in library.stores() if store.kind is StoreKind.WRITABLE and store.online}
+    return next((copy for copy in current_copies(library.db.writer, id_) if copy.store in writable), None)

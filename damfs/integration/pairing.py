@@ -1,0 +1,35 @@
+"""What the requests do about things that belong together: sidecars and originals.
+
+Runs on the loop of whoever owns the library. One pass at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+from damfs.core.library import Library
+from damfs.core.reception import Reception
+from damfs.core.sidecar_pass import sync_all
+from damfs.integration.wire import Progress, SyncSidecars
+
+ACTOR = "cli"
+
+
+class Pairing:
+    def __init__(self, library: Library, reception: Reception) -> None:
+        self._library = library
+        self._reception = reception
+        self._syncing = trio.Lock()
+
+    async def answer(self, request: SyncSidecars, report: Callable[[Progress], None]) -> object:
+        """Raises damfs errors."""
+
+        def forward(done: int, total: int) -> None:
+            report(Progress("sidecars", done, total))
+
+        async with self._syncing:
+            found = await sync_all(self._library, self._reception, ACTOR, write=request.write, report=forward)
+        return msgspec.to_builtins(found)
