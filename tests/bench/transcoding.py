@@ -40,7 +40,7 @@ def measure(ground: Ground) -> Iterator[Figure]:
     program = shutil.which("ffmpeg")
     if program is None:
         raise BenchFailed("ffmpeg is not there to compare with; install it")
-    seconds, size = ground.size.clip_s, (1920, 1080) if ground.size.clip_s > 1 else (1280, 720)
+    seconds, size = ground.size.transcoded_s, (1920, 1080) if ground.size.transcoded_s > 1 else (1280, 720)
     ground.say(f"transcode: a clip of {seconds:g} s …")
     clip = h264(ground.new("clip") / "clip.mp4", seconds=seconds, size=size, source="mandelbrot", options={"g": "25"})
     frames = round(seconds * RATE)
