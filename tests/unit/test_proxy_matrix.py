@@ -296,6 +296,7 @@ def clip(**facts: Facts) -> Subject:
     ("facts", "settings", "wanted"),
     [
         ({}, {}, False),
+        ({}, {"profile": "h264"}, False),
         ({"proxy": {"wanted": "dnxhr-lb", "profile": "dnxhr-lb"}}, {"also": ["h264"]}, True),
         ({"proxy": {"wanted": "h264", "profile": "h264"}}, {"also": ["h264"]}, False),
         ({"proxy": {"wanted": "dnxhr-lb", "profile": "dnxhr-lb"}}, {"profile": "h264"}, True),

@@ -83,9 +83,10 @@ class Further(Proxy):
         if self.makes in asked(subject):
             return True
         settings = subject.settings
-        also = settings.get("also", ())
-        wanted = {settings.get("profile", USUAL), *(also if isinstance(also, list | tuple) else ())}
-        return bool(settings.get("enabled", True)) and self.makes in wanted and self.makes != made.get("wanted", USUAL)
+        also, usual = settings.get("also", ()), settings.get("profile", USUAL)
+        wanted = {usual, *(also if isinstance(also, list | tuple) else ())}
+        by_proxy = made.get("wanted", usual)  # where it has not run it is spared, and so is this
+        return bool(settings.get("enabled", True)) and self.makes in wanted and self.makes != by_proxy
 
     def profile(self, subject: Subject) -> str:
         return self.makes
