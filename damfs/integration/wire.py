@@ -312,10 +312,10 @@ class Found(Struct, frozen=True):
 
 
 class Transcode(Struct, frozen=True, tag="transcode"):
-    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
 
-    words: tuple[str, ...] = ()
+    query: str = ""
     assets: tuple[int, ...] = ()
     paths: tuple[bytes, ...] = ()
     profile: str = ""

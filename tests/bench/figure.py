@@ -28,6 +28,7 @@ class Size:
     clip_lines: int = 1080
     photos: int = 6
     probed: int = 100
+    transcoded_s: float = 4.0
 
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -45,6 +46,7 @@ SIZES = {
         clip_lines=180,
         photos=1,
         probed=8,
+        transcoded_s=0.4,
     ),
     "small": Size(2_000, 1_000, 64 * MIB, (500, 64 * KIB), (4, 32 * MIB), 200, notices=60, runs=3),
     "full": Size(
@@ -58,6 +60,7 @@ SIZES = {
         runs=5,
         clip_s=600,
         probed=1000,
+        transcoded_s=10.0,
     ),
 }
 """tiny: only to see that the bench works, within seconds."""
