@@ -13,7 +13,20 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from damfs.errors import DamfsError
-from tests.bench import busy, ingesting, listing, lookup, notices, peer, reading, scanning, starting, untagging, writing
+from tests.bench import (
+    busy,
+    doubling,
+    ingesting,
+    listing,
+    lookup,
+    notices,
+    peer,
+    reading,
+    scanning,
+    starting,
+    untagging,
+    writing,
+)
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
 
@@ -33,6 +46,10 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
+    "duplicates": (
+        doubling.measure,
+        tuple(f"alike-{what}-{how}" for what in ("pictures", "films") for how in ("recall", "precision", "seconds")),
+    ),
 }
 """What is measured together, and the figures that come of it."""
 NAMES = frozenset(GROUPS) | {name for _, names in GROUPS.values() for name in names}
