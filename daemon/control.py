@@ -72,11 +72,11 @@ async def _converse(service: Service, stream: trio.SocketStream) -> None:
 
 async def _line(stream: trio.SocketStream) -> bytes:
     received = bytearray()
-    while b"\n" not in received and len(received) < LINE_LIMIT:
+    while len(received) < LINE_LIMIT:
         part = await stream.receive_some(65536)
-        if not part:
-            break
         received += part
+        if not part or b"\n" in part:
+            break
     return bytes(received).partition(b"\n")[0]
 
 

@@ -67,3 +67,7 @@ class BadMedia(DamfsError):
 
 class ModelUnavailable(DamfsError):
     """A model cannot be loaded or run here; the built-in descriptor is used instead."""
+
+
+class BadVocabulary(DamfsError):
+    """A file of terms cannot be read as it is; the text names the file and the line."""

@@ -87,7 +87,10 @@ class RenditionKind(StrEnum):
 
 
 class TagSource(StrEnum):
+    """Who says that an asset carries a term, the one that counts most first."""
+
     PERSON = "person"
+    RULE = "rule"
     MODEL = "model"
 
 

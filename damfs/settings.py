@@ -20,8 +20,14 @@ from damfs.model import Facts
 
 SETTINGS_FILE = "damfs.toml"
 
+DEEP_METADATA = ("exiftool", "place", "loudness")
+"""Processors that read more of a file than the probe does."""
+PREVIEWING = frozenset({"sprite", "sheet", "waveform"})
+"""Processors that share the table of previews."""
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
+ProxyProfile = Literal["dnxhr-lb", "prores-proxy", "h264-intra", "h264-intra-mp4", "h264"]
+FEWEST_LINES = 120
 
 
 class LibrarySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,10 +60,45 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
-    profile: Literal["dnxhr-lb", "h264-intra"] = "dnxhr-lb"
-    """"dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small)."""
-    lines: Annotated[int, Meta(ge=120, le=2160)] = 540
-    """Height of proxies; smaller sources keep their own."""
+    profile: ProxyProfile = "dnxhr-lb"
+    """What is made of every video, and shown in proxies/."""
+    also: tuple[ProxyProfile, ...] = ()
+    """Profiles that are made of every video beside that."""
+    lines: Annotated[int, Meta(ge=0, le=2160)] = 0
+    """Height of proxies; smaller sources keep their own. 0: half the size of the source."""
+    longest: Annotated[int, Meta(ge=256, le=4096)] = 1280
+    """With lines = 0: the longer side is no longer than this."""
+    needless: bool = False
+    """Also of clips that need none: small ones in which every picture stands for itself."""
+    hardware: bool = True
+    """Use encoders of a graphics card where they work."""
+
+
+class PreviewsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    sprites: bool = True
+    sprite_interval_s: Annotated[float, Meta(ge=0.5)] = 5
+    """Seconds from one small picture to the next; more in clips that would need over 400, less in short ones."""
+    sprite_columns: Annotated[int, Meta(ge=1, le=50)] = 10
+    sheets: bool = True
+    sheet_columns: Annotated[int, Meta(ge=1, le=20)] = 4
+    sheet_cells: Annotated[int, Meta(ge=1, le=200)] = 24
+    """Pictures on a contact sheet at most."""
+    waveforms: bool = True
+
+
+class ScenesSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    up_to_minutes: Annotated[float, Meta(ge=0)] = 20
+    """Clips of more minutes of 1080p than this are not searched for scenes; larger pictures count more; 0: none is."""
+
+
+class VocabularySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    open: bool = True
+    """Terms come by being used; false: only by `damfs term`, an unknown one is refused."""
+
+
+class ClipSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    limit_mb: Count = 10240
+    """Space for pieces and frames that somebody asked for in clips/ and frames/; the longest unused are removed."""
 
 
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +158,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    clips: ClipSettings = ClipSettings()
+    previews: PreviewsSettings = PreviewsSettings()
+    scenes: ScenesSettings = ScenesSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
     auto_tag: AutoTagSettings = AutoTagSettings()
     metadata: MetadataSettings = MetadataSettings()
     similar: SimilarSettings = SimilarSettings()
@@ -128,9 +173,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def of_processor(self, name: str) -> Facts:
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
-        metadata = dict.fromkeys(("exiftool", "place", "loudness"), self.metadata)
-        own = {"proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model}
-        table = {**metadata, **own}.get(name)
+        if name.startswith("proxy-"):  # each further profile is a processor
+            name = "proxy"
+        tables = {
+            "proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes,
+            **dict.fromkeys(PREVIEWING, self.previews), **dict.fromkeys(DEEP_METADATA, self.metadata),
+        }  # fmt: skip
+        table = tables.get(name)
         return {} if table is None else msgspec.to_builtins(table)
 
 
@@ -160,6 +209,8 @@ def parse_settings(text: str, where: str) -> Settings:
     except msgspec.ValidationError as error:
         raise BadSettings(f"{where}: {error}; mend or remove that setting") from None
     check_timezone(settings.library.timezone, where)
+    if 0 < settings.proxy.lines < FEWEST_LINES:
+        raise BadSettings(f"{where}: proxy.lines: at least {FEWEST_LINES}, or 0 for half the size of the source")
     return settings
 
 
@@ -204,10 +255,47 @@ DEFAULT_SETTINGS = """\
 
 [proxy]
 # enabled = true
-# "dnxhr-lb" (.mov, large, cheap to edit) or "h264-intra" (.mov, small).
+# What is made of every video and shown in proxies/: "dnxhr-lb" (.mov, large, cheap to edit; interlaced sources by
+# prores-proxy), "prores-proxy" (.mov), "h264-intra" (.mov, small), "h264-intra-mp4" (AAC), "h264" (.mp4, for the web).
 # profile = "dnxhr-lb"
-# Height of proxies; smaller sources keep their own.
-# lines = 540
+# Profiles that are made of every video beside that, e.g. ["h264"].
+# also = []
+# Height of proxies; smaller sources keep their own. 0: half the size of the source.
+# lines = 0
+# Where it is half: the longer side is no longer than this; sources up to 960 keep their size.
+# longest = 1280
+# Also of clips that need none: those no larger than that in which every picture stands for itself (ProRes, DNxHR …).
+# needless = false
+# Use encoders of a graphics card where they work (each is tried once; one that fails for a file is passed over).
+# hardware = true
+
+[previews]
+# Small pictures of a clip in one, with WebVTT, for scrubbing: how many seconds from one to the next (further apart in
+# very long clips), and how many side by side.
+# sprites = true
+# sprite_interval_s = 5
+# sprite_columns = 10
+# Contact sheets of scenes: how many pictures side by side, and how many at most.
+# sheets = true
+# sheet_columns = 4
+# sheet_cells = 24
+# Pictures of how loud the sound is.
+# waveforms = true
+
+[scenes]
+# To find the cuts of a clip all of it is decoded: not done for clips of more minutes of 1080p than this (4K counts
+# four times); 0: for none. Without scenes, contact sheets show evenly spread moments.
+# up_to_minutes = 20
+
+[vocabulary]
+# Terms come by being used (mkdir in by-tag/, damfs tag, tags in a file manager). false: a term that is not known is
+# refused, and `damfs term add` and `damfs term import` alone extend the vocabulary.
+# open = true
+
+[clips]
+# Space in MB for pieces and frames of clips that somebody asked for by name (clips/, frames/): those that were not used
+# for the longest time are removed, and made again when they are asked for again.
+# limit_mb = 10240
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

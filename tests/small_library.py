@@ -30,8 +30,9 @@ ZONE = '[library]\ntimezone = "Europe/Berlin"\n'
 TABLES = (
     "text_due", "saved_search",
     "store", "folder", "blob", "asset", "version", "copy", "fact", "rendition", "embedding", "term", "tagging",
+    "proposal", "judgement", "term_label", "term_note", "term_detail", "term_relation",
+    "change", "facet", "job", "property", "remark", "attribute",
     "dropped_vector", "space",
-    "proposal", "change", "facet", "job", "property", "remark", "attribute",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
     "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "file_move", "rewrite",
     "sidecar", "near", "compared", "clip_mark",

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from damfs.catalog import field_values, predicates, vocabulary
+from damfs.catalog import field_values, predicates, proposals, vocabulary
 from damfs.catalog.database import Connection, Row
-from damfs.catalog.predicates import Predicate
+from damfs.catalog.predicates import ALONE, Predicate
 from damfs.errors import NotFound
 from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Media, VersionId
 
@@ -74,10 +74,10 @@ def list_ids(connection: Connection, predicate: Predicate) -> list[AssetId]:
 
 
 def list_rows_of(connection: Connection, ids: Sequence[AssetId]) -> list[ListedRow]:
-    """Those of the assets that are visible, in this order."""
+    """Those of the assets that are shown anywhere, in this order."""
     rows = connection.rows(
-        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a"
-        " WHERE a.id IN (SELECT value FROM json_each(?)) AND a.visible",
+        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a"  # noqa: S608  # constant condition
+        f" WHERE a.id IN (SELECT value FROM json_each(?)) AND {ALONE}",
         msgspec.json.encode(ids).decode(),
     )
     known = {row[0]: row for row in rows}
@@ -280,6 +280,8 @@ def facets(connection: Connection, id_: AssetId) -> frozenset[Facet]:
     terms = vocabulary.terms_of(connection, id_)
     found = {predicates.ALL_FACET, predicates.media_facet(Media(media)), *predicates.day_facets(day)}
     found.update(predicates.tag_facet(term) for term in terms)
+    for proposed in proposals.terms_proposed_for(connection, id_):
+        found |= predicates.proposed_facets(proposed)
     found |= field_values.facets_of(connection, id_)
     if not terms:
         found.add(predicates.UNTAGGED_FACET)

@@ -6,13 +6,12 @@ Point reads, or inside a transaction; functions named ``list_…`` may scan.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
 from damfs.catalog import field_values
 from damfs.catalog.database import Connection, Row
-from damfs.model import AssetId, BlobId, Facts, FolderId, Rendition, RenditionId, RenditionKind
+from damfs.model import AssetId, BlobId, Facts, Rendition, RenditionId, RenditionKind
 
 
 def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> frozenset[str]:
@@ -24,6 +23,10 @@ def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> fro
         msgspec.json.encode(facts).decode(),
     )
     return field_values.refresh(tx, blob, facts_of(tx, blob))
+
+
+def drop_facts(tx: Connection, blob: BlobId, processor: str) -> None:
+    tx.run("DELETE FROM fact WHERE blob = ? AND processor = ?", blob, processor)
 
 
 def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
@@ -50,6 +53,52 @@ def rendition(connection: Connection, id_: RenditionId) -> Rendition | None:
 def renditions_of(connection: Connection, blob: BlobId) -> list[Rendition]:
     rows = connection.rows(f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? ORDER BY id", blob)  # noqa: S608  # as above
     return [_rendition(row) for row in rows]
+
+
+def rendition_of(connection: Connection, blob: BlobId, kind: RenditionKind, profile: str) -> Rendition | None:
+    row = connection.row(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? AND kind = ? AND profile = ?",  # noqa: S608  # as above
+        blob,
+        str(kind),
+        profile,
+    )
+    return None if row is None else _rendition(row)
+
+
+def detail_of(connection: Connection, id_: RenditionId) -> Facts:
+    """What its maker says of a rendition; nothing where there is none."""
+    found = connection.value(str, "SELECT detail FROM rendition WHERE id = ?", id_)
+    return {} if found is None else msgspec.json.decode(found, type=dict[str, object])
+
+
+def list_of_kind(connection: Connection, blob: BlobId, kind: RenditionKind) -> list[Rendition]:
+    rows = connection.rows(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? AND kind = ? ORDER BY profile",  # noqa: S608  # as above
+        blob,
+        str(kind),
+    )
+    return [_rendition(row) for row in rows]
+
+
+def list_on_demand(connection: Connection) -> list[Rendition]:
+    """All that was made because somebody asked for it: pieces and frames."""
+    rows = connection.rows(f"SELECT {COLUMNS} FROM rendition AS r WHERE kind IN ('clip', 'frame')")  # noqa: S608  # as above
+    return [_rendition(row) for row in rows]
+
+
+def size_on_demand(connection: Connection) -> int:
+    return connection.integer("SELECT coalesce(sum(size), 0) FROM rendition WHERE kind IN ('clip', 'frame')")
+
+
+def list_with(connection: Connection, kind: RenditionKind) -> list[tuple[AssetId, str, bool]]:
+    """The visible assets that have renditions of an on-demand kind: id, name, whether the bare name means this one."""
+    rows = connection.rows(
+        "SELECT a.id, a.name, a.id = (SELECT min(id) FROM asset WHERE name = a.name AND visible) FROM asset AS a"
+        " WHERE a.visible AND a.blob IN (SELECT blob FROM rendition WHERE kind = ? AND kind IN ('clip', 'frame'))"
+        " ORDER BY a.id",
+        str(kind),
+    )
+    return [(id_, name, bool(first)) for id_, name, first in rows]
 
 
 def thumbnail(connection: Connection, blob: BlobId, profile: str) -> Rendition | None:
@@ -100,45 +149,10 @@ def is_rendition(connection: Connection, key: str) -> bool:
     return connection.exists("SELECT 1 FROM rendition WHERE key = ?", key)
 
 
-class ShownProxy(NamedTuple):
-    """The proxy of a file of a folder."""
-
-    name: bytes
-    """Name of the original in its folder."""
-    asset: AssetId
-    rendition: RenditionId
-    key: str
-    size: int
-    made_ns: int
-
-
-PROXIES = (
-    "SELECT c.name, c.asset, r.id, r.key, r.size, r.made_ns FROM copy AS c JOIN asset AS a ON a.id = c.asset"
-    " JOIN rendition AS r ON r.id = (SELECT max(id) FROM rendition WHERE blob = a.blob AND kind = 'proxy')"
-    " WHERE c.folder = ?1 AND c.state <> 'missing' AND a.visible AND c.blob = a.blob"
-)
-
-
-def list_proxies(connection: Connection, folder: FolderId) -> list[ShownProxy]:
-    """The finished proxy (the latest, if there are more profiles) of each video of a folder, by asset."""
-    return [ShownProxy._make(row) for row in connection.rows(PROXIES + " ORDER BY c.asset, r.id", folder)]
-
-
-def proxies_of_asset(connection: Connection, folder: FolderId, asset: AssetId) -> list[ShownProxy]:
-    rows = connection.rows(PROXIES + " AND c.asset = ?2 ORDER BY r.id", folder, asset)
-    return [ShownProxy._make(row) for row in rows]
-
-
-def proxies_of_stem(connection: Connection, folder: FolderId, stem: bytes) -> list[ShownProxy]:
-    """Those whose original is called ``stem`` with any ending (or none), by asset: a range of one index."""
-    rows = connection.rows(
-        PROXIES + " AND (c.name = ?2 OR c.name >= ?3 AND c.name < ?4) ORDER BY c.asset, r.id",
-        folder,
-        stem,
-        stem + b".",
-        stem + b"/",
-    )
-    return [ShownProxy._make(row) for row in rows]
+def proxy_reports(connection: Connection, blob: BlobId) -> dict[str, Facts]:
+    """What the gate found, by profile."""
+    rows = connection.rows("SELECT profile, detail FROM rendition WHERE blob = ? AND kind = 'proxy' ORDER BY id", blob)
+    return {profile: msgspec.json.decode(detail, type=dict[str, object]) for profile, detail in rows}
 
 
 def set_embedding(tx: Connection, blob: BlobId, model: str, at_ns: int | None, vector: bytes) -> None:

@@ -57,6 +57,46 @@ def lease(tx: Connection, processors: tuple[str, ...], now_ns: int, until_ns: in
     return Job(id_, blob, processor, version, attempts + 1)
 
 
+def demand(tx: Connection, blob: BlobId, processor: str, version: int, priority: int, at_ns: int) -> None:
+    """Somebody waits for it: a job that is due now, also where one has ended; one that waits comes before others."""
+    tx.run(
+        "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+        " VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5) ON CONFLICT (blob, processor) DO UPDATE SET"
+        " processor_version = excluded.processor_version, priority = min(job.priority, excluded.priority),"
+        " state = 'waiting', attempts = 0, due_ns = excluded.due_ns, error = NULL, updated_ns = excluded.updated_ns"
+        " WHERE job.state <> 'leased'",
+        blob,
+        processor,
+        version,
+        priority,
+        at_ns,
+    )
+
+
+def withdraw(tx: Connection, blob: BlobId, processor: str) -> int:
+    """Nobody waits for it any more: gone, unless it runs or has ended. How many."""
+    return tx.run("DELETE FROM job WHERE blob = ? AND processor = ? AND state = 'waiting'", blob, processor)
+
+
+class Open(NamedTuple):
+    """A job that has not ended. ``due_ns``: when it is tried, where it waits."""
+
+    job: JobId
+    blob: BlobId
+    state: str
+    due_ns: int
+    error: str
+
+
+def list_open(connection: Connection, processor: str) -> list[Open]:
+    rows = connection.rows(
+        "SELECT id, blob, state, due_ns, coalesce(error, '') FROM job"
+        " WHERE state IN ('waiting', 'leased') AND processor = ?",
+        processor,
+    )
+    return [Open._make(row) for row in rows]
+
+
 def finish(tx: Connection, job: JobId, at_ns: int) -> None:
     tx.run("UPDATE job SET state = 'done', error = NULL, updated_ns = ? WHERE id = ?", at_ns, job)
 
@@ -104,6 +144,16 @@ def retry_failed(tx: Connection, processor: str | None, now_ns: int) -> int:
     )
 
 
+def do_again(tx: Connection, processor: str, now_ns: int) -> int:
+    """Every job of a processor that is done waits once more; how many."""
+    return tx.run(
+        "UPDATE job SET state = 'waiting', attempts = 0, due_ns = ?1, updated_ns = ?1"
+        " WHERE state = 'done' AND processor = ?2",
+        now_ns,
+        processor,
+    )
+
+
 def is_due(connection: Connection, processors: tuple[str, ...], now_ns: int) -> bool:
     """Whether `lease` would find a job, without a transaction."""
     marks = ", ".join("?" * len(processors))
@@ -138,6 +188,13 @@ def states_of(connection: Connection, blob: BlobId) -> dict[str, tuple[str, int]
     }
 
 
+def of_blob(connection: Connection, blob: BlobId) -> list[tuple[str, str, str]]:
+    """Processor, state and reason of the last failure ("": none) of each job of a blob."""
+    return connection.rows(
+        "SELECT processor, state, coalesce(error, '') FROM job WHERE blob = ? ORDER BY priority, processor", blob
+    )
+
+
 def counts(connection: Connection, soon_ns: int) -> dict[str, dict[str, int]]:
     """Processor to state to number of jobs; "delayed" are those waiting that are due after ``soon_ns``. Scans."""
     found: dict[str, dict[str, int]] = {}
@@ -160,6 +217,24 @@ def list_failures(connection: Connection, limit: int) -> list[Failure]:
         limit,
     )
     return [Failure._make(row) for row in rows]
+
+
+class FailedJob(NamedTuple):
+    job: JobId
+    processor: str
+    attempts: int
+    updated_ns: int
+    error: str
+
+
+def failures_of(connection: Connection, blob: BlobId) -> list[FailedJob]:
+    """The jobs of some bytes that failed for good."""
+    rows = connection.rows(
+        "SELECT id, processor, attempts, updated_ns, coalesce(error, '') FROM job"
+        " WHERE blob = ? AND state = 'failed' ORDER BY id",
+        blob,
+    )
+    return [FailedJob._make(row) for row in rows]
 
 
 class JobLook(NamedTuple):

@@ -72,6 +72,16 @@ CREATE TEMP VIEW IF NOT EXISTS term_circle (term, oldest) AS
     UNION SELECT a.start, t.broader FROM above AS a JOIN term AS t ON t.id = a.id WHERE t.broader IS NOT NULL)
   SELECT start, min(id) FROM above WHERE start IN (SELECT start FROM above WHERE start = id) GROUP BY start;
 
+CREATE TEMP VIEW IF NOT EXISTS unindexed (id) AS -- not in full-text search, or there without being there; and not due
+  SELECT a.id FROM asset AS a WHERE a.id NOT IN (SELECT id FROM asset_text_docsize)
+    AND a.id NOT IN (SELECT asset FROM text_due)
+  UNION ALL SELECT d.id FROM asset_text_docsize AS d WHERE d.id NOT IN (SELECT id FROM asset)
+    AND d.id NOT IN (SELECT asset FROM text_due);
+
+CREATE TEMP VIEW IF NOT EXISTS unindexed_term (id, name) AS -- without a name: it is gone
+  SELECT id, name FROM term WHERE id NOT IN (SELECT id FROM term_text_docsize)
+  UNION ALL SELECT id, NULL FROM term_text_docsize WHERE id NOT IN (SELECT id FROM term);
+
 CREATE TEMP VIEW IF NOT EXISTS bad_change (seq, kind) AS
   SELECT seq, kind FROM change
   WHERE CASE WHEN json_valid(names) THEN json_type(names) <> 'array' ELSE 1 END
@@ -92,6 +102,17 @@ CREATE TEMP VIEW IF NOT EXISTS misplaced (asset) AS -- their files are not where
   SELECT c.asset FROM writable_copy AS c
   WHERE c.state <> 'missing' AND c.is_aside <> (c.asset IN (SELECT id FROM asset WHERE state = 'trashed'));
 
+-- rule: text-sound
+-- holds: the index of full-text search is sound
+-- repair: it is emptied, and filled again while the library is mounted
+SELECT integrity_check FROM pragma_integrity_check('asset_text') WHERE integrity_check <> 'ok'
+UNION ALL SELECT integrity_check FROM pragma_integrity_check('term_text') WHERE integrity_check <> 'ok';
+-- mend
+INSERT INTO asset_text (asset_text) VALUES ('delete-all');
+INSERT INTO term_text (term_text) VALUES ('delete-all');
+INSERT INTO term_text (rowid, name) SELECT id, words FROM term_words;
+INSERT INTO text_due (asset) SELECT id FROM asset ORDER BY id;
+
 -- rule: integrity
 -- holds: the database file is sound, and its indexes agree with its tables
 -- repair: the indexes are made anew; what that does not mend takes a backup from state/backups/, or damfs rebuild
@@ -107,6 +128,8 @@ FROM pragma_foreign_key_check AS f WHERE (f."table", f.parent) NOT IN (VALUES --
   ('copy', 'folder'), ('copy', 'asset'), ('folder', 'folder'), ('version', 'asset'), ('fact', 'blob'),
   ('rendition', 'blob'), ('embedding', 'blob'), ('job', 'blob'), ('field_text', 'blob'), ('field_number', 'blob'), ('term', 'term'), ('tagging', 'asset'),
   ('tagging', 'term'), ('proposal', 'asset'), ('proposal', 'term'), ('trashed', 'asset'), ('aside', 'copy'),
+  ('judgement', 'asset'), ('judgement', 'term'), ('term_label', 'term'), ('term_note', 'term'),
+  ('term_detail', 'term'), ('term_relation', 'term'),
   ('trash_name', 'asset'), ('rewrite', 'asset'), ('destination', 'asset'), ('placed', 'copy'),
   ('folder_move', 'folder'), ('file_move', 'copy'));
 
@@ -541,6 +564,28 @@ WHERE term NOT IN (SELECT id FROM term) OR (asset, term) IN (SELECT asset, term 
 -- mend
 DELETE FROM proposal WHERE term NOT IN (SELECT id FROM term) OR (asset, term) IN (SELECT asset, term FROM tagging);
 
+-- rule: judgement-rows
+-- holds: a judgement is of an asset and a term that are there
+-- repair: it is forgotten
+SELECT printf('asset %d, term %d', asset, term) FROM judgement
+WHERE asset NOT IN (SELECT id FROM asset) OR term NOT IN (SELECT id FROM term);
+-- mend
+DELETE FROM judgement WHERE asset NOT IN (SELECT id FROM asset) OR term NOT IN (SELECT id FROM term);
+
+-- rule: term-rows
+-- holds: labels, notes, details and relations are of terms that are there
+-- repair: they are forgotten
+SELECT printf('%s of term %d', what, term) FROM (
+  SELECT 'label' AS what, term FROM term_label UNION ALL SELECT 'note', term FROM term_note
+  UNION ALL SELECT 'detail', term FROM term_detail UNION ALL SELECT 'relation', term FROM term_relation
+  UNION ALL SELECT 'relation', other FROM term_relation)
+WHERE term NOT IN (SELECT id FROM term);
+-- mend
+DELETE FROM term_label WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_note WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_detail WHERE term NOT IN (SELECT id FROM term);
+DELETE FROM term_relation WHERE term NOT IN (SELECT id FROM term) OR other NOT IN (SELECT id FROM term);
+
 -- rule: term-broader
 -- holds: a broader term is there
 -- repair: the term becomes a top term
@@ -562,6 +607,22 @@ SELECT printf('term %d', id) FROM unfit_name WHERE kind = 'term';
 -- mend
 UPDATE term SET name = substr(u.fitting, 1, 50) || '-' || term.id
   FROM unfit_name AS u WHERE u.kind = 'term' AND u.id = term.id;
+
+-- rule: text-complete
+-- holds: the texts of each asset, and of no other, are in full-text search, or are going to be
+-- repair: they are taken in while the library is mounted, or go away
+SELECT printf('asset %d', id) FROM unindexed;
+-- mend
+INSERT INTO text_due (asset) SELECT id FROM unindexed;
+
+-- rule: term-text
+-- holds: full-text search knows each term, and no other
+-- repair: it is told of them
+SELECT printf('term %d', id) FROM unindexed_term;
+-- mend
+DELETE FROM term_text WHERE rowid IN (SELECT id FROM unindexed_term WHERE name IS NULL);
+INSERT OR REPLACE INTO term_text (rowid, name)
+  SELECT id, words FROM term_words WHERE id IN (SELECT id FROM unindexed_term WHERE name IS NOT NULL);
 
 -- rule: change-json
 -- holds: what a change touched is told in JSON

@@ -89,6 +89,11 @@ class OldTagging(NamedTuple):
     confidence: float
 
 
+class OldSearch(NamedTuple):
+    id: int
+    query: str
+
+
 class OldRemark(NamedTuple):
     asset: int
     rating: int
@@ -150,6 +155,7 @@ QUERIES: dict[type, tuple[str, str]] = {
     OldCopy: ("copy", "SELECT id, asset, folder, name FROM copy WHERE id > ? AND id <= ?"),
     OldTerm: ("term", "SELECT id, name, broader FROM term WHERE id > ? AND id <= ?"),
     OldTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
+    OldSearch: ("saved_search", "SELECT id, query FROM saved_search WHERE id > ? AND id <= ?"),
     OldRemark: ("remark", "SELECT asset, rating, comment FROM remark WHERE asset > ? AND asset <= ?"),
     OldAttribute: ("attribute", "SELECT asset, name, value FROM attribute WHERE asset > ? AND asset <= ?"),
     OldFact: ("fact", "SELECT blob, processor, facts FROM fact WHERE blob > ? AND blob <= ?"),
@@ -176,6 +182,7 @@ HIGHEST = {
     "version": "SELECT max(id) FROM version",
     "copy": "SELECT max(id) FROM copy",
     "term": "SELECT max(id) FROM term",
+    "saved_search": "SELECT max(id) FROM saved_search",
     "rendition": "SELECT max(id) FROM rendition",
     "embedding": "SELECT max(id) FROM embedding",
     "job": "SELECT max(id) FROM job",

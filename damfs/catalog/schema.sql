@@ -233,26 +233,81 @@ CREATE TABLE term (
 ) STRICT;
 CREATE INDEX term_by_broader ON term (broader);
 
--- An asset carries a term, says a source.
+-- An asset carries a term, says a source. A person's word replaces a rule's, a rule's a model's, never the other way.
 CREATE TABLE tagging (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id),
-  source     TEXT NOT NULL CHECK (source IN ('person', 'model')),
+  source     TEXT NOT NULL CHECK (source IN ('person', 'rule', 'model')),
   confidence REAL NOT NULL,             -- 1.0 for a person
   created_ns INTEGER NOT NULL,
+  processor  TEXT NOT NULL DEFAULT '',  -- of a rule or a model: 'auto_tag/2', name and version
+  model      TEXT NOT NULL DEFAULT '',  -- of a model: its id, which its weights are part of
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tagging_by_term ON tagging (term, asset);
 
--- A term that a model proposes for an asset; nobody has accepted it yet.
+-- A term that a model proposes for an asset; nobody has judged it yet.
 CREATE TABLE proposal (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
   processor  TEXT NOT NULL,             -- 'auto_tag/1': name and version
   confidence REAL NOT NULL,
   created_ns INTEGER NOT NULL,
+  model      TEXT NOT NULL DEFAULT '',  -- its id
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX proposal_by_term ON proposal (term, asset);
+
+-- A person has judged whether an asset carries a term: no machine proposes or gives it again. How it was judged says
+-- tagging; thresholds are learned from those that a model had proposed.
+CREATE TABLE judgement (
+  asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  confidence REAL,                      -- of what was proposed; NULL: nothing was
+  processor  TEXT NOT NULL,             -- that proposed it; ''
+  model      TEXT NOT NULL,
+  created_ns INTEGER NOT NULL,
+  PRIMARY KEY (asset, term)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX judgement_by_term ON judgement (term, confidence) WHERE confidence IS NOT NULL;
+
+-- Another name of a term, which leads to it wherever its own name would. A term's own name wins over it, and of two
+-- terms that share one, the older.
+CREATE TABLE term_label (
+  term      INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language  TEXT NOT NULL,              -- BCP 47, e.g. 'fr', 'zh-Hant'; '': not told
+  name      TEXT NOT NULL,              -- as names of terms are
+  preferred INTEGER NOT NULL,           -- 1: what the term is called in that language; 0: a synonym
+  PRIMARY KEY (term, language, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_label_by_name ON term_label (name, term);
+
+-- What a term means, and when to use it.
+CREATE TABLE term_note (
+  term     INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL,               -- as in term_label
+  note     TEXT NOT NULL,
+  PRIMARY KEY (term, language)
+) STRICT, WITHOUT ROWID;
+
+-- What else is said of a term. No row: nothing.
+CREATE TABLE term_detail (
+  term     INTEGER PRIMARY KEY REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL DEFAULT '',    -- of its name
+  prompt   TEXT NOT NULL DEFAULT '',    -- the phrase that a model compares with pictures; '': "a photo of a <name>"
+  uri      TEXT NOT NULL DEFAULT '',    -- of the concept that it was imported as
+  grouping INTEGER NOT NULL DEFAULT 0   -- 1: it only holds others together, and is never proposed
+) STRICT;
+CREATE INDEX term_detail_by_uri ON term_detail (uri) WHERE uri <> '';
+
+-- Two terms that have to do with each other, and neither is broader.
+CREATE TABLE term_relation (
+  term  INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  other INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  PRIMARY KEY (term, other),
+  CHECK (term < other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_relation_by_other ON term_relation (other);
 
 -- What people say of an asset beside its terms. No row: nothing.
 CREATE TABLE remark (
@@ -392,22 +447,33 @@ CREATE TRIGGER text_of_fact AFTER UPDATE OF facts ON fact WHEN old.facts <> new.
 CREATE TRIGGER text_of_gone_fact AFTER DELETE ON fact
   BEGIN INSERT INTO text_due (asset) SELECT id FROM asset WHERE blob = old.blob; END;
 
--- Names by which terms are found by a word. rowid: of the term.
+-- Names by which terms are found by a word, also those in other languages. rowid: of the term.
 CREATE VIRTUAL TABLE term_text USING fts5 (
   name, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
 );
+CREATE VIEW term_words (id, words) AS -- the name of each term, and its other names
+  SELECT t.id, t.name || coalesce((SELECT group_concat(char(10) || l.name, '') FROM term_label AS l WHERE l.term = t.id), '')
+  FROM term AS t;
 CREATE TRIGGER text_of_new_term AFTER INSERT ON term
-  BEGIN INSERT INTO term_text (rowid, name) VALUES (new.id, new.name); END;
-CREATE TRIGGER text_of_term AFTER UPDATE OF name ON term
   BEGIN INSERT OR REPLACE INTO term_text (rowid, name) VALUES (new.id, new.name); END;
+CREATE TRIGGER text_of_term AFTER UPDATE OF name ON term
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = new.id; END;
 CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
   BEGIN DELETE FROM term_text WHERE rowid = old.id; END;
+CREATE TRIGGER text_of_new_label AFTER INSERT ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = new.term; END;
+CREATE TRIGGER text_of_label AFTER UPDATE OF term, name ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name)
+    SELECT id, words FROM term_words WHERE id IN (old.term, new.term); END;
+CREATE TRIGGER text_of_gone_label AFTER DELETE ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = old.term; END;
 
 -- A search that a person keeps: a directory of search/.
 CREATE TABLE saved_search (
-  query    TEXT PRIMARY KEY,            -- as it was written
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  query    TEXT NOT NULL UNIQUE,        -- as it was written
   saved_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
 -- the two has changed since.

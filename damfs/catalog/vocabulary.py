@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from damfs.catalog import proposals
 from damfs.catalog.database import Connection, Row
+from damfs.catalog.proposals import NOBODY, Origin, Proposal
 from damfs.model import AssetId, TagSource, Term, TermId
 
 
@@ -31,6 +33,11 @@ def list_narrower(connection: Connection, broader: TermId | None) -> list[Term]:
     """The terms right below one; of None the top terms."""
     rows = connection.rows("SELECT id, name, broader FROM term WHERE broader IS ? ORDER BY name", broader)
     return [_term(row) for row in rows]
+
+
+def list_terms(connection: Connection) -> list[Term]:
+    """All of them."""
+    return [_term(row) for row in connection.rows("SELECT id, name, broader FROM term ORDER BY name")]
 
 
 def names(connection: Connection) -> list[str]:
@@ -81,13 +88,16 @@ def tagged_terms(connection: Connection, asset: AssetId) -> list[Term]:
 class Tagging(NamedTuple):
     source: TagSource
     confidence: float
+    origin: Origin = NOBODY
 
 
 def tagging(connection: Connection, asset: AssetId, id_: TermId) -> Tagging:
     """Who says that the asset carries the term; it must."""
-    row = connection.row("SELECT source, confidence FROM tagging WHERE asset = ? AND term = ?", asset, id_)
+    row = connection.row(
+        "SELECT source, confidence, processor, model FROM tagging WHERE asset = ? AND term = ?", asset, id_
+    )
     assert row is not None
-    return Tagging(TagSource(row[0]), row[1])
+    return Tagging(TagSource(row[0]), row[1], Origin(*row[2:]))
 
 
 class GivenTag(NamedTuple):
@@ -96,16 +106,18 @@ class GivenTag(NamedTuple):
     term: str
     source: TagSource
     confidence: float
+    processor: str = ""
+    model: str = ""
 
 
 def taggings(connection: Connection, asset: AssetId) -> list[GivenTag]:
     """What the asset was given, without what that implies."""
     rows = connection.rows(
-        "SELECT t.name, g.source, g.confidence FROM tagging AS g JOIN term AS t ON t.id = g.term"
+        "SELECT t.name, g.source, g.confidence, g.processor, g.model FROM tagging AS g JOIN term AS t ON t.id = g.term"
         " WHERE g.asset = ? ORDER BY t.name",
         asset,
     )
-    return [GivenTag(name, TagSource(source), confidence) for name, source, confidence in rows]
+    return [GivenTag(name, TagSource(source), *rest) for name, source, *rest in rows]
 
 
 def carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> list[tuple[AssetId, str]]:
@@ -129,12 +141,13 @@ def some_carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -
 
 def taggings_of_many(
     connection: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]
-) -> list[tuple[AssetId, str, str, float]]:
-    """Asset, term, source and confidence of what the assets were given of the terms."""
+) -> list[tuple[AssetId, str, str, float, str, str]]:
+    """Asset, term, source, confidence, processor and model of what the assets were given of the terms."""
     marks = ", ".join("?" * len(ids))
     return connection.rows(
-        "SELECT g.asset, t.name, g.source, g.confidence FROM tagging AS g JOIN term AS t ON t.id = g.term"  # noqa: S608  # marks only
-        f" WHERE g.term IN ({marks}) AND g.asset IN (SELECT value FROM json_each(?)) ORDER BY g.asset, t.name",
+        "SELECT g.asset, t.name, g.source, g.confidence, g.processor, g.model FROM tagging AS g"  # noqa: S608  # marks only
+        f" JOIN term AS t ON t.id = g.term WHERE g.term IN ({marks})"
+        " AND g.asset IN (SELECT value FROM json_each(?)) ORDER BY g.asset, t.name",
         *ids,
         msgspec.json.encode(assets).decode(),
     )
@@ -178,20 +191,30 @@ def remove(tx: Connection, id_: TermId) -> None:
     tx.run("DELETE FROM term WHERE id = ?", id_)
 
 
-def attach(tx: Connection, asset: AssetId, id_: TermId, source: TagSource, confidence: float, at_ns: int) -> bool:
-    """Tag; a person's word replaces a model's, never the other way. Whether anything changed."""
+class Attached(NamedTuple):
+    """``proposal``: of a model, which is settled by that."""
+
+    changed: bool
+    proposal: Proposal | None
+
+
+def attach(
+    tx: Connection, asset: AssetId, id_: TermId, source: TagSource, confidence: float, at_ns: int,
+    origin: Origin = NOBODY,
+) -> Attached:  # fmt: skip
+    """Tag; a person's word replaces a rule's and that a model's, never the other way."""
     changed = tx.run(
-        "INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (asset, term) DO UPDATE SET source = excluded.source, confidence = excluded.confidence"
-        " WHERE tagging.source = 'model' AND excluded.source = 'person'",
-        asset,
-        id_,
-        str(source),
-        confidence,
-        at_ns,
-    )
-    tx.run("DELETE FROM proposal WHERE asset = ? AND term = ?", asset, id_)
-    return bool(changed)
+        "INSERT INTO tagging (asset, term, source, confidence, created_ns, processor, model)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (asset, term) DO UPDATE SET source = excluded.source,"
+        " confidence = excluded.confidence, processor = excluded.processor, model = excluded.model"
+        " WHERE (tagging.source, excluded.source)"
+        " IN (VALUES ('model', 'rule'), ('model', 'person'), ('rule', 'person'))",
+        asset, id_, str(source), confidence, at_ns, origin.processor, origin.model,
+    )  # fmt: skip
+    proposal = proposals.take(tx, asset, id_)
+    if proposal is not None and source is TagSource.PERSON:
+        proposals.judge(tx, asset, id_, proposal, at_ns)
+    return Attached(bool(changed), proposal)
 
 
 def detach(tx: Connection, asset: AssetId, ids: tuple[TermId, ...]) -> bool:
@@ -207,17 +230,4 @@ def detach_many(tx: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, 
         f"DELETE FROM tagging WHERE term IN ({marks}) AND asset IN (SELECT value FROM json_each(?))",  # noqa: S608  # marks only
         *ids,
         msgspec.json.encode(assets).decode(),
-    )
-
-
-def propose(tx: Connection, asset: AssetId, id_: TermId, processor: str, confidence: float, at_ns: int) -> None:
-    """Remember a model's proposal, unless the asset carries the term already."""
-    tx.run(
-        "INSERT OR REPLACE INTO proposal (asset, term, processor, confidence, created_ns)"
-        " SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM tagging WHERE asset = ?1 AND term = ?2)",
-        asset,
-        id_,
-        processor,
-        confidence,
-        at_ns,
     )

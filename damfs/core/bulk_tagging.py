@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import trio
 
-from damfs.catalog import predicates, vocabulary
-from damfs.core.commands import TOLD_SINGLY, Execution, RemoveTag, known_term
+from damfs.catalog import predicates, proposals, vocabulary
+from damfs.core.commands import Execution, RemoveTag, known_term
 from damfs.core.library import Library
+from damfs.core.term_news import TOLD_SINGLY
 from damfs.model import AssetId, TermId
 
 AT_ONCE = 1000
@@ -34,6 +35,7 @@ class RemoveTags:
             return len(self.assets)
         term, ids = known_term(x, self.term), vocabulary.with_narrower(x.tx, self.term)
         before = vocabulary.taggings_of_many(x.tx, self.assets, ids)
+        proposals.judge_many_taken_away(x.tx, self.assets, ids, x.at_ns)
         vocabulary.detach_many(x.tx, self.assets, ids)
         terms = {known for id_ in ids for known in vocabulary.with_broader(x.tx, id_)}
         touched = {predicates.tag_facet(id_) for id_ in terms} | {predicates.UNTAGGED_FACET}

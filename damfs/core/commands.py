@@ -11,19 +11,28 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from damfs.catalog import assets, folders, job_table, predicates, rewrites, stores, trash, vocabulary
+from damfs.catalog import (
+    assets,
+    folders,
+    job_table,
+    predicates,
+    proposals,
+    rewrites,
+    stores,
+    term_names,
+    trash,
+    vocabulary,
+)
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
+from damfs.catalog.proposals import NOBODY, Origin
 from damfs.core.asset_names import clean_name
 from damfs.core.media_types import media_of_name
 from damfs.core.news import Seen, seen, seen_destination, tell
+from damfs.core.term_news import name_of, refuse_taken, tag_facets, tell_carriers, tell_namesakes
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
-from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Facts, StoreId, StoreKind, TagSource, Term, TermId
+from damfs.model import Asset, AssetId, AssetState, BlobId, Facts, StoreId, StoreKind, TagSource, Term, TermId
 from damfs.storage.droppings import is_dropping, is_temporary
-
-TOLD_SINGLY = 65
-"""A change of the vocabulary tells of so many assets one by one. Whoever caches listings drops a place as a whole when
-more than 64 of its names are touched at once, so telling of all of a hundred thousand would add nothing."""
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -49,6 +58,8 @@ class Execution:
     """The wall-clock day in the library's zone."""
     zone: ZoneInfo | None = None
     """Of capture times that carry none; None: this machine's."""
+    open_vocabulary: bool = True
+    """Whether a term can be defined by using it."""
 
     @property
     def at_ns(self) -> int:
@@ -161,15 +172,20 @@ class AddTag:
     term: TermId
     source: TagSource = TagSource.PERSON
     confidence: float = 1.0
+    origin: Origin = NOBODY
 
     def apply(self, x: Execution) -> None:
         asset, term = known(x, self.asset), known_term(x, self.term)
         was_untagged = not vocabulary.terms_of(x.tx, self.asset)
         before = [each for each in vocabulary.taggings(x.tx, self.asset) if each.term == term.name]
-        if not vocabulary.attach(x.tx, self.asset, self.term, self.source, self.confidence, x.at_ns):
+        attached = vocabulary.attach(x.tx, self.asset, self.term, self.source, self.confidence, x.at_ns, self.origin)
+        if not attached.changed:
             return
-        touched = _tag_facets(x, self.term) | ({predicates.UNTAGGED_FACET} if was_untagged else frozenset())
+        touched = tag_facets(x.tx, self.term) | ({predicates.UNTAGGED_FACET} if was_untagged else frozenset())
         detail: Facts = {"term": term.name, "before": before}
+        if attached.proposal is not None:
+            touched |= predicates.proposed_facets(self.term)
+            detail = {**detail, "proposed": attached.proposal}
         x.changes.record("tagged", touched, asset=self.asset, names=(asset.name,), detail=detail)
 
 
@@ -185,6 +201,7 @@ class RemoveTag:
         asset, term = known(x, self.asset), known_term(x, self.term)
         before, taggings = vocabulary.terms_of(x.tx, self.asset), vocabulary.taggings(x.tx, self.asset)
         meant = (self.term,) if self.alone else vocabulary.with_narrower(x.tx, self.term)
+        proposals.judge_taken_away(x.tx, self.asset, meant, x.at_ns)
         if not vocabulary.detach(x.tx, self.asset, meant):
             return
         left = vocabulary.taggings(x.tx, self.asset)
@@ -203,14 +220,13 @@ class DefineTerm:
 
     def apply(self, x: Execution) -> TermId:
         name = fit_name(self.name)
-        if vocabulary.term_named(x.tx, name) is not None:
-            raise Conflict(f'there is a term "{name}" already')
+        refuse_taken(x.tx, name)
         if self.broader is not None:
             known_term(x, self.broader)
         term = vocabulary.define(x.tx, name, self.broader, x.at_ns)
         x.planner.forget_vocabulary()
         x.changes.record("term-defined", {predicates.narrower_facet(self.broader)}, names=(name,))
-        _tell_namesakes(x, name)
+        tell_namesakes(x.tx, x.changes, name)
         return term
 
 
@@ -224,24 +240,23 @@ class RenameTerm:
 
     def apply(self, x: Execution) -> None:
         term, name = known_term(x, self.term), fit_name(self.name)
-        other = vocabulary.term_named(x.tx, name)
-        if other is not None and other.id != self.term:
-            raise Conflict(f'there is a term "{name}" already')
+        refuse_taken(x.tx, name, self.term)
         if self.broader is not None:
             known_term(x, self.broader)
         if self.broader is not None and self.broader in vocabulary.with_narrower(x.tx, self.term):
             raise Refused(f'"{term.name}" cannot become narrower than itself')
-        before = _tag_facets(x, self.term)
+        before = tag_facets(x.tx, self.term)
+        term_names.remove_label(x.tx, self.term, name)
         vocabulary.rename(x.tx, self.term, name)
         vocabulary.move(x.tx, self.term, self.broader)
         x.planner.forget_vocabulary()
         lists = {predicates.narrower_facet(term.broader), predicates.narrower_facet(self.broader)}
-        detail: Facts = {"broader": _name_of(x, term.broader)}
+        detail: Facts = {"broader": name_of(x.tx, term.broader)}
         x.changes.record("term-renamed", lists, names=(term.name, name), detail=detail)
-        _tell_carriers(x, self.term, before ^ _tag_facets(x, self.term))
+        tell_carriers(x.tx, x.changes, self.term, before ^ tag_facets(x.tx, self.term))
         if name != term.name:
-            _tell_namesakes(x, term.name)
-            _tell_namesakes(x, name)
+            tell_namesakes(x.tx, x.changes, term.name)
+            tell_namesakes(x.tx, x.changes, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +267,11 @@ class RemoveTerm:
         term = known_term(x, self.term)
         if vocabulary.in_use(x.tx, self.term):
             raise NotEmpty(f'the term "{term.name}" is in use; untag its assets and remove narrower terms first')
-        detail: Facts = {"broader": _name_of(x, term.broader)}
+        detail: Facts = {"broader": name_of(x.tx, term.broader)}
         vocabulary.remove(x.tx, self.term)
         x.planner.forget_vocabulary()
         x.changes.record("term-removed", {predicates.narrower_facet(term.broader)}, names=(term.name,), detail=detail)
-        _tell_namesakes(x, term.name)
+        tell_namesakes(x.tx, x.changes, term.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,28 +379,3 @@ class SetMode:
         asset = known(x, self.asset)
         assets.set_mode(x.tx, self.asset, self.mode & 0o7777)
         x.changes.record("mode-set", frozenset(), asset=self.asset, names=(asset.name,))
-
-
-def _name_of(x: Execution, term: TermId | None) -> str | None:
-    return None if term is None else known_term(x, term).name
-
-
-def _tell_namesakes(x: Execution, name: str) -> None:
-    """A term came or went: in by-tag/ its name leads to a directory, and assets of that name go by another."""
-    for asset in assets.named(x.tx, name, TOLD_SINGLY):
-        terms = vocabulary.terms_of(x.tx, asset.id)
-        if terms:
-            facets = {predicates.tag_facet(term) for term in terms}
-            x.changes.record("namesake-changed", facets, asset=asset.id, names=(name,))
-
-
-def _tell_carriers(x: Execution, term: TermId, facets: frozenset[Facet]) -> None:
-    """A term became narrower or broader: whatever carries it came into those places, or left them."""
-    ids = vocabulary.with_narrower(x.tx, term) if facets else ()
-    for id_, name in vocabulary.carriers(x.tx, ids, TOLD_SINGLY) if ids else ():
-        x.changes.record("retagged", facets, asset=id_, names=(name,))
-
-
-def _tag_facets(x: Execution, term: TermId) -> frozenset[Facet]:
-    """Of a term and of all it implies."""
-    return frozenset(predicates.tag_facet(id_) for id_ in vocabulary.with_broader(x.tx, term))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import remarks, vocabulary
+from damfs.catalog import remarks, term_names, vocabulary
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
-from damfs.core.commands import AddTag, DefineTerm, Execution, RemoveTag, known
+from damfs.core.commands import AddTag, Execution, RemoveTag, known
+from damfs.core.term_commands import CoinTerm
 from damfs.errors import NoSpace, NotFound, Refused
 from damfs.model import AssetId, Facet, TermId
 from damfs.storage.droppings import is_dropping
@@ -78,8 +79,8 @@ def _terms_of_path(x: Execution, path: TagPath) -> set[TermId]:
     for name in path:
         if is_dropping(name):
             raise Refused(f"{name} belongs to a desktop and is no tag")
-        there = vocabulary.term_named(x.tx, name)
-        terms.append(DefineTerm(name, terms[-1] if terms else None).apply(x) if there is None else there.id)
+        there = term_names.resolve(x.tx, name)
+        terms.append(CoinTerm(name, terms[-1] if terms else None).apply(x) if there is None else there.id)
     implied = set(vocabulary.with_broader(x.tx, terms[-1]))
     return {terms[-1], *(term for term in terms if term not in implied)}
 

@@ -160,7 +160,7 @@ def move_tags(x: Execution, source: AssetId, target: AssetId) -> None:
     """Let the target carry what the source carries."""
     for term in vocabulary.tagged_terms(x.tx, source):
         tagging = vocabulary.tagging(x.tx, source, term.id)
-        vocabulary.attach(x.tx, target, term.id, tagging.source, tagging.confidence, x.at_ns)
+        vocabulary.attach(x.tx, target, term.id, tagging.source, tagging.confidence, x.at_ns, tagging.origin)
 
 
 def revive(x: Execution, blob: BlobId) -> None:

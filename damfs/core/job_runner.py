@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 import trio
 
 from damfs.catalog import derived, job_table, stores
+from damfs.core.camera_proxies import recognise
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processor_registry import ProcessorRef
@@ -36,10 +38,15 @@ GATHER_S = 0.02
 
 
 class JobRunner:
-    def __init__(self, library: Library, pool: WorkerPool) -> None:
+    """``only``: names of the processors whose jobs it runs; all if left out."""
+
+    def __init__(self, library: Library, pool: WorkerPool, only: Collection[str] | None = None) -> None:
         self._library = library
         self._pool = pool
-        self._processors: dict[str, Processor] = {each.name: each for each in library.registry.processors}
+        processors = library.registry.processors
+        self._processors: dict[str, Processor] = {
+            each.name: each for each in processors if only is None or each.name in only
+        }
         self._news = trio.Event()
         self._stirred = False
         self._filing: dict[BlobId, trio.Event] = {}
@@ -167,6 +174,8 @@ class JobRunner:
             self._library.perform(command, self._actor(job))
             with trio.CancelScope(shield=True):
                 await file_by_capture(self._library, job.blob)
+                if job.processor == "probe":
+                    recognise(self._library, job.blob)
         finally:
             self._filing.pop(job.blob, None)  # two jobs of one blob may end at once
             filed.set()

@@ -44,12 +44,16 @@ from damfs.core.status_report import Status
 from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
 from damfs.errors import BadLibrary, NotFound, Unavailable
-from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
+from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Key, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
 
 R = TypeVar("R")
+TERM_CHANGES = frozenset(
+    {"term-defined", "term-renamed", "term-removed", "term-labelled", "term-merged", "terms-imported"}
+)
+"""Changes of which names lead to which terms."""
 
 
 class Library:
@@ -83,7 +87,13 @@ class Library:
         self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
         self.shown = ShownAnswers()
         self.complaints = Complaints()
+        self.held_back: dict[AssetId, str] = {}
+        """Received files that could not be published yet, with the reason."""
         self.clock: Callable[[], int] = time.time_ns
+        self.arriving: dict[StoreId, frozenset[Key]] = {}
+        """Files of read-only stores that were still being written when their store was last scanned."""
+        self.terms_version = 0
+        """Goes up after each commit that changed which names lead to which terms."""
         self.tidying = False
         """Whether the long part of the repair is under way: jobs may still come of it."""
         self.made_ns = int(derived.property_value(db.writer, "made-ns") or 0)
@@ -119,11 +129,15 @@ class Library:
         try:
             with self.db.transaction(durable=durable) as tx:
                 changes = Recorder(tx, actor, now)
-                answer = work(Execution(tx, changes, self.planner, self.day(now), self.zone))
+                answer = work(
+                    Execution(tx, changes, self.planner, self.day(now), self.zone, self.settings.vocabulary.open)
+                )
                 changes.finish()
         except BaseException:
             self.planner.forget_vocabulary()  # it may remember terms that were undone
             raise
+        if any(change.kind in TERM_CHANGES for change in changes.changes):
+            self.terms_version += 1
         self.feed.publish(changes.changes)
         return answer
 

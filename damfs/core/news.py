@@ -7,7 +7,7 @@ places that depend on those facets, and nothing else: a name left out here is a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import NamedTuple
 
 from damfs.catalog import assets, derived, field_values, folders, predicates, stores
@@ -18,7 +18,11 @@ from damfs.catalog.stand_ins import CAMERA_ENDING
 from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name, split_ending
 from damfs.core.editors import names_as_they_are, names_by_stem
-from damfs.model import Asset, AssetId, CopyState, Facet, Facts, FolderId, RenditionKind
+from damfs.core.preview_names import ENDINGS, KINDS, preview_name
+from damfs.model import Asset, AssetId, BlobId, CopyState, Digest, Facet, Facts, FolderId, RenditionKind
+
+SHOWN_KINDS = KINDS | {RenditionKind.PROXY}
+"""Renditions that are files of a view by themselves."""
 
 
 class Seen(NamedTuple):
@@ -36,7 +40,7 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
         return Seen(frozenset())
     own = Seen(assets.facets(connection, id_), frozenset({asset.name}), seen_directories(connection, id_))
     files = [seen_files(connection, id_), seen_destination(connection, id_)]
-    return together([own, *files, seen_proxies(connection, asset)])
+    return together([own, *files, seen_made(connection, asset)])
 
 
 def seen_directories(connection: Connection, id_: AssetId) -> frozenset[bytes]:
@@ -61,19 +65,41 @@ def seen_destination(connection: Connection, id_: AssetId) -> Seen:
     return Seen(frozenset({predicates.folder_facet(there.folder)}), keys=frozenset({there.name}))
 
 
+def seen_made(connection: Connection, asset: Asset, kinds: Set[RenditionKind] = SHOWN_KINDS) -> Seen:
+    """What views show that was made of an asset's bytes, of these kinds."""
+    nothing = Seen(frozenset())
+    proxies = seen_proxies(connection, asset) if RenditionKind.PROXY in kinds else nothing
+    return together([proxies, seen_previews(connection, asset, kinds & KINDS) if kinds & KINDS else nothing])
+
+
+def seen_previews(connection: Connection, asset: Asset, kinds: Set[RenditionKind]) -> Seen:
+    """What previews/ shows of an asset, by the names of its files."""
+    made = [] if asset.blob is None else derived.renditions_of(connection, asset.blob)
+    endings = {ENDINGS.get((each.kind, each.profile)) for each in made if each.kind in kinds} - {None}
+    copies = stores.copies_of_asset(connection, asset.id) if endings else []
+    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies)
+    keys = frozenset(preview_name(copy.name, copy.id, ending) for copy in copies for ending in endings if ending)
+    return Seen(facets, keys=keys)
+
+
 def seen_proxies(connection: Connection, asset: Asset) -> Seen:
-    """What proxies/ and editors/ show of an asset: names with the proxy's ending, bare or qualified."""
+    """What proxies/ and editors/ show because of an asset: its own proxy, or itself in place of one."""
     if asset.blob is None:
         return Seen(frozenset())
-    made = derived.renditions_of(connection, asset.blob)
+    pair = derived.facts_of(connection, asset.blob).get("camera_proxy", {})
+    shown = [asset, *_originals(connection, pair.get("of"))]
+    return together([_seen_proxy(connection, each, each.blob) for each in shown if each.blob is not None])
+
+
+def _seen_proxy(connection: Connection, asset: Asset, blob: BlobId) -> Seen:
+    """Names with the proxy's ending, bare or qualified, and all that lead there."""
+    made, facts = derived.renditions_of(connection, blob), derived.facts_of(connection, blob)
     endings = {split_ending(each.key)[1] for each in made if each.kind is RenditionKind.PROXY}
-    facts = derived.facts_of(connection, asset.blob)
     if "proxy" in facts.get("camera_proxy", {}):
         endings.add(CAMERA_ENDING)
     copies = stores.copies_of_asset(connection, asset.id) if endings else []
     if not copies:
         return Seen(frozenset())
-    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies) | {predicates.HASHES_FACET}
     digest = facts.get("editor_hash", {}).get("md5")
     names, keys = set[str](), set[str]()
     for copy in copies:
@@ -82,7 +108,14 @@ def seen_proxies(connection: Connection, asset: Asset) -> Seen:
         for ending in endings:
             names |= {proxy_name(copy.name, "x" + ending), *names_by_stem(original, ending)}
     texts = frozenset(name for name in names if is_text(name))
+    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies) | {predicates.HASHES_FACET}
     return Seen(facets, texts, frozenset(os.fsencode(name) for name in (names - texts) | keys))
+
+
+def _originals(connection: Connection, digest: object) -> list[Asset]:
+    """The assets that a camera's proxy stands in for."""
+    blob = stores.blob_of(connection, Digest(bytes.fromhex(digest))) if isinstance(digest, str) else None
+    return [] if blob is None else assets.of_blob(connection, blob)
 
 
 def seen_folders(children: Iterable[Child]) -> Seen:

@@ -19,6 +19,7 @@ from damfs.catalog.salvage import (
     OldBlob,
     OldRemark,
     OldRewrite,
+    OldSearch,
     OldStore,
     OldTagging,
     OldTerm,
@@ -30,7 +31,7 @@ from damfs.core.restoring import KnownAsset, Place
 from damfs.model import AssetState, Digest, TagSource
 
 DIGEST_SIZE = 32
-TOLD = ("store", "folder", "blob", "asset", "copy", "version", "term", "tagging", "remark", "attribute")
+TOLD = ("store", "folder", "blob", "asset", "copy", "version", "term", "tagging", "remark", "attribute", "saved_search")
 """Tables whose gaps are worth a look into a backup; what was derived can be made again."""
 DERIVED = ("blob", "fact", "rendition", "embedding", "job")
 NUMBERED = ("asset", "version", "folder", "rendition", "change")
@@ -50,6 +51,8 @@ class Learnt:
     stores: dict[str, OldStore] = field(default_factory=dict)
     terms: dict[str, str | None] = field(default_factory=dict)
     """Name to that of the broader term; broader ones first."""
+    searches: dict[str, None] = field(default_factory=dict)
+    """Those that were kept."""
     assets: dict[int, KnownAsset] = field(default_factory=dict)
     receiving: dict[int, OldAsset] = field(default_factory=dict)
     arrived: set[int] = field(default_factory=set)
@@ -91,6 +94,7 @@ def _learn_from(learnt: Learnt, path: Path) -> bool:
             learnt.stores.setdefault(store.name, store)
         tags = _tags(learnt, old)
         _assets(learnt, old, tags)
+        learnt.searches |= {row.query: None for row in (old.each(OldSearch) if old.has("saved_search") else ())}
         for table in NUMBERED:
             learnt.highest[table] = max(learnt.highest.get(table, 0), old.highest(table))
         if before != (len(learnt.assets), len(learnt.terms), len(learnt.stores)):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from damfs.catalog import assets, derived, job_table, vocabulary
+from damfs.catalog import assets, derived, job_table, term_names
 from damfs.catalog.database import Connection
 from damfs.core import pipeline
 from damfs.core.model_choice import choose_model
@@ -24,7 +24,7 @@ class Planner:
         self._processors = processors
         self._settings = settings
         self._model = choose_model(settings.model.name).name
-        self._terms: list[str] | None = None
+        self._terms: list[dict[str, str]] | None = None
 
     def plan_jobs(self, tx: Connection, blob: BlobId, at_ns: int) -> None:
         asset = self.speaker(tx, blob)
@@ -55,8 +55,8 @@ class Planner:
         if processor != "auto_tag":
             return own
         if self._terms is None:
-            self._terms = vocabulary.names(connection)
-        return {**own, "terms": [{"name": name} for name in self._terms]}
+            self._terms = [{"name": name, "prompt": prompt} for name, prompt in term_names.prompts(connection)]
+        return {**own, "terms": self._terms}
 
     def situation(self, connection: Connection) -> str:
         """What decides, beside the assets, on which jobs there are. Of the vocabulary only whether there is one: a

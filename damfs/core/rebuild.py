@@ -13,6 +13,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import trio
 
 from damfs.catalog import assets, derived, salvage
@@ -27,10 +28,11 @@ from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import sync
-from damfs.core.rendition_upkeep import MAKERS
+from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
+from damfs.core.search_commands import SaveSearch
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, Unavailable
@@ -85,6 +87,7 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
         await _scan(library, store, summary, report)
     summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
+    library.execute([SaveSearch(query) for query in learnt.searches], ACTOR)
     await _restore_assets(library, learnt, summary)
     found = await sync_all(library, Reception(library), ACTOR, write=False)
     summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]
@@ -137,7 +140,7 @@ def _publish(library: Library, id_: AssetId, name: str) -> None:
 
 async def _scan(library: Library, store: Store, summary: RebuildReport, report: Report) -> None:
     try:
-        found = await scan(library, store, lambda progress: report(store.name, progress))
+        found = await scan(library, store, lambda progress: report(store.name, progress), quiet_s=None)
     except Unavailable:
         summary.offline.append(store.name)
         return
@@ -186,9 +189,19 @@ def _sound(renditions: Path, batch: list[Derived]) -> list[Command[object]]:
 
 def _restorable(root: Path, found: Derived) -> RestoreDerived:
     there = [made for made in found.renditions if _is_file(root / made.key, made.size)]
-    again = {MAKERS[made.kind] for made in found.renditions if made not in there}
+    gone = [made for made in found.renditions if made not in there]
+    made_by_proxy = next((profile_in(fact.facts) for fact in found.facts if fact.processor == "proxy"), None)
+    again = {maker(made.kind, made.profile, made_by_proxy or made.profile) for made in gone}
     jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
     return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
+
+
+def profile_in(facts: str) -> object:
+    """What `proxy` says that it made; None when that cannot be read."""
+    try:
+        return msgspec.json.decode(facts, type=dict[str, object]).get("profile")
+    except msgspec.DecodeError:
+        return None
 
 
 def _is_file(path: Path, size: int) -> bool:

@@ -63,8 +63,7 @@ class Reception:
         self._by_digest = KeyedLocks()
         self.rewriting = KeyedLocks()
         """Held, by the asset, by whoever stages or seals the next bytes of an asset that has arrived."""
-        self.held_back: dict[AssetId, str] = {}
-        """Received files that could not be published yet, with the reason."""
+        self.held_back = library.held_back
 
     async def seal(self, id_: AssetId) -> AssetId | None:
         """Make an asset of what was received; the id it has then (another, when it became a known asset).

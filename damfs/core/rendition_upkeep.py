@@ -18,14 +18,19 @@ import trio
 from damfs.catalog import derived
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
+from damfs.core.on_demand import ON_DEMAND, DropMade
 from damfs.core.results import DropRendition
 from damfs.model import Rendition, RenditionKind
 
 log = logging.getLogger(__name__)
 
 ACTOR = "upkeep"
-MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"}
+MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"} | {
+    RenditionKind.CONTACT_SHEET: "sheet", RenditionKind.SPRITE: "sprite", RenditionKind.WAVEFORM: "waveform",
+}  # fmt: skip
 """Which processor makes a kind of rendition."""
+FURTHER = "proxy-"
+"""A proxy of another profile than `proxy` made is of the processor that is called like the profile, behind this."""
 PAGE = 5_000
 
 
@@ -34,13 +39,24 @@ async def tidy_renditions(library: Library, before_ns: int) -> None:
     root = library.renditions
     missing = await library.db.read(lambda connection: list(rows_without_file(connection, root)))
     for rendition in missing:
-        library.perform(DropRendition(rendition, MAKERS[rendition.kind]), ACTOR)
         await trio.lowlevel.checkpoint()
+        if rendition.kind in ON_DEMAND:  # nobody asks for it now
+            library.perform(DropMade(rendition), ACTOR)
+            continue
+        made = derived.facts_of(library.db.writer, rendition.blob).get("proxy", {}).get("profile", rendition.profile)
+        library.perform(DropRendition(rendition, maker(rendition.kind, rendition.profile, made)), ACTOR)
     if missing:
         log.info("%d renditions are gone and are made again", len(missing))
     strays = await library.db.read(lambda connection: list(files_without_row(connection, root, before_ns)))
     for path in strays:
         await trio.to_thread.run_sync(path.unlink, True)  # missing_ok
+
+
+def maker(kind: RenditionKind, profile: str, by_proxy: object) -> str:
+    """The processor that made a rendition. ``by_proxy``: the profile that `proxy` itself made of those bytes."""
+    if kind is RenditionKind.PROXY and profile != by_proxy:
+        return FURTHER + profile
+    return MAKERS[kind]
 
 
 def rows_without_file(connection: Connection, root: Path) -> Iterator[Rendition]:

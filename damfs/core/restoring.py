@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from damfs.catalog import assets, derived, remarks, salvage, stores, trash, vocabulary
+from damfs.catalog import assets, derived, remarks, salvage, stores, term_names, trash, vocabulary
 from damfs.catalog.remarks import SILENT, Remark
 from damfs.catalog.salvage import OldAsset, OldEmbedding, OldFact, OldJob, OldRendition
 from damfs.core.asset_names import clean_name
@@ -56,7 +56,7 @@ class RestoreTerm:
 
     def apply(self, x: Execution) -> bool:
         """Whether it is new."""
-        if vocabulary.term_named(x.tx, self.name) is not None:
+        if term_names.resolve(x.tx, self.name) is not None:
             return False
         above = None if self.broader is None else vocabulary.term_named(x.tx, self.broader)
         vocabulary.define(x.tx, self.name, None if above is None else above.id, x.at_ns)
@@ -190,9 +190,9 @@ class RestoreDerived:
 
 
 def _tag(x: Execution, id_: AssetId, name: str, source: TagSource, confidence: float) -> bool:
-    term = vocabulary.term_named(x.tx, name)
+    term = term_names.resolve(x.tx, name)
     term_id = vocabulary.define(x.tx, name, None, x.at_ns) if term is None else term.id
-    return vocabulary.attach(x.tx, id_, term_id, source, confidence, x.at_ns)
+    return vocabulary.attach(x.tx, id_, term_id, source, confidence, x.at_ns).changed
 
 
 def _copy_at(x: Execution, place: Place) -> Copy | None:

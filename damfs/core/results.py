@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from damfs.catalog import assets, derived, field_values, job_table, predicates, vocabulary
-from damfs.core.commands import AddTag, Execution
+from damfs.catalog.proposals import Origin
+from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
-from damfs.core.news import Seen, seen, seen_proxies, tell
+from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
 from damfs.core.processors.processor import MadeEmbedding, Proposal
-from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind, TagSource
+from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
+from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
 
 SECOND_NS = 1_000_000_000
-NEVER = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class FinishJob:
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
         self._describe(x, field_values.changed_facets(values))
-        self._tell_proxies(x)
+        self._tell_made(x)
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
@@ -66,22 +67,20 @@ class FinishJob:
             if before != after or values:
                 tell(x.changes, "described", asset.id, _moved(before, after), Seen(values))
 
-    def _tell_proxies(self, x: Execution) -> None:
-        if any(made.kind is RenditionKind.PROXY for made in self.renditions):
+    def _tell_made(self, x: Execution) -> None:
+        kinds = SHOWN_KINDS & {made.kind for made in self.renditions}
+        if kinds:
             for asset in assets.of_blob(x.tx, self.job.blob):
-                tell(x.changes, "rendition-made", asset.id, seen_proxies(x.tx, asset))
+                tell(x.changes, "rendition-made", asset.id, seen_made(x.tx, asset, kinds))
 
     def _propose(self, x: Execution) -> None:
-        processor = f"{self.job.processor}/{self.job.processor_version}"
-        for proposal in self.proposals:
-            term = vocabulary.term_named(x.tx, proposal.term)
-            if term is None:
-                continue
-            for asset in assets.of_blob(x.tx, self.job.blob):
-                if proposal.confidence > self.accept_above:
-                    AddTag(asset.id, term.id, TagSource.MODEL, proposal.confidence).apply(x)
-                else:
-                    vocabulary.propose(x.tx, asset.id, term.id, processor, proposal.confidence, x.at_ns)
+        if not self.proposals and self.job.processor != AUTO_TAG:
+            return
+        origin = Origin(f"{self.job.processor}/{self.job.processor_version}", str(self.facts.get("model", "")))
+        named = [(vocabulary.term_named(x.tx, each.term), each.confidence) for each in self.proposals]
+        found = [(term.id, confidence) for term, confidence in named if term is not None]
+        for asset in assets.of_blob(x.tx, self.job.blob):
+            Suggest(asset.id, origin, found, self.accept_above).apply(x)
 
 
 def _moved(before: Seen, after: Seen) -> Seen:
@@ -103,7 +102,7 @@ class FailJob:
         job_table.fail(x.tx, self.job.id, self.error, x.at_ns)
         x.planner.plan_jobs(x.tx, self.job.blob, x.at_ns)
         detail = {"processor": self.job.processor, "blob": self.job.blob, "error": self.error}
-        x.changes.record("failed", frozenset(), detail=detail)
+        x.changes.record("failed", {predicates.FAILED_FACET}, detail=detail)
 
 
 BACKOFF_FIRST_S = 5
@@ -155,15 +154,15 @@ class DropRendition:
 
     def apply(self, x: Execution) -> None:
         blob = self.rendition.blob
-        before = [(asset, seen_proxies(x.tx, asset)) for asset in self._shown_by(x, blob)]
+        before = [(asset, seen_made(x.tx, asset, {self.rendition.kind})) for asset in self._shown_by(x, blob)]
         derived.drop_rendition(x.tx, self.rendition.id)
         job_table.forget(x.tx, blob, self.processor)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
-        for asset, proxies in before:
-            tell(x.changes, "rendition-dropped", asset.id, proxies)
+        for asset, made in before:
+            tell(x.changes, "rendition-dropped", asset.id, made)
 
     def _shown_by(self, x: Execution, blob: BlobId) -> list[Asset]:
-        return assets.of_blob(x.tx, blob) if self.rendition.kind is RenditionKind.PROXY else []
+        return assets.of_blob(x.tx, blob) if self.rendition.kind in SHOWN_KINDS else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,5 +172,5 @@ class RetryFailed:
     def apply(self, x: Execution) -> int:
         number = job_table.retry_failed(x.tx, self.processor, x.at_ns)
         if number:
-            x.changes.record("jobs-retried", frozenset(), detail={"jobs": number})
+            x.changes.record("jobs-retried", {predicates.FAILED_FACET}, detail={"jobs": number})
         return number

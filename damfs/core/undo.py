@@ -16,9 +16,12 @@ from itertools import islice
 
 import msgspec
 
-from damfs.catalog import change_feed, remarks, vocabulary
+from damfs.catalog import change_feed, predicates, proposals, remarks, term_names, vocabulary
 from damfs.catalog.change_feed import Told
 from damfs.catalog.database import Connection
+from damfs.catalog.merging import TAGGED, Carried
+from damfs.catalog.proposals import Origin, Proposal
+from damfs.catalog.term_names import Label
 from damfs.catalog.vocabulary import GivenTag
 from damfs.core.bulk_tagging import UNTAGGED_MANY
 from damfs.core.commands import (
@@ -34,6 +37,9 @@ from damfs.core.commands import (
     known,
 )
 from damfs.core.describing import SetComment, SetRating
+from damfs.core.merging_terms import MERGED as MERGED_TERMS
+from damfs.core.merging_terms import MOVED, MoveTagsBack, Unmerge
+from damfs.core.term_commands import LABELLED, AddLabel, RemoveLabel
 from damfs.core.trash_commands import Restore, Untriage
 from damfs.errors import DamfsError, NotFound, Refused
 from damfs.model import AssetId, Facts, Seq, TagSource, TermId
@@ -44,6 +50,8 @@ PEOPLE = ("fuse", "cli")
 """Actors that do what a person does."""
 RECEPTION = "reception"
 UNDONE, MERGED = "undone", "merged"
+MERGE = "merge"
+"""A merge of terms moves tags and narrower terms as well: all of that is one thing."""
 GAP_NS = 2_000_000_000
 PAGE = 1000
 SORTS = {
@@ -51,6 +59,7 @@ SORTS = {
     "tagged": "tag", "term-defined": "tag", "untagged": "untag", "term-removed": "untag", "trashed": "trash",
     "restored": "restore", "renamed": "rename", "rated": "rate", "commented": "comment",
     "triaged": "triage", "untriaged": "untriage", "term-renamed": "term",
+    "refused": "refuse", MOVED: MERGE, MERGED_TERMS: MERGE, LABELLED: "label",
 }  # fmt: skip
 """What can be taken back, and of which sort it is: `rm -r` untags and then removes the term."""
 KINDS = (*SORTS, UNDONE, MERGED)
@@ -62,6 +71,8 @@ WORDS = {
     "rated": ("rating", "ratings"), "commented": ("comment", "comments"),
     "untriaged": ("asset back in the inbox", "assets back in the inbox"),
     "term-renamed": ("term renamed or moved", "terms renamed or moved"),
+    "refused": ("suggestion refused", "suggestions refused"), MOVED: ("tag moved", "tags moved"),
+    MERGED_TERMS: ("term merged", "terms merged"), LABELLED: ("synonym changed", "synonyms changed"),
 }  # fmt: skip
 
 
@@ -81,7 +92,7 @@ class Group:
         counts: Counter[str] = Counter()
         for change in reversed(self.changes):
             counts["untagged" if change.kind == UNTAGGED_MANY else change.kind] += _number(change)
-        told = [f"{number:,} {WORDS[kind][number > 1]}" for kind, number in counts.items()]
+        told = [f"{number:,} {WORDS[kind][number > 1]}" for kind, number in counts.items() if number]
         return ", ".join(told) + self._of_what()
 
     def _of_what(self) -> str:
@@ -157,6 +168,7 @@ def _groups(transactions: Iterator[list[Told]]) -> Iterator[Group]:
     group: Group | None = None
     for changes in transactions:
         sorts = frozenset(SORTS[change.kind] for change in changes)
+        sorts = frozenset({MERGE}) if MERGE in sorts else sorts
         if group is not None and not _goes_on(group, changes, sorts):
             yield group
             group = None
@@ -199,6 +211,19 @@ class Undo:
         return Undone(len(changes) - len(left_out), left_out, moved)
 
 
+def give(x: Execution, asset: AssetId, term: TermId, given: GivenTag) -> None:
+    """A tag as it was. That a model's was taken away is no judgement any more."""
+    if given.source is TagSource.MODEL:
+        proposals.forget_judgement(x.tx, asset, term)
+    AddTag(asset, term, given.source, given.confidence, Origin(given.processor, given.model)).apply(x)
+
+
+def propose_again(x: Execution, asset: AssetId, term: TermId, proposed: Proposal) -> None:
+    origin = Origin(proposed.processor, proposed.model)
+    proposals.propose(x.tx, asset, term, origin, proposed.confidence, x.at_ns)
+    x.changes.record("proposed", predicates.proposed_facets(term), asset=asset, names=(known(x, asset).name,))
+
+
 def _asset(change: Told) -> AssetId:
     assert change.asset is not None
     return change.asset
@@ -209,9 +234,15 @@ def _untag(x: Execution, change: Told) -> None:
     id_, term = _asset(change), _term_named(x, str(change.detail["term"]))
     if term not in {each.id for each in vocabulary.tagged_terms(x.tx, id_)}:
         raise NotFound(f"{known(x, id_).name} does not carry {change.detail['term']} any more")
+    proposed = change.detail.get("proposed")
+    was_judged = proposals.is_judged(x.tx, id_, term) and proposed is None
     RemoveTag(id_, term, alone=True).apply(x)
+    if not was_judged:
+        proposals.forget_judgement(x.tx, id_, term)
     for given in _given(change):
-        AddTag(id_, term, given.source, given.confidence).apply(x)
+        give(x, id_, term, given)
+    if proposed is not None:
+        propose_again(x, id_, term, msgspec.convert(proposed, Proposal))
 
 
 def _tag_again(x: Execution, change: Told) -> None:
@@ -219,26 +250,43 @@ def _tag_again(x: Execution, change: Told) -> None:
     if not given:
         raise Refused("it was not kept which tags there were")
     for each in given:
-        found = vocabulary.term_named(x.tx, each.term)
+        found = term_names.resolve(x.tx, each.term)
         term = DefineTerm(each.term).apply(x) if found is None else found.id
-        AddTag(_asset(change), term, each.source, each.confidence).apply(x)
+        give(x, _asset(change), term, each)
 
 
 def _number(change: Told) -> int:
+    if change.kind == MOVED:
+        rows = msgspec.convert(change.detail["moved"], list[Carried])
+        return sum(row.table == TAGGED for row in rows)
     return len(_given_to_many(change)) if change.kind == UNTAGGED_MANY else 1
 
 
 def _given_to_many(change: Told) -> list[tuple[AssetId, GivenTag]]:
-    rows = msgspec.convert(change.detail.get("before", []), list[tuple[int, str, TagSource, float]])
-    return [(AssetId(asset), GivenTag(term, source, confidence)) for asset, term, source, confidence in rows]
+    rows = msgspec.convert(change.detail.get("before", []), list[list[object]])
+    return [(AssetId(int(str(asset))), msgspec.convert(given, GivenTag)) for asset, *given in rows]
 
 
 def _tag_many_again(x: Execution, change: Told) -> None:
     for asset, given in _given_to_many(change):
-        found = vocabulary.term_named(x.tx, given.term)
+        found = term_names.resolve(x.tx, given.term)
         term = DefineTerm(given.term).apply(x) if found is None else found.id
         with suppress(NotFound):  # it expired meanwhile
-            AddTag(asset, term, given.source, given.confidence).apply(x)
+            give(x, asset, term, given)
+
+
+def _suggest_again(x: Execution, change: Told) -> None:
+    id_, term = _asset(change), _term_named(x, str(change.detail["term"]))
+    proposals.forget_judgement(x.tx, id_, term)
+    propose_again(x, id_, term, msgspec.convert(change.detail["proposed"], Proposal))
+
+
+def _label_back(x: Execution, change: Told) -> None:
+    term, name = _term_named(x, str(change.detail["of"])), change.names[0]
+    if change.detail["came"]:
+        RemoveLabel(term, name).apply(x)
+    for label in msgspec.convert(change.detail["labels"], list[Label]):
+        AddLabel(term, label).apply(x)
 
 
 def _rename_back(x: Execution, change: Told) -> None:
@@ -278,7 +326,7 @@ def _broader(x: Execution, change: Told) -> TermId | None:
 
 
 def _term_named(x: Execution, name: str) -> TermId:
-    found = vocabulary.term_named(x.tx, name)
+    found = term_names.resolve(x.tx, name)
     if found is None:
         raise NotFound(f'there is no term "{name}" any more')
     return found.id
@@ -302,4 +350,8 @@ INVERSES: dict[str, Callable[[Execution, Told], None]] = {
     "triaged": lambda x, change: Untriage(_asset(change)).apply(x),
     "untriaged": lambda x, change: Triage(_asset(change)).apply(x),
     "term-renamed": _rename_term_back,
+    "refused": _suggest_again,
+    MOVED: lambda x, change: msgspec.convert(change.detail, MoveTagsBack).apply(x),
+    MERGED_TERMS: lambda x, change: msgspec.convert(change.detail, Unmerge).apply(x),
+    LABELLED: _label_back,
 }

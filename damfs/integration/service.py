@@ -6,114 +6,133 @@ Runs on the loop of whoever owns the library; long work reports progress. Errors
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import trio
 
-from damfs.catalog import stores, versions, vocabulary
+from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
+from damfs.core.arriving import QUIET_S
+from damfs.core.asset_info import info_of
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
-from damfs.core.commands import AddStore, AddTag, Command, DefineTerm, RemoveTag
+from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
+from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
-from damfs.core.results import RetryFailed
 from damfs.core.scan_report import ScanProgress
+from damfs.core.spans import Span
 from damfs.core.superseding import revert
+from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.cutting import cut
 from damfs.integration.finding import Finder
+from damfs.integration.making import MakingProxies
 from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
+from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
-    Check,
+    Asking,
+    Caring,
+    Cut,
+    Cutting,
     Dedupe,
     FindSimilar,
-    GetSearches,
+    GetInfo,
     GetStatus,
     GetStores,
     GetTags,
-    GetTrash,
-    GetUndo,
     GetVersions,
-    KeepSearch,
+    History,
+    Indexing,
+    Making,
+    OnTerms,
     Progress,
     Request,
-    RestoreAssets,
-    Retry,
     Revert,
     Scan,
-    Search,
+    Searching,
     Stop,
     SyncSidecars,
     Tag,
+    Tagging,
+    TakingBack,
     Target,
-    TrashAssets,
-    UndoLast,
-    Verify,
     VersionRow,
 )
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"
 Report = Callable[[Progress], None]
+Answerer = Callable[[Any, Report], Awaitable[object]]
+"""Of requests of some classes; what it answers, msgspec can make JSON of."""
 
 
 class Service:
-    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here."""
+    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here,
+    ``maker``: who makes pieces of clips; without one for the time of a request."""
 
     def __init__(
-        self, library: Library, stop: Callable[[], None] | None = None, reception: Reception | None = None
+        self,
+        library: Library,
+        stop: Callable[[], None] | None = None,
+        reception: Reception | None = None,
+        maker: Maker | None = None,
     ) -> None:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
-        self._care = Care(library, mounted=stop is not None)
-        self._returns = Returns(library, lambda path: self._asset_at(Path(os.fsdecode(path))))
+        self._maker = maker
         self._pairing = Pairing(library, self._reception)
-        self._finder = Finder(library, mounted=stop is not None, target=self._target)
         self.scanning: dict[str, trio.Lock] = {}
+        self._answerers = {
+            kind: answer for kinds, answer in self._doors(library) for kind in get_args(kinds) or (kinds,)
+        }
+
+    def _doors(self, library: Library) -> Iterable[tuple[object, Answerer]]:
+        """Who answers which requests."""
+        mounted = self._stop is not None
+        yield Indexing, self._index
+        yield Asking, self._look
+        yield Tagging, self._change_tags
+        yield History, self._history
+        yield Cutting, self._cut
+        yield Caring, Care(library, mounted=mounted).answer
+        yield TakingBack, Returns(library, self._asset_at_bytes).answer
+        yield Searching, Finder(library, mounted=mounted, target=self._target).answer
+        yield (
+            Making,
+            MakingProxies(library, mounted=mounted, asset_at=self._asset_at_bytes, asset_of=self._target).answer,
+        )
+        yield OnTerms, Terms(library).answer
+        yield SyncSidecars, self._sync_sidecars
+        yield Dedupe, self._pairing.answer
+        yield Stop, self._ask_to_stop
 
     async def answer(self, request: Request, report: Report) -> object:
         """The answer to a request as JSON values. Raises damfs errors."""
-        match request:
-            case Add() | Scan():
-                return await self._index(request, report)
-            case Tag() | Retry():
-                return await self._change(request)
-            case GetVersions() | Revert():
-                return await self._history(request)
-            case Verify() | Check() | SyncSidecars() | Dedupe():
-                return await self._look_after(request, report)
-            case TrashAssets() | RestoreAssets() | GetTrash() | UndoLast() | GetUndo():
-                return await self._returns.answer(request)
-            case Search() | FindSimilar() | GetSearches() | KeepSearch():
-                return msgspec.to_builtins(await self._finder.answer(request, report))
-            case Stop():
-                return self._ask_to_stop()
-            case _:
-                return await self._look(request)
+        return msgspec.to_builtins(await self._answerers[type(request)](request, report))
 
     async def _index(self, request: Add | Scan, report: Report) -> object:
         if isinstance(request, Add):
             return await self._add(request, report)
         return [await self.scan(store, report) for store in self._stores_named(request.store)]
 
-    async def _look(self, request: GetStatus | GetStores | GetTags | Retry) -> object:
+    async def _look(self, request: GetStatus | GetStores | GetTags, _report: Report) -> object:
         library = self._library
         match request:
-            case Retry():
-                return {"retried": library.perform(RetryFailed(request.processor or None), ACTOR)}
             case GetStatus():
-                return msgspec.to_builtins(await library.db.read(library.status))
+                return await library.db.read(library.status)
             case GetStores():
-                return [msgspec.to_builtins(store) for store in library.stores()]
+                return library.stores()
             case GetTags():
                 counts = await library.db.read(vocabulary.list_counts)
                 names = {term.id: term.name for term, _ in counts}
@@ -136,7 +155,11 @@ class Service:
             raise Conflict(f'{folder} is indexed already, as the store "{known.name}"')
         return await self.scan(known, report)
 
-    async def scan(self, store: Store, report: Report) -> object:
+    async def watch(self, store: Store, report: Report) -> object:
+        """A scan that nobody asked for: files have to be quiet for a while."""
+        return await self.scan(store, report, quiet_s=QUIET_S)
+
+    async def scan(self, store: Store, report: Report, *, quiet_s: float = 0.0) -> object:
         """One scan of a store at a time."""
 
         def forward(progress: ScanProgress) -> None:
@@ -147,17 +170,15 @@ class Service:
 
         lock = self.scanning.setdefault(store.name, trio.Lock())
         async with lock:
-            summary = await scanner.scan(self._library, store, forward)
+            summary = await scanner.scan(self._library, store, forward, quiet_s=quiet_s)
         return msgspec.to_builtins(summary)
 
     def names_being_scanned(self) -> list[str]:
         return [name for name, lock in self.scanning.items() if lock.locked()]
 
-    async def _look_after(self, request: Verify | Check | SyncSidecars | Dedupe, report: Report) -> object:
-        """Files of sidecars may have been changed on the disk since anybody looked."""
-        if isinstance(request, Verify | Check):
-            return await self._care.answer(request, report)
-        for store in self._stores_named("") if isinstance(request, SyncSidecars) else ():
+    async def _sync_sidecars(self, request: SyncSidecars, report: Report) -> object:
+        """Their files may have been changed on the disk since anybody looked."""
+        for store in self._stores_named(""):
             with suppress(Unavailable):  # what lies in a store that is offline is read when it is back
                 await self.scan(store, report)
         return await self._pairing.answer(request, report)
@@ -168,9 +189,7 @@ class Service:
             raise NotFound(f'no store "{name}"; `damfs stores LIBRARY` lists them')
         return found
 
-    async def _change(self, request: Tag | Retry) -> object:
-        if isinstance(request, Retry):
-            return {"retried": self._library.perform(RetryFailed(request.processor or None), ACTOR)}
+    async def _change_tags(self, request: Tag, _report: Report) -> object:
         return await self._untag_everywhere(request) if request.everywhere else self._tag(request)
 
     def _tag(self, request: Tag) -> object:
@@ -191,25 +210,31 @@ class Service:
 
     def _term(self, raw: str, *, make: bool) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)
-        found = vocabulary.term_named(connection, name)
+        found = term_names.resolve(connection, name)
         if found is None and make:
-            self._library.perform(DefineTerm(name), ACTOR)
-            found = vocabulary.term_named(connection, name)
+            self._library.perform(CoinTerm(name), ACTOR)
+            found = term_names.resolve(connection, name)
         if found is None:
-            raise NotFound(f'no term "{name}"; `damfs tags LIBRARY` lists the terms')
+            raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
-    async def _history(self, request: GetVersions | Revert) -> object:
+    async def _history(self, request: GetVersions | Revert | GetInfo, _report: Report) -> object:
         id_ = self._target(request.target)
+        if isinstance(request, GetInfo):
+            return msgspec.to_builtins(info_of(self._library.db.writer, self._library.known(id_)))
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
+
+    async def _cut(self, request: Cut, _report: Report) -> object:
+        span = None if request.at_ms >= 0 else Span(request.start_ms, request.end_ms, request.exact)
+        return await cut(self._library, self._maker, self._target(request.target), span, request.at_ms)
 
     def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))
         return self._library.known(id_).id
 
-    def _ask_to_stop(self) -> object:
+    async def _ask_to_stop(self, _request: Stop, _report: Report) -> object:
         if self._stop is None:
             raise Refused("the library is not mounted")
         return {}
@@ -218,6 +243,9 @@ class Service:
         """The answer is on its way to the client: now the daemon may stop."""
         if isinstance(request, Stop) and self._stop is not None:
             self._stop()
+
+    def _asset_at_bytes(self, path: bytes) -> AssetId:
+        return self._asset_at(Path(os.fsdecode(path)))
 
     def _asset_at(self, path: Path) -> AssetId:
         """The asset of a file in a store, by its path outside the mount. Raises NotFound."""

@@ -31,7 +31,7 @@ class Returns:
         self._asset_at = asset_at
         self._undoing = trio.Lock()
 
-    async def answer(self, request: TakingBack) -> object:
+    async def answer(self, request: TakingBack, _report: object) -> object:
         match request:
             case TrashAssets():
                 return await self._trash(request)

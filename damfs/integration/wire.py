@@ -8,7 +8,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-LINE_LIMIT = 1 << 20
+from damfs.core.concepts import Concept
+
+LINE_LIMIT = 64 << 20
+"""A vocabulary is one request."""
 
 
 class Add(Struct, frozen=True, tag="add"):
@@ -58,6 +61,12 @@ class GetVersions(Struct, frozen=True, tag="versions"):
     target: Target
 
 
+class GetInfo(Struct, frozen=True, tag="info"):
+    """All that is known of a file; answered with an AssetInfo."""
+
+    target: Target
+
+
 class Revert(Struct, frozen=True, tag="revert"):
     """Make a new version with the bytes of an earlier one."""
 
@@ -74,6 +83,29 @@ class VersionRow(Struct, frozen=True):
     created_ns: int
     digest: str
     current: bool
+
+
+class Cut(Struct, frozen=True, tag="cut"):
+    """A piece of a clip, or with ``at_ms`` one frame. Milliseconds from the first frame."""
+
+    target: Target
+    start_ms: int = 0
+    end_ms: int = 0
+    exact: bool = False
+    at_ms: int = -1
+
+
+class CutRow(Struct, frozen=True):
+    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
+
+    asset: int
+    asset_name: str
+    name: str
+    kind: str
+    file: str
+    size: int
+    cut: str
+    method: str
 
 
 class Retry(Struct, frozen=True, tag="retry"):
@@ -139,6 +171,84 @@ class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
     """Also write, in writable stores; else only read."""
 
 
+class GetVocabulary(Struct, frozen=True, tag="vocabulary"):
+    """Every term with all that is said of it, as concepts; their keys are numbers."""
+
+
+class ImportVocabulary(Struct, frozen=True, tag="import-vocabulary"):
+    """``concepts``: as `concepts.checked` has them."""
+
+    concepts: tuple[Concept, ...]
+
+
+class AddTerm(Struct, frozen=True, tag="add-term"):
+    """A new term; ``below``: a term, or ''."""
+
+    name: str
+    below: str = ""
+
+
+class ChangeTerm(Struct, frozen=True, tag="change-term"):
+    """Another name, another place (``below`` "" with ``move``: the top), or none at all."""
+
+    term: str
+    name: str = ""
+    keep: bool = False
+    """The old name as a synonym."""
+    move: bool = False
+    below: str = ""
+    remove: bool = False
+
+
+class MergeTerm(Struct, frozen=True, tag="merge-term"):
+    term: str
+    into: str
+
+
+class DescribeTerm(Struct, frozen=True, tag="describe-term"):
+    """What is None stays as it is."""
+
+    term: str
+    note: str | None = None
+    language: str = ""
+    prompt: str | None = None
+    grouping: bool | None = None
+
+
+class LabelTerm(Struct, frozen=True, tag="label-term"):
+    term: str
+    label: str
+    language: str = ""
+    preferred: bool = False
+    remove: bool = False
+
+
+class RelateTerm(Struct, frozen=True, tag="relate-term"):
+    term: str
+    other: str
+    remove: bool = False
+
+
+class GetSuggestions(Struct, frozen=True, tag="suggestions"):
+    """What waits for a person, surest first."""
+
+    term: str = ""
+    above: float = 0.0
+
+
+class Judge(Struct, frozen=True, tag="judge"):
+    """Accept or refuse suggestions: of a term, of assets, those surer than something; all of these together."""
+
+    accept: bool
+    term: str = ""
+    assets: tuple[int, ...] = ()
+    above: float = 0.0
+
+
+class SuggestAll(Struct, frozen=True, tag="suggest-all"):
+    """Look at every picture again."""
+
+
 class Search(Struct, frozen=True, tag="search"):
     """``limit``: rows answered at most; 0: all."""
 
@@ -185,16 +295,61 @@ class Found(Struct, frozen=True):
     rows: list[FoundRow]
 
 
+class Transcode(Struct, frozen=True, tag="transcode"):
+    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    without links. ``profile``: '' for that of the settings."""
+
+    words: tuple[str, ...] = ()
+    assets: tuple[int, ...] = ()
+    paths: tuple[bytes, ...] = ()
+    profile: str = ""
+    withdraw: bool = False
+    """Take back what still waits of such a request."""
+
+
+class GetProxies(Struct, frozen=True, tag="get-proxies"):
+    """What there is, and is to be, of one file by each profile."""
+
+    target: Target
+
+
+class ProxyRow(Struct, frozen=True):
+    """``state``: made, running, waiting, failed, needless, none. ``instead``: the profile that took its place."""
+
+    profile: str
+    state: str
+    shown: bool
+    """Whether proxies/ shows it."""
+    file: str = ""
+    size: int = 0
+    reason: str = ""
+    instead: str = ""
+    report: dict[str, object] = {}  # msgspec copies it
+
+
+class ProxyReport(Struct, frozen=True):
+    name: str
+    rows: tuple[ProxyRow, ...]
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 
 
 TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
-Asking = GetStatus | GetStores | GetTags | GetVersions
+Asking = GetStatus | GetStores | GetTags
+Indexing = Add | Scan
+Tagging = Tag
+History = GetVersions | GetInfo | Revert
+Cutting = Cut
+Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
-Request = (
-    Add | Scan | Asking | Revert | Tag | Retry | Verify | Check | SyncSidecars | Dedupe | TakingBack | Searching | Stop
-)
+Making = Retry | Transcode | GetProxies
+Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
+Judging = GetSuggestions | Judge | SuggestAll
+OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
+Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
+Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | OnTerms | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -25,7 +25,7 @@ from damfs.settings import Settings
 from tests import sample_media
 
 POINTS = sorted(entry_points(group="damfs.processors"), key=lambda point: point.name)
-DECODERS = [point for point in POINTS if point.name in ("probe", "preview", "proxy")]
+DECODERS = [point for point in POINTS if point.name not in ("embedding", "auto_tag")]
 SOURCES = ("h264.mp4", "prores.mov", "photo.jpg", "picture.png", "ambience.wav")
 DAMAGED: dict[str, Callable[[Path], Path]] = {
     "truncated.mov": sample_media.truncated,

@@ -17,11 +17,16 @@ import numpy as np
 import pytest
 import trio
 
-from damfs.catalog import derived, stores
+from damfs.catalog import derived, job_table, stores
 from damfs.catalog.database import Connection
+from damfs.catalog.proposals import Origin
+from damfs.catalog.term_names import Label
 from damfs.core.commands import AddTag, Command, DefineTerm, Trash
 from damfs.core.library import Library
+from damfs.core.preview_names import ENDINGS
 from damfs.core.processors.processor import LOOK_MODEL
+from damfs.core.suggesting import Suggest
+from damfs.core.term_commands import AddLabel
 from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, BlobId, Facts, RenditionKind
 from damfs.presentation.views.control import Control
@@ -53,7 +58,7 @@ ODD_NAMES = (
     "", " ", ".", "..", "x", "absent.mov", "beach", "sea", "2024", "07", "2024-07-15", "video", "~", "x~", "~1",
     "x~1.mov", "clip~zzzzzzzzzzzz.mov", "clip.mov~1", "01 clip.mov", "99 clip.mov", "\u00e9.mov", "e\u0301.mov",
     "two\nlines", "x" * 255, "\u0664\u0662", os.fsdecode(b"caf\xe9.mov"), os.fsdecode(b"x~1.\xff"),
-    os.fsdecode(b"\xff~1"), "library", "footage", "status", "README.md", "%", "_", "' OR 1=1 --",
+    os.fsdecode(b"\xff~1"), "library", "footage", "plage", "status", "README.md", "%", "_", "' OR 1=1 --",
 )  # fmt: skip
 FILES = (
     "a/clip.mov", "a/clip.mp4", "a/b/clip.mov", "b/clip.mov/x.mov", "b/clip.mp4", "gone.mov", "clip~1.mov",
@@ -89,6 +94,9 @@ async def fill(library: Library, footage: Path) -> None:
     (footage / "gone.mov").unlink()
     await scanned(library)
     derive(library)
+    library.perform(AddLabel(beach, Label("fr", "plage")), "test")
+    for id_ in (1, 2, 4):
+        library.perform(Suggest(AssetId(id_), Origin("auto_tag/2", "m"), [(term(library, "sea"), 0.8)]), "test")
 
 
 def make_footage(footage: Path) -> None:
@@ -109,7 +117,7 @@ def make_footage(footage: Path) -> None:
 
 
 def derive(library: Library) -> None:
-    """A proxy and a vector for everything; two proxies for some."""
+    """A proxy, previews and a vector for everything; two proxies for some."""
     connection = library.db.writer
     with library.db.transaction() as tx:
         for (blob,) in connection.rows("SELECT id FROM blob"):
@@ -119,6 +127,14 @@ def derive(library: Library) -> None:
             if blob % 4:
                 for processor in ("probe", "place"):
                     derived.set_facts(tx, blob, processor, facts(blob))
+            job_table.enqueue(tx, blob, "broken", 1, 50, 1)
+            if blob % 3:
+                job = job_table.lease(tx, ("broken",), 5, 9)
+                assert job is not None
+                job_table.fail(tx, job.id, "not playable", 6)
+            for kind, profile in ENDINGS:
+                detail = {"cells": 3}
+                derived.set_rendition(tx, blob, kind, profile, f"ab/{blob}-{kind}.{profile}", 9, detail, 1)
 
 
 def facts(blob: BlobId) -> Facts:
@@ -356,6 +372,7 @@ def populate(library: Library, number: int) -> None:
             )  # fmt: skip
             stores.add_copy(tx, BlobId(each), AssetId(each), store, folder, b"%d.mov" % each, 1, 1, each, 1)
             derived.set_rendition(tx, BlobId(each), RenditionKind.PROXY, "dnxhr-lb", f"ab/{each}.mov", 1, {}, 1)
+            derived.set_rendition(tx, BlobId(each), RenditionKind.POSTER, "jpeg", f"ab/{each}.jpg", 1, {}, 1)
     tagged: list[Command[object]] = [AddTag(AssetId(each), beach) for each in range(1, number, 2)]
     library.execute(tagged, "test")
 

@@ -58,7 +58,7 @@ def test_from_cp_to_a_proxy_that_plays(serve: Serve, clips: Path) -> None:
     status = dam.idle()
     assert status.failures == []
     done = {count.processor: count.done for count in status.jobs}
-    assert {name: done[name] for name in ("probe", "preview", "proxy")} == {"probe": 4, "preview": 3, "proxy": 2}
+    assert done.items() >= {"probe": 4, "preview": 3, "proxy": 2}.items()
     assert set(os.listdir(dam / "by-type/video")) == {"take.mov", "phone.mp4"}
     assert os.listdir(dam / "by-date/2024/07/15") == ["still.jpg"]
     assert os.listdir(dam / "by-date/2025/05/04") == ["room.wav"]

@@ -26,6 +26,10 @@ BEACH_BLOB = "(SELECT blob FROM asset WHERE name = 'beach.mov')"
 VECTOR = struct.pack("<4f", 0.5, 0.5, 0.5, 0.5)
 
 
+TAGGING = "INSERT INTO tagging (asset, term, source, confidence, created_ns) "
+PROPOSAL = "INSERT INTO proposal (asset, term, processor, confidence, created_ns) "
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """What breaks a rule: statements run with every safeguard off, and work on files."""
@@ -112,14 +116,23 @@ DAMAGES: dict[str, Damage] = {
     "file-rendition": Damage(files=lambda library: (library.renditions / "ab" / "stray.jpg").touch()),
     "remark-asset": Damage("INSERT INTO remark VALUES (4711, 6, '')"),
     "attribute-asset": Damage("INSERT INTO attribute VALUES (4711, x'757365722e61', x'31')"),
-    "tagging-asset": Damage("INSERT INTO tagging VALUES (4711, 1, 'person', 1.0, 0)"),
-    "tagging-term": Damage("INSERT INTO tagging VALUES (1, 4711, 'person', 1.0, 0)"),
-    "proposal-asset": Damage("INSERT INTO proposal VALUES (4711, 1, 'auto_tag/1', 0.5, 0)"),
-    "proposal-term": Damage("INSERT INTO proposal VALUES (1, 4711, 'auto_tag/1', 0.5, 0);"
-                            " INSERT INTO proposal SELECT asset, term, 'auto_tag/1', 0.5, 0 FROM tagging"),
+    "tagging-asset": Damage(TAGGING + "VALUES (4711, 1, 'person', 1.0, 0)"),
+    "tagging-term": Damage(TAGGING + "VALUES (1, 4711, 'person', 1.0, 0)"),
+    "judgement-rows": Damage("INSERT INTO judgement VALUES (4711, 1, 0.5, '', '', 0);"
+                             " INSERT INTO judgement VALUES (1, 4711, 0.5, '', '', 0)"),
+    "term-rows": Damage("INSERT INTO term_label VALUES (4711, '', 'plage', 0);"
+                        " INSERT INTO term_note VALUES (4711, '', 'a note');"
+                        " INSERT INTO term_detail (term, prompt) VALUES (4711, 'a photo');"
+                        " INSERT INTO term_relation VALUES (1, 4711)"),
+    "proposal-asset": Damage(PROPOSAL + "VALUES (4711, 1, 'auto_tag/1', 0.5, 0)"),
+    "proposal-term": Damage(PROPOSAL + "VALUES (1, 4711, 'auto_tag/1', 0.5, 0);"
+                            " " + PROPOSAL + "SELECT asset, term, 'auto_tag/1', 0.5, 0 FROM tagging"),
     "term-broader": Damage("UPDATE term SET broader = 4711 WHERE name = 'sunset'"),
     "term-circle": Damage("UPDATE term SET broader = (SELECT id FROM term WHERE name = 'sunset') WHERE name = 'sea'"),
     "term-name": Damage("UPDATE term SET name = 'a/b' WHERE name = 'sunset'"),
+    "text-sound": Damage("UPDATE asset_text_data SET block = x'00112233445566' WHERE id > 10"),
+    "text-complete": Damage("INSERT INTO asset_text_docsize (id, sz, origin) VALUES (4711, x'0000000000', 1)"),
+    "term-text": Damage("DELETE FROM term_text_docsize WHERE id = 1"),
     "change-json": Damage("UPDATE change SET names = '[', facets = 'x', detail = '3' WHERE seq = 3"),
     "facet-time": Damage("DELETE FROM facet"),
 }  # fmt: skip
@@ -154,6 +167,8 @@ async def _fill(library: Library, folder: Path) -> None:
     await scanned(library)
     assert beach.blob is not None
     _derive(library, beach.blob)
+    while library.texts.step():
+        pass
 
 
 def _derive(library: Library, blob: BlobId) -> None:

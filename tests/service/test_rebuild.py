@@ -92,7 +92,8 @@ async def path(tmp_path: Path) -> Path:
 def _tag(library: Library, name: str, tag: str) -> None:
     with library.db.transaction() as tx:
         tx.run(
-            "INSERT INTO tagging VALUES (?, ?, 'model', 0.75, 1)", the_asset(library, name).id, term(library, tag)
+            "INSERT INTO tagging (asset, term, source, confidence, created_ns)"
+            " VALUES (?, ?, 'model', 0.75, 1)", the_asset(library, name).id, term(library, tag)
         )  # fmt: skip
 
 
@@ -217,7 +218,11 @@ async def test_rows_that_cannot_be_read_are_counted_and_the_others_come_back(tmp
         await scanned(library)
         beach = term(library, "beach")
         with library.db.transaction() as tx:
-            tx.run("INSERT INTO tagging SELECT id, ?, 'person', 1.0, 0 FROM asset", TermId(beach))
+            tx.run(
+                "INSERT INTO tagging (asset, term, source, confidence, created_ns)"
+                " SELECT id, ?, 'person', 1.0, 0 FROM asset",
+                TermId(beach),
+            )
         page = library.db.writer.integer("PRAGMA page_size")
         leaves = library.db.writer.rows(
             "SELECT pageno FROM dbstat WHERE name = 'asset' AND pagetype = 'leaf' ORDER BY pageno"

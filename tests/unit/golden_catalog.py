@@ -20,12 +20,14 @@ from damfs.catalog import (
     duplicates,
     folders,
     job_table,
+    proposals,
     remarks,
     rewrites,
     saved_searches,
     sidecars,
     spaces,
     stores,
+    term_names,
     trash,
     vocabulary,
 )
@@ -33,6 +35,8 @@ from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection
 from damfs.catalog.migrations import SCHEMA_VERSION, open_catalog, schema_text
 from damfs.catalog.predicates import tag_facet
+from damfs.catalog.proposals import Origin
+from damfs.catalog.term_names import Detail, Label
 from damfs.model import TRASH_FOLDER, AssetState, Digest, Key, Media, RenditionKind, StoreKind, TagSource
 from tests.small_library import TABLES
 
@@ -56,7 +60,13 @@ def fill(tx: Connection) -> None:
     beach = vocabulary.define(tx, "beach", None, 6)
     sunset = vocabulary.define(tx, "sunset", beach, 7)
     vocabulary.attach(tx, clip, sunset, TagSource.PERSON, 1.0, 8)
-    vocabulary.propose(tx, clip, beach, "auto_tag/1", 0.5, 9)
+    proposals.propose(tx, clip, beach, Origin("auto_tag/1", "conse-minilm-1"), 0.5, 9)
+    city = vocabulary.define(tx, "city", None, 9)
+    proposals.judge(tx, clip, city, proposals.Proposal(0.4, "auto_tag/1", "conse-minilm-1"), 9)
+    term_names.add_label(tx, beach, Label("fr", "plage", preferred=True))
+    term_names.set_note(tx, beach, "en", "where sand meets the sea")
+    term_names.set_detail(tx, beach, Detail("en", "a photo taken on a beach", "http://example.org/beach"))
+    term_names.relate(tx, beach, city)
     remarks.set_rating(tx, clip, 8)
     remarks.set_comment(tx, clip, "the good one")
     remarks.set_attribute(tx, clip, b"user.mime_type", b"video/quicktime")

@@ -64,7 +64,7 @@ def test_a_catalog_that_another_process_holds_is_unavailable(database: Database)
 
 def test_references_are_held(database: Database) -> None:
     with pytest.raises(apsw.ConstraintError), database.transaction() as tx:
-        tx.run("INSERT INTO tagging VALUES (1, 1, 'person', 1.0, 1)")
+        tx.run("INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (1, 1, 'person', 1.0, 1)")
 
 
 def test_value_refuses_what_is_of_another_kind(database: Database) -> None:

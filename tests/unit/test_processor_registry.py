@@ -148,5 +148,8 @@ def test_the_daemon_loads_processors_without_codecs_and_models() -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy, statuses = run.stdout.splitlines()
     assert heavy == "[]"
-    expected = [(name, "ready") for name in ("auto_tag", "editor_hash", "embedding", "preview", "probe", "proxy")]
+    own = (
+        "auto_tag", "editor_hash", "embedding", "preview", "probe", "proxy", "scenes", "sheet", "sprite", "waveform",
+    )  # fmt: skip
+    expected = [(name, "ready") for name in own]
     assert set(expected) <= set(ast.literal_eval(statuses)), statuses

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, proxy_plan, transcode
+from damfs.core.processors import media, proxy_plan, sound_track, transcode
 from damfs.core.processors.processor import Output, Subject
 from damfs.core.processors.proxy import Proxy, UnequalProxy, check_tally
 from damfs.errors import BadMedia
@@ -23,14 +23,31 @@ from tests import sample_media
 from tests.sample_media import Track
 
 PROFILES = ("dnxhr-lb", "h264-intra")
+CODECS = {"dnxhr-lb": "dnxhd", "h264-intra": "h264"}
 
 
 def make(path: Path, profile: str = "dnxhr-lb", lines: int = 180) -> tuple[Path, Output]:
     out = path.parent / f"{path.name}-{profile}"
     out.mkdir()
-    subject = Subject(path.name, Media.VIDEO, path.stat().st_size, settings={"profile": profile, "lines": lines})
-    made = Proxy().run(path, out, subject)
+    settings = {"profile": profile, "lines": lines, "needless": True}
+    made = Proxy().run(path, out, Subject(path.name, Media.VIDEO, path.stat().st_size, settings=settings))
     return made.renditions[0].path, made
+
+
+def said(made: Output, name: str) -> dict[str, object]:
+    """What the gate found of a property."""
+    properties = made.renditions[0].detail["properties"]
+    assert isinstance(properties, dict)
+    found = properties[name]
+    assert isinstance(found, dict)
+    return found
+
+
+def differing(made: Output) -> set[str]:
+    """Properties that are not equal, but explained."""
+    properties = made.renditions[0].detail["properties"]
+    assert isinstance(properties, dict)
+    return {name for name, row in properties.items() if row["verdict"] != "equal"}
 
 
 def judged(path: Path) -> list[dict[str, object]]:
@@ -105,10 +122,9 @@ def test_what_editors_compare(tmp_path: Path, name: str, profile: str) -> None:
         [s[k] for k in keys] for s in of_kind(theirs, "audio")
     ]
     assert {s["codec_name"] for s in of_kind(ours, "audio")} == {"pcm_s16le"}
-    assert video["codec_name"] == {"dnxhr-lb": "dnxhd", "h264-intra": "h264"}[profile]
+    assert video["codec_name"] == CODECS[profile]
     detail = made.renditions[0].detail
-    unequal = {key for key, row in detail.items() if isinstance(row, list) and not row[2]}
-    assert unequal <= {"colour_space"}, detail
+    assert differing(made) <= {"colour_space", "colour_range", "rotation", "frame_rate"}, detail
     assert json.loads(json.dumps(detail)) == detail
 
 
@@ -128,7 +144,7 @@ def test_reel_creation_time_and_languages(tmp_path: Path) -> None:
     german = sample_media.h264(tmp_path / "b.mp4", tracks=tracks[:2])
     proxy, made = make(source)
     other, _ = make(german)
-    assert made.renditions[0].detail["reel"] == ["A001", "A001", True]
+    assert said(made, "reel") == {"source": "A001", "proxy": "A001", "verdict": "equal"}
     assert [s["channel_layout"] for s in of_kind(judged(proxy), "audio")] == ["stereo", "mono", "5.1"]
     assert [tag(s, "language") for s in of_kind(judged(other), "audio")] == ["ger", "chi"]
 
@@ -248,13 +264,18 @@ def shown(path: Path) -> np.ndarray:
     raise IndexError
 
 
-@pytest.mark.parametrize(("profile", "order"), [("h264-intra", "tt"), ("dnxhr-lb", "progressive")])
-def test_fields_are_kept_where_the_codec_can(tmp_path: Path, profile: str, order: str) -> None:
+@pytest.mark.parametrize(
+    ("profile", "codec", "order"),
+    [("h264-intra", "h264", "tt"), ("dnxhr-lb", "prores", "tt"), ("h264", "h264", "progressive")],
+)
+def test_fields_are_kept_by_a_codec_that_can(tmp_path: Path, profile: str, codec: str, order: str) -> None:
+    """DNxHR cannot: ProRes takes its place and says so. The one for browsers is made of whole pictures."""
     source = interlaced(tmp_path / "a.mxf")
     proxy, made = make(source, profile, lines=270)
-    assert made.renditions[0].detail["field_order"] == ["tt", order, order == "tt"]
     (video,) = of_kind(judged(proxy), "video")
-    assert video["nb_read_frames"] == "25"
+    assert (video["nb_read_frames"], video["codec_name"], video["field_order"]) == ("25", codec, order)
+    assert said(made, "field_order")["verdict"] == ("equal" if order == "tt" else "explained")
+    assert ("instead" in made.facts) is (profile == "dnxhr-lb")
 
 
 def interlaced(path: Path) -> Path:
@@ -273,7 +294,7 @@ def interlaced(path: Path) -> Path:
         number = 0
         for picture in source.decode(video=0):
             graph.vpush(picture)
-            for made in transcode.pulled(graph):
+            for made in sound_track.pulled(graph):
                 assert isinstance(made, av.VideoFrame)
                 made.pts, made.time_base, made.pict_type = number, Fraction(1, 25), 0
                 number += 1
@@ -302,7 +323,8 @@ def test_single_damaged_frames_leave_a_proxy_that_says_so(tmp_path: Path) -> Non
     content[start : start + 200] = bytes(200)
     source.write_bytes(content)
     proxy, made = make(source)
-    assert made.renditions[0].detail["frames"] == [25, 24, False]
+    assert said(made, "frames")["proxy"] == 24
+    assert said(made, "frames")["verdict"] == "explained"
     step = Fraction(1, 25)
     assert frame_times(proxy) == [number * step for number in range(25) if number != 10]
 

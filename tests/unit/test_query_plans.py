@@ -17,13 +17,17 @@ from damfs.catalog import (
     change_feed,
     derived,
     field_values,
+    full_text,
     job_table,
+    preview_rows,
     remarks,
+    saved_searches,
     stand_ins,
     stores,
     vectors,
     vocabulary,
 )
+from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.field_predicates import HasText, NumberIn, TextLike
 from damfs.catalog.fields import TextValue
@@ -39,6 +43,7 @@ from damfs.catalog.predicates import (
     Untagged,
     all_of,
 )
+from damfs.core.processors.profiles import EDITING
 from damfs.model import AssetId, BlobId, CopyId, Digest, FolderId, Media, RenditionId, StoreId, TermId
 
 Question = Callable[[Connection], object]
@@ -111,14 +116,14 @@ QUESTIONS: dict[str, Question] = {
     "key": lambda connection: stores.key_of(connection, FolderId(1), b"clip.mov"),
     "folder at": lambda connection: stores.folder_at(connection, StoreId(1), [b"2024", b"07"]),
     "folders": lambda connection: stores.list_folders(connection, FolderId(1)),
-    "proxies of a folder": lambda connection: derived.list_proxies(connection, FolderId(1)),
-    "proxies of a stem": lambda connection: derived.proxies_of_stem(connection, FolderId(1), b"clip"),
-    "proxies of an asset": lambda connection: derived.proxies_of_asset(connection, FolderId(1), AssetId(1)),
-    "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, FolderId(1)),
-    "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, FolderId(1), b"clip"),
-    "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, FolderId(1), AssetId(1)),
-    "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, CopyId(1)),
-    "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, "ab" * 16),
+    "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, EDITING, FolderId(1)),
+    "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, EDITING, FolderId(1), b"clip"),
+    "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, EDITING, FolderId(1), AssetId(1)),
+    "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, EDITING, CopyId(1)),
+    "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, EDITING, "ab" * 16),
+    "previews of a folder": lambda connection: preview_rows.list_previews(connection, FolderId(1)),
+    "previews of a file": lambda connection: preview_rows.of_file(connection, FolderId(1), b"clip.mov"),
+    "previews of a copy": lambda connection: preview_rows.of_copy(connection, CopyId(1)),
     "rendition": lambda connection: derived.rendition(connection, RenditionId(1)),
     "renditions of a blob": lambda connection: derived.renditions_of(connection, BlobId(1)),
     "vector": lambda connection: derived.vector_of(connection, BlobId(1), "look-1"),
@@ -128,6 +133,18 @@ QUESTIONS: dict[str, Question] = {
     "vectors of assets": lambda connection: vectors.list_of_assets(connection, "look-1", [AssetId(1)]),
     "vectors that went": lambda connection: vectors.dropped_since(connection, "look-1", 0),
     "enough vectors": lambda connection: vectors.more_than(connection, "look-1", 0),
+    "models of moments": lambda connection: derived.models_of_moments(connection, BlobId(1)),
+    "texts that are due": lambda connection: full_text.list_due(connection, 100),
+    "last due": full_text.last_due,
+    "texts of some": lambda connection: full_text.refresh(connection, [AssetId(1), AssetId(2)]),
+    "written": lambda connection: full_text.find_texts(connection, [Says("sea")], OfMedia(Media.VIDEO), 200),
+    "tagged": lambda connection: full_text.find_texts(
+        connection, [Says("sea", terms=(TermId(1),)), Says("sky", terms=(TermId(3),)), Says("car")], BEACH, 200
+    ),
+    "where a word is": lambda connection: full_text.columns_saying(connection, AssetId(1), [Says("sea")]),
+    "terms of a word": lambda connection: full_text.terms_saying(connection, "sea", prefix=True, limit=50),
+    "rows of some": lambda connection: assets.list_rows_of(connection, [AssetId(1), AssetId(2)]),
+    "is a search kept": lambda connection: saved_searches.is_saved(connection, "sea"),
     "is a job due": lambda connection: job_table.is_due(connection, JOBS, 5),
     "next due": lambda connection: job_table.next_due_ns(connection, JOBS),
     "lease": lambda connection: job_table.lease(connection, JOBS, 5, 6),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from damfs.catalog import vocabulary
+from damfs.catalog import proposals, vocabulary
+from damfs.catalog.proposals import Origin
 from damfs.core.commands import AddTag, DefineTerm, RemoveTag, RemoveTerm, RenameTerm
 from damfs.core.library import Library
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
@@ -119,26 +120,26 @@ async def test_untagging_takes_the_narrower_terms_too(library: Library, chain: l
 async def test_a_persons_word_replaces_a_models_never_the_other_way(library: Library) -> None:
     clip, city = await received(library, "clip.mov", b"clip"), term(library, "city")
     library.perform(AddTag(clip.id, city, TagSource.MODEL, 0.7), "test")
-    assert vocabulary.tagging(library.db.writer, clip.id, city) == (TagSource.MODEL, 0.7)
+    assert vocabulary.tagging(library.db.writer, clip.id, city)[:2] == (TagSource.MODEL, 0.7)
     library.perform(AddTag(clip.id, city), "test")
     library.perform(AddTag(clip.id, city, TagSource.MODEL, 0.9), "test")
-    assert vocabulary.tagging(library.db.writer, clip.id, city) == (TagSource.PERSON, 1.0)
+    assert vocabulary.tagging(library.db.writer, clip.id, city)[:2] == (TagSource.PERSON, 1.0)
 
 
 async def test_a_proposal_ends_when_the_term_is_given_and_is_not_made_after(library: Library) -> None:
     clip, city = await received(library, "clip.mov", b"clip"), term(library, "city")
 
-    def proposals() -> int:
+    def waiting() -> int:
         return library.db.writer.integer("SELECT count(*) FROM proposal")
 
     with library.db.transaction() as tx:
-        vocabulary.propose(tx, clip.id, city, "auto_tag/1", 0.5, 1)
-    assert proposals() == 1
+        proposals.propose(tx, clip.id, city, Origin("auto_tag/1"), 0.5, 1)
+    assert waiting() == 1
     library.perform(AddTag(clip.id, city), "test")
-    assert proposals() == 0
+    assert waiting() == 0
     with library.db.transaction() as tx:
-        vocabulary.propose(tx, clip.id, city, "auto_tag/1", 0.5, 1)
-    assert proposals() == 0
+        proposals.propose(tx, clip.id, city, Origin("auto_tag/1"), 0.5, 1)
+    assert waiting() == 0
 
 
 def test_names_of_terms_are_cleaned(library: Library) -> None:

@@ -1,11 +1,14 @@
-"""Whether a proxy can stand in for its source in an editor: property by property, read back from the finished file.
+"""The gate: whether a proxy can stand in for its source, property by property, read back from the finished file.
 
-Runs in worker processes only (imports av); reads the proxy's index and packets, not its pictures.
+Runs in worker processes only (imports av); reads the proxy's index and packets, and decodes one of its pictures. A
+proxy is published only when every property is equal, or differs for a reason that is said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,63 +16,158 @@ from av.container import InputContainer
 
 from damfs.core.processors import media
 from damfs.core.processors.proxy_plan import Plan, timecode_for
-from damfs.core.processors.transcode import QUICKTIME_LANGUAGES, Tally
+from damfs.core.processors.sound_track import QUICKTIME_LANGUAGES
+from damfs.core.processors.transcode import Tally
+from damfs.model import Facts
 
-Report = dict[str, list[object]]
-"""[value of the source, value of the proxy, equal] by property."""
+ASPECT_SLACK = Fraction(1, 100)
+"""Sides are whole and even: so much may the shape of a picture differ for that."""
+STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "dv", "h264", "hevc", "avi"})
+"""Containers whose clock may start anew where recordings follow each other, or that write no times."""
+
+
+PROGRESSIVE = "progressive"
+FIRST = {"tt": "top first", "bt": "top first", "bb": "bottom first", "tb": "bottom first"}
+"""What is shown first; which field is coded first is the codec's own business."""
+
+
+class Verdict(StrEnum):
+    EQUAL = "equal"
+    EXPLAINED = "explained"
+    UNEQUAL = "unequal"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A property of the source and of the proxy. ``why``: for what differs, or could not be kept."""
+
+    name: str
+    source: object
+    proxy: object
+    verdict: Verdict
+    why: str = ""
+
+    def facts(self) -> Facts:
+        said: Facts = {"source": self.source, "proxy": self.proxy, "verdict": str(self.verdict)}
+        return {**said, "why": self.why} if self.why else said
 
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """What editors compare."""
+    """What editors compare, of one file."""
 
+    container: str
     rate: Fraction | None
     timecode: str | None
     reel: str | None
     sample_aspect: str | None
-    field_order: str | None
+    shape: Fraction
+    """Width by height, as it is shown."""
+    turned: int
+    """Degrees clockwise by which a player turns it."""
+    field_order: str
     colour: dict[str, object]
     tracks: list[dict[str, object]]
 
 
-def properties(container: InputContainer) -> Properties:
+def properties(container: InputContainer, name: str) -> Properties:
     stream = media.picture_stream(container)
     if stream is None:
         raise ValueError("no pictures")
+    frame = media.first_frame(container, stream, name)
+    turn = media.turn_of(frame)
+    width, height = media.upright(frame.width, frame.height, turn)
+    aspect = media.sample_aspect(stream)
     facts = media.video_facts(stream)
     rate = media.rate_of(stream)
     return Properties(
+        container=container.format.name.split(",")[0],
         rate=rate,
         timecode=None if rate is None else timecode_for(media.start_timecode(container), rate),
         reel=media.reel_name(container),
-        sample_aspect=media.rational_text(media.sample_aspect(stream)),
-        field_order=media.FIELD_ORDERS.get(stream.codec_context.field_order),
+        sample_aspect=media.rational_text(aspect),
+        shape=Fraction(width, height) * (1 / aspect if turn.swaps else aspect),
+        turned=turn.clockwise,
+        field_order=media.FIELD_ORDERS.get(stream.codec_context.field_order, ""),
         colour={name: value for name, value in facts.items() if name.startswith("colour_")},
         tracks=[media.audio_facts(sound) for sound in media.sound_streams(container)],
     )
 
 
-def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally) -> Report:
+def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally) -> tuple[Row, ...]:
+    """Every property; those that the profile lacks are explained by its table."""
     with media.opened(source, name) as container:
-        theirs = properties(container)
+        theirs = properties(container, name)
     with media.opened(proxy, name) as container:
-        ours = properties(container)
+        ours = properties(container, name)
+        container.seek(0)
         times, end = shown_times(container)
+    rows = [
+        *frame_rows(theirs, ours, times, end, plan, tally),
+        same("timecode", theirs.timecode, ours.timecode),
+        same("reel", theirs.reel, ours.reel),
+        *picture_rows(theirs, ours, plan),
+        *sound_rows(theirs.tracks, ours.tracks),
+    ]
+    return tuple(excused(row, plan.profile.lacks.get(row.name, "")) for row in rows)
+
+
+def excused(row: Row, why: str) -> Row:
+    if row.verdict is not Verdict.UNEQUAL or not why:
+        return row
+    return Row(row.name, row.source, row.proxy, Verdict.EXPLAINED, why)
+
+
+def frame_rows(
+    theirs: Properties, ours: Properties, times: list[Fraction], end: Fraction, plan: Plan, tally: Tally
+) -> Iterable[Row]:
     wanted = [at * plan.time_base for at in tally.times]
-    report: Report = {
-        "frames": same(tally.source_frames, len(times)),
-        "frame_times": [seconds(wanted[-1:]), seconds(times[-1:]), same_times(wanted, times, plan.time_base)],
-        "duration_ns": [nano(tally.end), nano(end), abs(end - tally.end) * plan.rate <= Fraction(1, 2)],
-        "timecode": same(theirs.timecode, ours.timecode),
-        "reel": same(theirs.reel, ours.reel),
-        "sample_aspect": same(media.rational_text(plan.sample_aspect), ours.sample_aspect),
-        "field_order": kept(theirs.field_order, ours.field_order or "progressive"),
-        **{key: kept(value, ours.colour[key]) for key, value in theirs.colour.items()},
-        **sound_report(theirs.tracks, ours.tracks),
-    }
-    if tally.steady:
-        report["frame_rate"] = same(media.rational_text(theirs.rate), media.rational_text(ours.rate))
-    return report
+    damaged = f"{tally.damage.errors} damaged frames of the source are left out; all others are at their own times"
+    yield excused(same("frames", tally.source_frames, len(times)), damaged if tally.damage.errors else "")
+    yield times_row(theirs, wanted, times, plan, tally)
+    closes = abs(end - tally.end) * plan.rate <= Fraction(1, 2)
+    yield judged("duration_ns", nano(tally.end), nano(end), closes)
+    rates = (media.rational_text(theirs.rate), media.rational_text(ours.rate))
+    if tally.steady and not tally.missing and not tally.damage.errors:
+        yield same("frame_rate", *rates)
+    else:
+        why = "the frames have times of their own, which are kept"
+        yield Row("frame_rate", *rates, Verdict.EQUAL if rates[0] == rates[1] else Verdict.EXPLAINED, why)
+
+
+def times_row(theirs: Properties, wanted: list[Fraction], found: list[Fraction], plan: Plan, tally: Tally) -> Row:
+    """The source's own times, from 0 on, beside those that were read back."""
+    name, clock = "frame_times", tally.clock
+    ends = (seconds(wanted[-1:]), seconds(found[-1:]))
+    if clock.backward or (clock.restarts and theirs.container not in STREAMED):
+        broken = clock.backward + clock.restarts
+        why = f"{broken} of {len(wanted)} frames say that they are shown no later than the frame before them"
+        return Row(name, *ends, Verdict.UNEQUAL, why)
+    if not same_times(wanted, found, plan.time_base):
+        return Row(name, *ends, Verdict.UNEQUAL)
+    if clock.restarts:
+        return Row(name, *ends, Verdict.EXPLAINED, f"its clock starts anew {clock.restarts} times; the parts follow on")
+    if clock.untimed:
+        return Row(name, *ends, Verdict.EXPLAINED, f"{clock.untimed} frames carry no time; each follows the one before")
+    return Row(name, *ends, Verdict.EQUAL)
+
+
+def picture_rows(theirs: Properties, ours: Properties, plan: Plan) -> Iterable[Row]:
+    yield same("sample_aspect", media.rational_text(plan.sample_aspect), ours.sample_aspect)
+    kept_shape = abs(theirs.shape - ours.shape) <= theirs.shape * ASPECT_SLACK
+    yield judged("shape", ratio(theirs.shape), ratio(ours.shape), kept_shape)
+    turned = "the pictures themselves were turned upright" if theirs.turned and not ours.turned else ""
+    yield excused(same("rotation", theirs.turned, ours.turned), turned)
+    yield same("field_order", FIRST.get(theirs.field_order, PROGRESSIVE), FIRST.get(ours.field_order, PROGRESSIVE))
+    for key, value in theirs.colour.items():
+        yield same(key, value, ours.colour[key]) if value is not None else unsaid(key, ours.colour[key])
+
+
+def unsaid(key: str, found: object) -> Row:
+    """A source that says nothing has nothing to keep."""
+    if found is None:
+        return Row(key, None, None, Verdict.EQUAL)
+    return Row(key, None, found, Verdict.EXPLAINED, "the source does not say; this is what players take it for")
 
 
 def shown_times(container: InputContainer) -> tuple[list[Fraction], Fraction]:
@@ -88,32 +186,34 @@ def same_times(wanted: list[Fraction], found: list[Fraction], tick: Fraction) ->
     return len(wanted) == len(found) and all(abs(a - b) <= tick / 2 for a, b in zip(wanted, found, strict=True))
 
 
-def sound_report(theirs: list[dict[str, object]], ours: list[dict[str, object]]) -> Report:
+def sound_rows(theirs: list[dict[str, object]], ours: list[dict[str, object]]) -> Iterable[Row]:
     def each(tracks: list[dict[str, object]], key: str) -> list[object]:
         return [track[key] for track in tracks]
 
     languages = [QUICKTIME_LANGUAGES.get(str(found), found) for found in each(theirs, "language")]
-    layouts = list(zip(each(theirs, "layout"), each(ours, "layout"), strict=False))
-    return {
-        "audio_tracks": same(len(theirs), len(ours)),
-        "audio_channels": same(each(theirs, "channels"), each(ours, "channels")),
-        "sample_rates": same(each(theirs, "sample_rate"), each(ours, "sample_rate")),
-        "languages": same(languages, each(ours, "language")),
-        "layouts": [each(theirs, "layout"), each(ours, "layout"), all(a == b or not (a and b) for a, b in layouts)],
-    }
+    layouts = (each(theirs, "layout"), each(ours, "layout"))
+    named = all(a == b or not (a and b) for a, b in zip(*layouts, strict=False))
+    yield same("audio_tracks", len(theirs), len(ours))
+    yield same("audio_channels", each(theirs, "channels"), each(ours, "channels"))
+    yield same("sample_rates", each(theirs, "sample_rate"), each(ours, "sample_rate"))
+    yield same("languages", languages, each(ours, "language"))
+    yield judged("layouts", *layouts, named)
 
 
-def same(source: object, proxy: object) -> list[object]:
-    return [source, proxy, source == proxy]
+def same(name: str, source: object, proxy: object) -> Row:
+    return judged(name, source, proxy, source == proxy)
 
 
-def kept(source: object, proxy: object) -> list[object]:
-    """As ``same``; a source that says nothing has nothing to keep."""
-    return [source, proxy, source is None or source == proxy]
+def judged(name: str, source: object, proxy: object, equal: bool) -> Row:
+    return Row(name, source, proxy, Verdict.EQUAL if equal else Verdict.UNEQUAL)
 
 
 def seconds(times: list[Fraction]) -> float | None:
     return round(float(times[0]), 6) if times else None
+
+
+def ratio(shape: Fraction) -> float:
+    return round(float(shape), 3)
 
 
 def nano(seconds: Fraction) -> int:

@@ -115,14 +115,14 @@ def _sought(
     from damfs.core.processors import keyframes, media
 
     stream.codec_context.skip_frame = "NONKEY"
-    damage, base = media.Damage(), stream.time_base
+    damage, base, seen = media.Damage(), stream.time_base, set[int]()
     for target_ns in range(0, duration_ns, step_ns) if base is not None else ():
         assert base is not None
         try:
             container.seek((stream.start_time or 0) + int(target_ns / media.NANO / base), stream=stream, backward=True)
         except Exception as error:  # noqa: BLE001 - a damaged index raises anything; the next place may be fine
             damage.note(error)
-        for frame in keyframes.keyframe_here(container, stream, damage):
+        for frame in keyframes.keyframe_here(container, stream, damage, seen):
             yield keyframes.moment(frame, stream), keyframes.picture_of(frame, stream, FRAME)
 
 

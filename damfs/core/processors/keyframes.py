@@ -5,9 +5,10 @@ Runs in worker processes only (imports av); reads a handful of key frames, not t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 from av.container import InputContainer
@@ -16,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
-from damfs.core.processors import media
+from damfs.core.processors import media, picture_score
 from damfs.errors import BadMedia
 
 SHARES = (Fraction(1, 10), Fraction(3, 10), Fraction(1, 2), Fraction(7, 10), Fraction(9, 10))
@@ -26,6 +27,8 @@ POOR = 0.25
 SEARCH_PACKETS, SEARCH_STEP = 300, 12
 PACKETS_TO_KEY = 600
 """Packets read after a seek before the place counts as unreadable."""
+PROGRESSIVE = (0, 1)
+"""Field orders of FFmpeg: unknown and progressive."""
 PQ, HLG = 16, 18
 FLIPS = {
     ("transpose", "clock"): Image.Transpose.ROTATE_270,
@@ -48,8 +51,7 @@ class Shot:
 def best_shot(container: InputContainer, stream: VideoStream, name: str, longest: int) -> Shot:
     """Neither black nor flat nor blurred if there is such a frame. Raises BadMedia when none can be decoded."""
     damage = media.Damage()
-    frames = {frame.pts: frame for frame in spread_keyframes(container, stream, damage)}
-    rated = [(score(frame), frame) for frame in frames.values()]
+    rated = [(score(frame), frame) for frame in spread_keyframes(container, stream, damage)]
     if len(rated) < 3 and max((rate for rate, _ in rated), default=0.0) < POOR:
         rated += [(score(frame), frame) for frame in first_frames(container, stream, damage)]
     if not rated:
@@ -61,62 +63,91 @@ def best_shot(container: InputContainer, stream: VideoStream, name: str, longest
 
 def moment(frame: VideoFrame, stream: VideoStream) -> int:
     """Nanoseconds from the start of the stream."""
-    if frame.pts is None or frame.time_base is None:
+    base = frame.time_base or stream.time_base  # what a decoder gives back at its end does not say
+    if frame.pts is None or base is None:
         return 0
-    return max(0, round((frame.pts - (stream.start_time or 0)) * frame.time_base * media.NANO))
+    return max(0, round((frame.pts - (stream.start_time or 0)) * base * media.NANO))
 
 
 def spread_keyframes(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[VideoFrame]:
-    stream.codec_context.skip_frame = "NONKEY"
     duration = media.stream_duration(container, stream)
-    if duration is None or stream.time_base is None:
-        yield from keyframe_here(container, stream, damage)
+    if duration is None:
+        begin_keyframes(stream)
+        yield from keyframe_here(container, stream, damage, set())
+    else:
+        yield from keyframes_near(container, stream, [int(share * duration) for share in SHARES], damage)
+
+
+def keyframes_near(
+    container: InputContainer, stream: VideoStream, moments: Iterable[int], damage: media.Damage
+) -> Iterator[VideoFrame]:
+    """The key frame at or before each moment (nanoseconds from the start), each once: found by seeking."""
+    begin_keyframes(stream)
+    seen: set[int] = set()
+    for at_ns in moments:
+        seek(container, stream, at_ns, damage)
+        yield from keyframe_here(container, stream, damage, seen)
+
+
+def begin_keyframes(stream: VideoStream) -> None:
+    """A field of an interlaced picture may be no key frame by itself: there nothing is left out."""
+    progressive = stream.codec_context.field_order in PROGRESSIVE
+    stream.codec_context.skip_frame = "NONKEY" if progressive else "DEFAULT"
+
+
+def seek(container: InputContainer, stream: VideoStream, at_ns: int, damage: media.Damage) -> None:
+    """To the key frame before; where it fails, reading goes on where it was."""
+    if stream.time_base is None:
         return
-    for share in SHARES:
-        target = (stream.start_time or 0) + int(share * duration / media.NANO / stream.time_base)
-        try:
-            container.seek(target, stream=stream, backward=True)
-        except Exception as error:  # noqa: BLE001 - a damaged index raises anything; the next place may be fine
-            damage.note(error)
-        yield from keyframe_here(container, stream, damage)
+    target = (stream.start_time or 0) + int(Fraction(at_ns, media.NANO) / stream.time_base)
+    try:
+        container.seek(target, stream=stream, backward=True)
+    except Exception as error:  # noqa: BLE001 - a damaged index raises anything; the next place may be fine
+        damage.note(error)
 
 
-def keyframe_here(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[VideoFrame]:
-    for _, frame in media.decoded(container, [stream], damage, PACKETS_TO_KEY):
-        if isinstance(frame, VideoFrame):
-            yield frame
+def keyframe_here(
+    container: InputContainer, stream: VideoStream, damage: media.Damage, seen: set[int]
+) -> Iterator[VideoFrame]:
+    """The next key frame, if its time is not among ``seen``, which it joins.
+
+    A decoder that reorders gives a frame back only when later ones came, three key frames for one: so it is told that
+    there are none.
+    """
+    whole = stream.codec_context.field_order in PROGRESSIVE
+    for packet in islice(media.packets(container, [stream], damage), PACKETS_TO_KEY):
+        if packet.is_keyframe and packet.pts is not None and packet.pts in seen:
             return
+        try:
+            frames = packet.decode()
+            if not frames and whole and packet.is_keyframe and packet.size:
+                frames = stream.codec_context.decode(None)
+                stream.codec_context.flush_buffers()
+        except Exception as error:  # noqa: BLE001 - any exception may come out of a damaged packet; the rest goes on
+            damage.note(error)
+            continue
+        for frame in frames:
+            if isinstance(frame, VideoFrame):
+                damage.frames += 1
+                if frame.pts not in seen:
+                    seen.add(-1 if frame.pts is None else frame.pts)
+                    yield frame
+                return
 
 
 def first_frames(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[VideoFrame]:
     stream.codec_context.skip_frame = "DEFAULT"
-    try:
-        container.seek(stream.start_time or 0, stream=stream, backward=True)
-    except Exception as error:  # noqa: BLE001 - as above
-        damage.note(error)
-        return
+    seek(container, stream, 0, damage)
     for number, (_, frame) in enumerate(media.decoded(container, [stream], damage, SEARCH_PACKETS)):
         if isinstance(frame, VideoFrame) and number % SEARCH_STEP == 0:
             yield frame
 
 
 def score(frame: VideoFrame) -> float:
-    """0 for black, white or flat; up to 1 for well exposed, rich in contrast and sharp."""
-    width, height = media.fit(frame.width, frame.height, 256)
-    small = np.asarray(frame.reformat(width=width, height=height, format="gray").to_ndarray(), dtype=np.float64) / 255
-    light, contrast = float(small.mean()), float(small.std())
-    exposure = min(1.0, light / 0.15) * min(1.0, (1 - light) / 0.1)
-    sound = 0.3 if frame.is_corrupt else 1.0
-    return sound * exposure * min(1.0, contrast / 0.15) * (0.3 + 0.7 * min(1.0, sharpness(small) / 0.002))
-
-
-def sharpness(grey: NDArray[np.float64]) -> float:
-    """Variance of the Laplacian."""
-    if min(grey.shape) < 3:
-        return 0.0
-    inner = grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((around - 4 * inner).var())
+    """See picture_score; a frame that the decoder calls damaged counts little."""
+    width, height = media.fit(frame.width, frame.height, picture_score.SIZE)
+    small = frame.reformat(width=width, height=height, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+    return (0.3 if frame.is_corrupt else 1.0) * picture_score.score(small)
 
 
 def picture_of(frame: VideoFrame, stream: VideoStream, longest: int) -> Image.Image:

@@ -58,11 +58,13 @@ FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 @dataclass(slots=True)
 class Damage:
-    """What could not be read, counted; ``first`` is the first error in words."""
+    """What could and could not be read, counted; ``first`` is the first error in words."""
 
     errors: int = 0
     packets: int = 0
     """Packets of pictures meant to be shown."""
+    frames: int = 0
+    """Pictures that came out of the decoder."""
     discarded: int = 0
     """Packets of pictures that an edit list hides."""
     first: str = ""
@@ -178,6 +180,7 @@ def decoded(
             continue
         for frame in frames:
             if isinstance(frame, VideoFrame | AudioFrame):
+                damage.frames += isinstance(frame, VideoFrame)
                 yield packet.stream, frame
 
 

@@ -1,24 +1,36 @@
-"""proxy: a light QuickTime file that an editor can use in place of the clip, checked against it before it is kept.
+"""proxy: a light file that an editor can use in place of the clip, checked against it before it is kept.
 
 ``accepts`` is pure; ``run`` happens in a worker process, writes below ``out`` only and may be killed at any moment.
+`Proxy` makes the profile of the settings; each further profile is a processor of its own, so that one that fails, or
+takes long, is its own job.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
+from damfs.core.processors.profiles import PROFILES, USUAL, Profile
 from damfs.errors import BadMedia, DamfsError
-from damfs.model import Media, RenditionKind
+from damfs.model import Facts, Media, RenditionKind
 
 if TYPE_CHECKING:  # the daemon imports this module and must not load what decodes
-    from damfs.core.processors.conformance import Report
+    from damfs.core.processors.conformance import Row
+    from damfs.core.processors.profiles import Encoder
+    from damfs.core.processors.proxy_plan import Plan, SizeRule
     from damfs.core.processors.transcode import Tally
 
-MUST_BE_EQUAL = ("frame_times", "audio_tracks", "audio_channels", "sample_rates", "timecode")
-"""Properties in which a proxy that differs is thrown away: an editor would show other frames or refuse it."""
+ASKED = "asked"
+"""Facts that people asked for: ``asked["proxies"]`` are profiles that somebody wants of these bytes."""
+PROGRESS = "progress"
+"""File in the job's directory with the share that is done, 0 to 1."""
+TELL_EVERY_S = 0.3
+MOST_THREADS = 8
+HOURS_S = 3600.0
 
 
 class UnequalProxy(DamfsError):
@@ -29,36 +41,175 @@ class Proxy(Processor):
     """A small, quickly decoded stand-in for a clip, published only when it is equal in what editors compare."""
 
     name: ClassVar[str] = "proxy"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})
     priority: ClassVar[int] = 80
-    timeout_s: ClassVar[float] = 3600.0
+    timeout_s: ClassVar[float] = 12 * HOURS_S
 
     def accepts(self, subject: Subject) -> bool:
-        kind = subject.facts.get("probe", {}).get("media", subject.media)
-        return kind == Media.VIDEO and bool(subject.settings.get("enabled", True))
+        enabled = bool(subject.settings.get("enabled", True))
+        return is_video(subject) and (enabled or self.profile(subject) in asked(subject))
+
+    def profile(self, subject: Subject) -> str:
+        return str(subject.settings.get("profile", USUAL))
 
     def run(self, source: Path, out: Path, subject: Subject) -> Output:
-        from damfs.core.processors import conformance, media, proxy_plan, transcode
+        from damfs.core.processors import media, proxy_need, proxy_plan
 
         name = media.shown(subject.name)
-        profile = str(subject.settings.get("profile", "dnxhr-lb"))
-        lines = int(str(subject.settings.get("lines", 540)))
-        target = out / "proxy.mov"
-        threads = min(2, len(os.sched_getaffinity(0)))
+        wanted = self.profile(subject)
+        rule = proxy_plan.SizeRule(number(subject, "lines", 0), number(subject, "longest", 1280))
         with media.opened(source, name) as container:
-            plan = proxy_plan.make_plan(container, name, proxy_plan.PROFILES[profile], lines, threads)
-        tally = transcode.transcode(source, target, name, plan)
-        if tally.damage.errors:
-            tally = transcode.transcode(source, target, name, plan, by_frame=False)
-        check_tally(tally, name)
-        report = conformance.compare(source, target, name, plan, tally)
-        check_report(report, tally, name)
-        size = {"width": plan.width, "height": plan.height}
-        return Output(
-            facts={**size, "profile": profile, "errors": tally.damage.errors},
-            renditions=(MadeRendition(RenditionKind.PROXY, profile, target, report),),
-        )
+            chosen, why = proxy_need.choose(container, name, PROFILES[wanted])
+            needless = "" if is_forced(subject, wanted) else proxy_need.needless(container, name, chosen, rule)
+        if needless:
+            return Output(facts={"wanted": wanted, "profile": None, "needless": needless})
+        made = make(source, out, name, chosen, rule, subject)
+        told: Facts = {"wanted": wanted, "profile": chosen.name, **({"instead": why} if why else {})}
+        return Output(facts={**told, **made.detail_facts()}, renditions=(made.rendition(why),))
+
+
+class Further(Proxy):
+    """A profile beside the one of the settings: wanted of every clip (``also``), or asked for."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"probe", "proxy"})
+    priority: ClassVar[int] = 85
+    makes: ClassVar[str]
+
+    def accepts(self, subject: Subject) -> bool:
+        made = subject.facts.get("proxy", {})
+        if not is_video(subject) or self.makes == made.get("profile"):
+            return False
+        if self.makes in asked(subject):
+            return True
+        settings = subject.settings
+        also = settings.get("also", ())
+        wanted = {settings.get("profile", USUAL), *(also if isinstance(also, list | tuple) else ())}
+        return bool(settings.get("enabled", True)) and self.makes in wanted and self.makes != made.get("wanted", USUAL)
+
+    def profile(self, subject: Subject) -> str:
+        return self.makes
+
+
+class DnxhrLb(Further):
+    """DNxHR LB, where it is not what the settings say."""
+
+    name = "proxy-dnxhr-lb"
+    makes = "dnxhr-lb"
+
+
+class ProresProxy(Further):
+    """ProRes 422 Proxy."""
+
+    name = "proxy-prores-proxy"
+    makes = "prores-proxy"
+
+
+class H264Intra(Further):
+    """All-intra H.264 with PCM."""
+
+    name = "proxy-h264-intra"
+    makes = "h264-intra"
+
+
+class H264IntraMp4(Further):
+    """All-intra H.264 with AAC, in an MP4 file."""
+
+    name = "proxy-h264-intra-mp4"
+    makes = "h264-intra-mp4"
+
+
+class H264(Further):
+    """H.264 to be looked at in a browser."""
+
+    name = "proxy-h264"
+    makes = "h264"
+
+
+def is_video(subject: Subject) -> bool:
+    return subject.facts.get("probe", {}).get("media", subject.media) == Media.VIDEO
+
+
+def asked(subject: Subject) -> frozenset[str]:
+    """Profiles that somebody asked for."""
+    found = subject.facts.get(ASKED, {}).get("proxies", ())
+    return frozenset(found) if isinstance(found, list | tuple) else frozenset()
+
+
+def is_forced(subject: Subject, wanted: str) -> bool:
+    return bool(subject.settings.get("needless")) or wanted in asked(subject)
+
+
+def number(subject: Subject, key: str, usual: int) -> int:
+    return int(str(subject.settings.get(key, usual)))
+
+
+class Made:
+    """A proxy that passed the gate."""
+
+    def __init__(self, target: Path, plan: Plan, tally: Tally, rows: tuple[Row, ...]) -> None:
+        self.target, self.plan, self.tally, self.rows = target, plan, tally, rows
+
+    def detail_facts(self) -> Facts:
+        size = {"width": self.plan.width, "height": self.plan.height}
+        return {**size, "errors": self.tally.damage.errors}
+
+    def rendition(self, why: str) -> MadeRendition:
+        properties = {row.name: row.facts() for row in self.rows}
+        detail: Facts = {
+            "profile": self.plan.profile.name,
+            "encoder": self.plan.encoder.codec,
+            "width": self.plan.width,
+            "height": self.plan.height,
+            "properties": properties,
+            **({"instead": why} if why else {}),
+        }
+        return MadeRendition(RenditionKind.PROXY, self.plan.profile.name, self.target, detail)
+
+
+def make(source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, subject: Subject) -> Made:
+    """By the best encoder that works for this very file. Raises BadMedia, UnequalProxy."""
+    from av.error import FFmpegError
+
+    from damfs.core.processors import hardware
+
+    *devices, software = hardware.usable(profile, hardware=bool(subject.settings.get("hardware", True)))
+    for encoder in devices:
+        try:
+            return made_by(encoder, source, out, name, profile, rule)
+        except (FFmpegError, UnequalProxy) as error:
+            print(f"{name}: {encoder.codec} does not do here ({error}); done in software")  # noqa: T201  # the worker's log
+    return made_by(software, source, out, name, profile, rule)
+
+
+def made_by(encoder: Encoder, source: Path, out: Path, name: str, profile: Profile, rule: SizeRule) -> Made:
+    from damfs.core.processors import conformance, media, proxy_plan, transcode
+
+    target = out / f"proxy{profile.ending}"
+    report = teller(out / PROGRESS)
+    threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    with media.opened(source, name) as container:
+        plan = proxy_plan.make_plan(container, name, profile, encoder, rule, threads)
+    tally = transcode.transcode(source, target, name, plan, report=report)
+    if tally.damage.errors:
+        tally = transcode.transcode(source, target, name, plan, by_frame=False, report=report)
+    check_tally(tally, name)
+    rows = conformance.compare(source, target, name, plan, tally)
+    check_rows(rows, tally, name)
+    return Made(target, plan, tally, rows)
+
+
+def teller(path: Path) -> Callable[[float], None]:
+    """Writes the share that is done, now and then. A reader may see an empty file."""
+    told = time.monotonic()
+
+    def tell(share: float) -> None:
+        nonlocal told
+        if time.monotonic() - told > TELL_EVERY_S:
+            told = time.monotonic()
+            path.write_text(f"{min(1.0, share):.4f}", encoding="ascii")
+
+    return tell
 
 
 def check_tally(tally: Tally, name: str) -> None:
@@ -75,13 +226,16 @@ def check_tally(tally: Tally, name: str) -> None:
     raise UnequalProxy(f"{name}: no proxy: {written} of {tally.source_frames} frames came out of the decoder")
 
 
-def check_report(report: Report, tally: Tally, name: str) -> None:
-    """Raises BadMedia or UnequalProxy, by whether the source is damaged."""
-    for key in MUST_BE_EQUAL:
-        source, proxy, equal = report[key]
-        if not equal and tally.damage.errors:
-            raise BadMedia(
-                f"{name}: no proxy: the file is damaged ({tally.damage.first}); copy it again from its source"
-            )
-        if not equal:
-            raise UnequalProxy(f"{name}: no proxy: {key} would be {proxy} instead of {source}; please report this file")
+def check_rows(rows: tuple[Row, ...], tally: Tally, name: str) -> None:
+    """The gate. Raises BadMedia or UnequalProxy with the property named, by whether the source is to blame."""
+    for row in rows:
+        if row.verdict != "unequal":
+            continue
+        if row.why:
+            raise BadMedia(f"{name}: no proxy: {row.name}: {row.why}; wrap it anew (ffmpeg -i FILE -c copy NEW)")
+        if tally.damage.errors:
+            why = f"the file is damaged ({tally.damage.first})"
+            raise BadMedia(f"{name}: no proxy: {row.name}: {why}; copy it again from its source")
+        raise UnequalProxy(
+            f"{name}: no proxy: {row.name} would be {row.proxy} instead of {row.source}; please report this file"
+        )

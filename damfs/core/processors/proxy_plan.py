@@ -8,38 +8,30 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from damfs.core.processors import media
+from damfs.core.processors.profiles import Encoder, Profile
 from damfs.errors import BadMedia
 
 KEPT_TAGS = ("creation_time", "location", "make", "model")
 BT709, SMPTE170M, FULL_RANGE = 1, 6, 2
+PROGRESSIVE = 1
 INTERLACED = (2, 3, 4, 5)
+KEPT_BELOW = 960
+"""Pictures whose longer side is no more than this are not halved: nobody could judge anything by them."""
 SCALE_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    codec: Literal["dnxhd", "libx264"]
-    pixel_format: str
-    options: dict[str, str]
-    smallest: tuple[int, int] = (2, 2)
-    """The encoder refuses smaller pictures; such sources are enlarged."""
-    spaces: frozenset[int] | None = None
-    """Colour matrices (FFmpeg's numbers) that the bitstream can name; others are converted to BT.709."""
-    fields: bool = False
-    """The encoder can keep interlaced pictures as such; DNxHR cannot."""
+class SizeRule:
+    """``lines``: the height that is wanted; 0: half the source, its longer side ``longest`` at most."""
 
-
-PROFILES = {
-    "dnxhr-lb": Profile("dnxhd", "yuv422p", {"profile": "dnxhr_lb"}, (256, 120), frozenset({1, 9})),
-    "h264-intra": Profile("libx264", "yuv420p", {"preset": "veryfast", "crf": "23", "g": "1", "bf": "0"}, fields=True),
-}
+    lines: int = 0
+    longest: int = 1280
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +39,7 @@ class Plan:
     """What the first frame tells about the proxy to be made."""
 
     profile: Profile
+    encoder: Encoder
     threads: int
     turn: media.Turn
     width: int
@@ -67,17 +60,16 @@ class Plan:
     tags: dict[str, str]
 
 
-def make_plan(container: InputContainer, name: str, profile: Profile, lines: int, threads: int) -> Plan:
+def make_plan(
+    container: InputContainer, name: str, profile: Profile, encoder: Encoder, rule: SizeRule, threads: int
+) -> Plan:
     """Reads up to the first frame (all of the file's packets where times are too coarse to tell the rate)."""
-    stream = media.picture_stream(container)
-    if stream is None:
-        raise BadMedia(f"{name}: no proxy: it holds no pictures that can be decoded here")
-    media.check_size(stream.width, stream.height, name)
+    stream = usable_pictures(container, name)
     frame = media.first_frame(container, stream, name)
     turn = media.turn_of(frame)
-    interlaced = profile.fields and stream.codec_context.field_order in INTERLACED
+    fields = has_fields(stream) and not profile.deinterlace
     shape = media.upright(frame.width, frame.height, turn)
-    width, height = proxy_size(shape, lines, profile.smallest, 4 if interlaced else 2)
+    width, height = proxy_size(shape, rule, profile.smallest, 4 if fields else 2)
     aspect = media.sample_aspect(stream)
     rate = media.rate_of(stream) or Fraction(25)
     source_base = stream.time_base or 1 / rate
@@ -85,6 +77,7 @@ def make_plan(container: InputContainer, name: str, profile: Profile, lines: int
     steady = is_steady(container, stream, rate)
     return Plan(
         profile=profile,
+        encoder=encoder,
         threads=threads,
         turn=turn,
         width=width,
@@ -95,25 +88,51 @@ def make_plan(container: InputContainer, name: str, profile: Profile, lines: int
         origin=(frame.pts or 0) * source_base,
         colour=colour,
         matrix=matrix,
-        field_order=stream.codec_context.field_order,
-        interlaced=interlaced,
+        field_order=stream.codec_context.field_order if fields else PROGRESSIVE,
+        interlaced=fields,
         timecode=timecode_for(media.start_timecode(container), rate),
         reel=media.reel_name(container),
         tags={tag: container.metadata[tag] for tag in KEPT_TAGS if tag in container.metadata},
     )
 
 
+def usable_pictures(container: InputContainer, name: str) -> VideoStream:
+    """Raises BadMedia when there are none, or such that no decoder should be asked for."""
+    stream = media.picture_stream(container)
+    if stream is None:
+        raise BadMedia(f"{name}: no proxy: it holds no pictures that can be decoded here{media.ADVICE}")
+    media.check_size(stream.width, stream.height, name)
+    return stream
+
+
+def has_fields(stream: VideoStream) -> bool:
+    return stream.codec_context.field_order in INTERLACED
+
+
 def proxy_size(
-    upright: tuple[int, int], lines: int, smallest: tuple[int, int] = (2, 2), step: int = 2
+    upright: tuple[int, int], rule: SizeRule, smallest: tuple[int, int] = (2, 2), step: int = 2
 ) -> tuple[int, int]:
-    """``lines`` high or the source's own height, in even numbers, enlarged where the encoder has a minimum.
+    """In even numbers, with the source's aspect, enlarged where the encoder has a minimum.
 
     ``step``: what the height must be a multiple of (4 for pairs of fields in 4:2:0).
     """
     width, height = upright
-    wanted = min(height, lines)
-    scale = max(Fraction(wanted, height), Fraction(smallest[0], width), Fraction(smallest[1], height))
+    scale = Fraction(min(height, rule.lines), height) if rule.lines else half(upright, rule.longest, step)
+    scale = max(scale, Fraction(smallest[0], width), Fraction(smallest[1], height))
     return nearest(width * scale, 2), nearest(height * scale, step)
+
+
+def half(upright: tuple[int, int], longest: int, step: int) -> Fraction:
+    """A half, or the next smaller part that fits; of several the first that divides both sides into even numbers, as
+    editors want it. What is small anyway stays as it is."""
+    longer = max(upright)
+    if longer <= KEPT_BELOW:
+        return Fraction(1)
+    least = max(2, math.ceil(Fraction(longer, longest)))
+    for part in range(least, 2 * least + 1):
+        if upright[0] % (2 * part) == 0 and upright[1] % (step * part) == 0:
+            return Fraction(1, part)
+    return min(Fraction(1, 2), Fraction(longest, longer))
 
 
 def nearest(value: Fraction, step: int) -> int:

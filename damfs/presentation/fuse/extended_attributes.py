@@ -9,12 +9,13 @@ that programs which copy attributes do not carry it away and back.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from pyfuse3 import ENOATTR, FUSEError
 
-from damfs.catalog import derived, remarks, stores
+from damfs.catalog import derived, proposals, remarks, stores, vocabulary
 from damfs.core.commands import Command
 from damfs.core.describing import (
     HIGHEST_RATING,
@@ -29,7 +30,7 @@ from damfs.core.describing import (
 from damfs.core.library import Library
 from damfs.core.search_answer import Told
 from damfs.errors import NotFound, Refused
-from damfs.model import Asset, AssetId, RenditionId
+from damfs.model import Asset, AssetId, RenditionId, TagSource
 from damfs.presentation.fuse.answers import stale_if_gone
 from damfs.presentation.fuse.drafts import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
@@ -71,6 +72,11 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
     ),
     b"user.damfs.state": lambda _, asset: asset.state.encode(),
     b"user.damfs.media": lambda _, asset: asset.media.encode(),
+    b"user.damfs.conformance": lambda library, asset: (
+        b"" if asset.blob is None else _json(derived.proxy_reports(library.db.writer, asset.blob))
+    ),
+    b"user.damfs.suggested": lambda library, asset: _suggested(library, asset).encode(),
+    b"user.damfs.tags": lambda library, asset: _tags(library, asset).encode(),
 }
 
 
@@ -131,6 +137,10 @@ class ExtendedAttributes:
         told = {b"kind": rendition.kind, b"profile": rendition.profile}
         if name == OURS + b"original":
             return stores.digest_of(connection, rendition.blob).hex().encode()
+        if name in {OURS + b"cut", OURS + b"method"}:
+            return str(derived.detail_of(connection, id_).get(name.removeprefix(OURS).decode(), "")).encode()
+        if name == OURS + b"conformance":
+            return _json(derived.proxy_reports(connection, rendition.blob).get(rendition.profile, {}))
         said = told.get(name.removeprefix(OURS))
         return None if said is None else said.encode()
 
@@ -172,6 +182,31 @@ class ExtendedAttributes:
     def _do(self, command: Command[None]) -> None:
         with stale_if_gone():
             self.library.execute([command], ACTOR)
+
+
+def _json(found: Mapping[str, object]) -> bytes:
+    """b'' for nothing."""
+    return msgspec.json.encode(found) if found else b""
+
+
+def _suggested(library: Library, asset: Asset) -> str:
+    """``beach 0.83 (auto_tag/2, conse-minilm-1)`` a line, surest first."""
+    found = proposals.of_asset(library.db.writer, asset.id)
+    return "\n".join(f"{each.term} {each.confidence:.2f}{_by(each.processor, each.model)}" for each in found)
+
+
+def _tags(library: Library, asset: Asset) -> str:
+    """``beach person`` or ``sea model 0.91 (auto_tag/2, conse-minilm-1)`` a line."""
+    lines = []
+    for each in vocabulary.taggings(library.db.writer, asset.id):
+        sure = "" if each.source is TagSource.PERSON else f" {each.confidence:.2f}{_by(each.processor, each.model)}"
+        lines.append(f"{each.term} {each.source}{sure}")
+    return "\n".join(lines)
+
+
+def _by(processor: str, model: str) -> str:
+    names = ", ".join(filter(None, (processor, model)))
+    return f" ({names})" if names else ""
 
 
 def _number(value: int) -> bytes:

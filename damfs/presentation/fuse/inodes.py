@@ -185,11 +185,16 @@ class Inodes:
         """Ask again what the live places depend on in whose path the name is: it means something else now."""
         for inode, place in self._places():
             if name in place.path:
-                live = self._live[inode]
-                self._unindex(inode, live.facets)
-                with suppress(NotFound):  # gone: nothing can be in it any more
-                    live.facets = self._facets_of(place)
-                self._index(inode, live.facets)
+                self.refresh_place(inode)
+
+    def refresh_place(self, inode: Inode) -> None:
+        live = self._live[inode]
+        if live.place is None:
+            return
+        self._unindex(inode, live.facets)
+        with suppress(NotFound):  # gone: nothing can be in it any more
+            live.facets = self._facets_of(live.place)
+        self._index(inode, live.facets)
 
     def _places(self) -> Iterator[tuple[Inode, Place]]:
         for inode, live in self._live.items():

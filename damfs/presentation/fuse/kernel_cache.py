@@ -33,11 +33,11 @@ BULK = 64
 """More names than this at once: drop the place's own entry instead of each name."""
 END_LIMIT_S = 5.0
 """Where nobody answers the kernel any more, the thread may wait for ever: closing the session frees it."""
-TERM_CHANGES = frozenset({"term-defined", "term-renamed", "term-removed"})
+TERM_CHANGES = frozenset({"term-defined", "term-renamed", "term-removed", "term-labelled", "term-merged"})
 NEW_CONTENT = frozenset({"version-added", "rewrite-ended", "healed", "merged"})
 NEW_ATTRIBUTES = frozenset({"ingested", "rewriting", "times-set", "mode-set"})
-FOLDER_FACETS = {"folder": "originals", "proxies": "proxies", "versions": "versions"}
-"""Facets that carry the id of a folder or an asset, and the view whose inode is computed from it."""
+FOLDER_FACETS = {"folder": ("originals",), "proxies": ("proxies", "previews"), "versions": ("versions",)}
+"""Facets that carry the id of a folder or an asset, and the views whose inodes are computed from it."""
 
 
 class Notice(NamedTuple):
@@ -103,8 +103,7 @@ class KernelCache:
         contents: dict[Inode, bool] = {}
         notices_of_terms: list[Notice] = []
         for change in batch:
-            if change.kind in TERM_CHANGES:
-                notices_of_terms += self._of_terms(change)
+            notices_of_terms += self._of_terms(change)
             shown = shown_by(change)
             for inode in self.concerned(change):
                 names[inode] |= shown
@@ -127,12 +126,16 @@ class KernelCache:
         found = set(self._inodes.concerned(change.facets))
         for facet in change.facets:
             kind, _, id_ = facet.partition(":")
-            if kind in FOLDER_FACETS:
-                found.add(self._inodes.number(Place(FOLDER_FACETS[kind], (), int(id_))))
+            for view in FOLDER_FACETS.get(kind, ()):
+                found.add(self._inodes.number(Place(view, (), int(id_))))
         return found
 
     def _of_terms(self, change: Change) -> Iterator[Notice]:
         """A term is a directory wherever it is reachable by name, and depends on no facet of most of those places."""
+        if change.kind == "terms-imported":
+            yield from self._of_all_terms()
+        if change.kind not in TERM_CHANGES:
+            return
         for name in change.names:
             self._inodes.refresh(name)
             for inode in self._inodes.named(name):
@@ -141,6 +144,15 @@ class KernelCache:
                     yield Notice(*entry)
         for inode in self._inodes.in_views(self._inodes.telling_absence) - self._inodes.concerned(change.facets):
             yield Notice(inode, change.names[-1])  # it may be kept there that no term has this name
+
+    def _of_all_terms(self) -> Iterator[Notice]:
+        """Any name may lead to another term now, or to one at last."""
+        for inode in self._inodes.in_views(self._inodes.telling_absence):
+            self._inodes.refresh_place(inode)
+            entry = self._inodes.parent_entry(inode)
+            if entry is not None:
+                yield Notice(*entry)
+            yield Notice(inode, None, self._listings.changed(inode))
 
     def _of_place(self, inode: Inode, names: set[str]) -> Iterator[Notice]:
         parent = self._inodes.parent_entry(inode) if len(names) > BULK else None

@@ -40,7 +40,7 @@ from damfs.storage.droppings import is_dropping
 NAMELESS_MODE = 0o600
 THUMBNAILS = REPOSITORY.encode()
 """The one name that only desktops ask for and get."""
-GENERATED = frozenset({ThingKind.TEXT, ThingKind.THUMBNAIL})
+GENERATED = frozenset({ThingKind.TEXT, ThingKind.THUMBNAIL, ThingKind.CUES})
 """Made when they are opened."""
 
 

@@ -1,19 +1,24 @@
 """by-tag/<term>/<term>…: assets that carry every term of the path.
 
-Listed directories are only narrower terms, so a crawler cannot explode; any other term is reachable by name.
+Listed directories are only narrower terms, so a crawler cannot explode; any other term is reachable by name,
+and by its synonyms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Set
 
-from damfs.catalog import predicates, vocabulary
+from damfs.catalog import predicates, term_names, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import HasTag, Predicate, all_of
-from damfs.core.commands import AddTag, DefineTerm, RemoveTag, RemoveTerm, RenameTerm
-from damfs.errors import NotFound, Refused
+from damfs.core.commands import AddTag, RemoveTag, RemoveTerm, RenameTerm
+from damfs.core.library import Library
+from damfs.core.merging_terms import MergeTerms
+from damfs.core.term_commands import CoinTerm
+from damfs.errors import NotEmpty, Refused
 from damfs.model import AssetId, Facet, Term, TermId
 from damfs.presentation.views.facet import FacetView
+from damfs.presentation.views.term_places import KnownTerms, named, terms
 from damfs.presentation.views.view import Commands, Place
 
 
@@ -21,15 +26,27 @@ class ByTag(FacetView):
     name = "by-tag"
     tells_absence = True
 
+    def __init__(self, library: Library) -> None:
+        super().__init__(library)
+        self._known = KnownTerms(library)
+
     def dirs(self, connection: Connection, path: tuple[str, ...]) -> list[str]:
-        broader = terms(connection, path)[-1].id if path else None
-        return [term.name for term in vocabulary.list_narrower(connection, broader) if term.name not in path]
+        version = self._known.version()
+        above = terms(connection, path)
+        found = vocabulary.list_narrower(connection, above[-1].id if above else None)
+        self._known.saw(version, [(term.id, term.name) for term in [*above, *found]])
+        return [term.name for term in found if term.name not in path]
 
     def has_dir(self, connection: Connection, path: tuple[str, ...], name: str) -> bool:
-        return name not in path and vocabulary.term_named(connection, name) is not None
+        return self.dir_named(connection, path, name) is not None
+
+    def dir_named(self, connection: Connection, path: tuple[str, ...], name: str) -> str | None:
+        """A synonym leads to the directory of its term."""
+        found = term_names.resolve(connection, name)
+        return None if found is None or found.name in path else found.name
 
     def reserved(self, connection: Connection, path: tuple[str, ...], dirs: list[str]) -> Set[str]:
-        return set(vocabulary.names(connection)).difference(path)
+        return set(term_names.list_all(connection)).difference(path)
 
     def where(self, connection: Connection, path: tuple[str, ...]) -> Predicate | None:
         found = terms(connection, path)
@@ -38,8 +55,13 @@ class ByTag(FacetView):
         return all_of([HasTag(term.id, term.name, vocabulary.with_narrower(connection, term.id)) for term in found])
 
     def dir_facets(self, connection: Connection, path: tuple[str, ...]) -> frozenset[Facet]:
-        broader = terms(connection, path)[-1].id if path else None
-        return frozenset({predicates.narrower_facet(broader)})
+        ids = self._known.ids(connection, path)
+        return frozenset({predicates.narrower_facet(ids[-1] if ids else None)})
+
+    def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
+        """What the predicate says, without making one: a listing asks for thousands of places."""
+        ids = self._known.ids(connection, place.path)
+        return frozenset(map(predicates.tag_facet, ids)) | self.dir_facets(connection, place.path)
 
     def receive(self, place: Place) -> bool:
         if not place.path:
@@ -58,36 +80,34 @@ class ByTag(FacetView):
         return self.leave(connection, place, asset)
 
     def make_dir(self, connection: Connection, place: Place, name: str) -> Commands:
-        return [DefineTerm(name, self._broader(connection, place))]
+        return [CoinTerm(name, self._broader(connection, place))]
 
     def remove_dir(self, connection: Connection, place: Place, name: str) -> Commands:
         return [RemoveTerm(self._listed(connection, place, name).id)]
 
     def move_dir(self, connection: Connection, place: Place, name: str, to: Place, new_name: str) -> Commands:
-        """Renaming a directory renames the term; moving it below another changes its broader term."""
+        """Renaming a directory renames the term; moving it below another changes its broader term. Onto the directory
+        of an unused term, as with any directory: it takes that one's place, and what it is called beside its name."""
         if to.view != self.name:
             raise Refused("a term can be moved inside by-tag/ only")
         term = self._listed(connection, place, name)
         broader = term.broader if to == place else self._broader(connection, to)
-        return [RenameTerm(term.id, new_name, broader)]
+        there = term_names.resolve(connection, new_name)
+        rename = RenameTerm(term.id, new_name, broader)
+        if there is None or there.id == term.id or there.name != new_name:
+            return [rename]
+        if vocabulary.in_use(connection, there.id):
+            raise NotEmpty(f'the term "{new_name}" is in use; to merge: damfs term merge LIBRARY "{name}" "{new_name}"')
+        return [MergeTerms(there.id, term.id, keep_name=False), rename]
 
     def _listed(self, connection: Connection, place: Place, name: str) -> Term:
         """A term that the place lists. One that is only reachable there by name has its home elsewhere."""
-        term = known(connection, name)
+        term = named(connection, name)
+        if term.name != name:
+            raise Refused(f'"{name}" is a synonym of "{term.name}": damfs term synonym takes it away')
         if term.broader != self._broader(connection, place):
             raise Refused(f'"{name}" is not listed here: rename or remove it where it is')
         return term
 
     def _broader(self, connection: Connection, place: Place) -> TermId | None:
         return terms(connection, place.path)[-1].id if place.path else None
-
-
-def known(connection: Connection, name: str) -> Term:
-    found = vocabulary.term_named(connection, name)
-    if found is None:
-        raise NotFound(f'no term "{name}"')
-    return found
-
-
-def terms(connection: Connection, path: tuple[str, ...]) -> list[Term]:
-    return [known(connection, name) for name in path]

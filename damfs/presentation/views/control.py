@@ -14,7 +14,7 @@ from damfs.core.library import Library
 from damfs.core.status_report import as_text
 from damfs.errors import NotFound
 from damfs.model import Facet
-from damfs.presentation.views import jobs
+from damfs.presentation.views import failures, jobs
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entries, Entry, Place, Thing, ThingKind, View
 
 README = "README.md"
@@ -87,6 +87,8 @@ class Control(View):
             return Entry("", thing, size, self.library.made_ns, READ_FILE)
         if jobs.is_job(thing):
             return jobs.entry(self.library.db.writer, thing)
+        if failures.is_failure(thing):
+            return failures.entry(self.library, self.library.db.writer, thing)
         if thing.id >= len(self._texts):
             raise NotFound(f"no text {thing.id}")
         return self._entry(thing.id)
@@ -97,6 +99,8 @@ class Control(View):
             return self._complaint(thing)
         if jobs.is_job(thing):
             return jobs.text(connection, thing)
+        if failures.is_failure(thing):
+            return failures.text(self.library, connection, thing)
         self.entry(thing)
         return self._texts[thing.id][1](connection)
 

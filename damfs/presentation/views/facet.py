@@ -13,10 +13,11 @@ from damfs.catalog import assets
 from damfs.catalog.assets import ListedRow
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Predicate
+from damfs.catalog.stand_ins import StandIn
 from damfs.core.asset_names import is_text
 from damfs.model import Asset, AssetId, Facet
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
-from damfs.presentation.views.view import WRITE_DIRECTORY, Content, Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import READ_FILE, WRITE_DIRECTORY, Content, Entry, Place, Thing, ThingKind, View
 
 
 class FacetView(View):
@@ -29,6 +30,10 @@ class FacetView(View):
     @abstractmethod
     def has_dir(self, connection: Connection, path: tuple[str, ...], name: str) -> bool:
         """Whether a name leads to a directory; also names that are not listed."""
+
+    def dir_named(self, connection: Connection, path: tuple[str, ...], name: str) -> str | None:
+        """The directory that a name leads to, by its own name; None: it leads to none."""
+        return name if self.has_dir(connection, path, name) else None
 
     def mode(self, place: Place) -> int:
         """Writable for who runs damfs: else the kernel would not even let him move files from here into the trash, or
@@ -50,8 +55,9 @@ class FacetView(View):
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if not is_text(name):
             return None
-        if self.has_dir(connection, place.path, name):
-            return self.directory(connection, Place(self.name, (*place.path, name)))
+        directory = self.dir_named(connection, place.path, name)
+        if directory is not None:
+            return self.directory(connection, Place(self.name, (*place.path, directory)))._replace(name=name)
         predicate = self.where(connection, place.path)
         asset = None if predicate is None else find(connection, predicate, name)
         return None if asset is None else file_entry(name, asset)
@@ -121,6 +127,12 @@ def find(connection: Connection, predicate: Predicate, name: str) -> Asset | Non
 
 def file_entry(name: str, asset: Asset) -> Entry:
     return Entry(name, Thing(ThingKind.ASSET, asset.id), asset.size, asset.mtime_ns, asset.mode)
+
+
+def stand_in_entry(name: str, row: StandIn) -> Entry:
+    """What stands in for an original: a rendition, or the asset that the camera made of it."""
+    kind = ThingKind.ASSET if row.is_asset else ThingKind.RENDITION
+    return Entry(name, Thing(kind, row.id), row.size, row.at_ns, READ_FILE if row.mode is None else row.mode)
 
 
 def row_entry(row: ListedRow) -> Entry:

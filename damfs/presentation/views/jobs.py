@@ -29,7 +29,7 @@ SECOND_NS = 1_000_000_000
 
 
 def is_job(thing: Thing) -> bool:
-    return thing.kind is ThingKind.TEXT and thing.id >= FIRST
+    return thing.kind is ThingKind.TEXT and FIRST <= thing.id < 2 * FIRST
 
 
 def entries(connection: Connection) -> list[Entry]:

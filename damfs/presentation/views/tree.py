@@ -6,16 +6,18 @@ Loop's thread, point reads; listings are asked for in a reader thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from damfs.catalog import assets, change_feed, derived, desktop_trash, versions
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
+from damfs.core.on_demand import Wanted
 from damfs.errors import NotFound
 from damfs.model import AssetId, Facet, RenditionId, VersionId
 from damfs.presentation.views.control import Control
 from damfs.presentation.views.desktop_trash import note_entry
 from damfs.presentation.views.facet import file_entry, row_entry
+from damfs.presentation.views.previews import cues_of, cues_text, preview_entry
 from damfs.presentation.views.thumbnails import REPOSITORY, Thumbnails
 from damfs.presentation.views.versions import version_entry
 from damfs.presentation.views.view import (
@@ -31,10 +33,14 @@ from damfs.presentation.views.view import (
     View,
 )
 
+Make = Callable[[Wanted], Awaitable[object]]
+
 
 class Tree:
-    def __init__(self, library: Library, views: Mapping[str, View], control: Control) -> None:
+    def __init__(self, library: Library, views: Mapping[str, View], control: Control, make: Make | None = None) -> None:
+        """``make``: who makes what a view says is wanted; without one that is not there."""
         self.library = library
+        self._make = make
         self.views = views
         self.control = control
         self.thumbnails = Thumbnails(library, views)
@@ -75,7 +81,13 @@ class Tree:
         if view.looks_long(place):
             async with view.turn(place, listing=False):
                 return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
-        return self.dated(view.lookup(self.library.db.writer, place, name))
+        entry = view.lookup(self.library.db.writer, place, name)
+        if entry is None and self._make is not None:
+            wanted = view.wanted(self.library.db.writer, place, name)
+            if wanted is not None:
+                await self._make(wanted)
+                entry = view.lookup(self.library.db.writer, place, name)
+        return self.dated(entry)
 
     async def list(self, place: Place) -> list[Entry]:
         files, others = await self.content(place)
@@ -90,16 +102,19 @@ class Tree:
             return await self.library.db.read(lambda connection: self._content(connection, view, place))
 
     def _content(self, connection: Connection, view: View, place: Place) -> Content:
-        times: dict[frozenset[Facet], int] = {}
         files, entries = view.content(connection, place)
-        for position, entry in enumerate(entries):
-            if isinstance(entry.node, Thing):
-                continue
-            facets = view.facets(connection, entry.node)
-            if facets not in times:
-                times[facets] = change_feed.touched_ns(connection, facets) or self.library.made_ns
-            set_ns = view.mtime_ns(connection, entry.node)
-            entries[position] = entry._replace(mtime_ns=times[facets] if set_ns is None else set_ns)
+        facets = {
+            position: view.facets(connection, entry.node)
+            for position, entry in enumerate(entries)
+            if isinstance(entry.node, Place)
+        }
+        times = change_feed.list_touched(connection, frozenset().union(*facets.values()))
+        for position, touching in facets.items():
+            node = entries[position].node
+            assert isinstance(node, Place)
+            touched_ns = max((times.get(facet, 0) for facet in touching), default=0) or self.library.made_ns
+            set_ns = view.mtime_ns(connection, node)
+            entries[position] = entries[position]._replace(mtime_ns=touched_ns if set_ns is None else set_ns)
         return Content(files, entries)
 
     def _root_entry(self, name: str) -> Entry | None:
@@ -137,7 +152,9 @@ class Tree:
         return os.fsencode(path).decode("utf-8", "replace")
 
     async def text(self, thing: Thing) -> bytes:
-        """What a text or a thumbnail of the mount holds now."""
+        """What a text, a thumbnail or cues of the mount hold now."""
+        if thing.kind is ThingKind.CUES:
+            return await self.library.db.read(lambda connection: cues_text(self.library, connection, thing))
         if thing.kind is ThingKind.THUMBNAIL:
             return await self.library.db.read(lambda connection: self.thumbnails.picture(connection, thing))
         return await self.library.db.read(lambda connection: self.control.render(connection, thing))
@@ -167,6 +184,9 @@ class Tree:
         if node.kind is ThingKind.RENDITION:
             rendition = derived.rendition(connection, RenditionId(node.id))
             return None if rendition is None else Entry("", node, rendition.size, rendition.made_ns, READ_FILE)
+        if node.kind is ThingKind.CUES:
+            cues = cues_of(connection, node)
+            return None if cues is None else preview_entry(cues)._replace(name="")
         if node.kind is ThingKind.NOTE:
             note = desktop_trash.note(connection, node.id)
             return None if note is None else note_entry(note)

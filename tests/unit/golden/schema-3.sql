@@ -233,26 +233,81 @@ CREATE TABLE term (
 ) STRICT;
 CREATE INDEX term_by_broader ON term (broader);
 
--- An asset carries a term, says a source.
+-- An asset carries a term, says a source. A person's word replaces a rule's, a rule's a model's, never the other way.
 CREATE TABLE tagging (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id),
-  source     TEXT NOT NULL CHECK (source IN ('person', 'model')),
+  source     TEXT NOT NULL CHECK (source IN ('person', 'rule', 'model')),
   confidence REAL NOT NULL,             -- 1.0 for a person
   created_ns INTEGER NOT NULL,
+  processor  TEXT NOT NULL DEFAULT '',  -- of a rule or a model: 'auto_tag/2', name and version
+  model      TEXT NOT NULL DEFAULT '',  -- of a model: its id, which its weights are part of
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tagging_by_term ON tagging (term, asset);
 
--- A term that a model proposes for an asset; nobody has accepted it yet.
+-- A term that a model proposes for an asset; nobody has judged it yet.
 CREATE TABLE proposal (
   asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
   term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
   processor  TEXT NOT NULL,             -- 'auto_tag/1': name and version
   confidence REAL NOT NULL,
   created_ns INTEGER NOT NULL,
+  model      TEXT NOT NULL DEFAULT '',  -- its id
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX proposal_by_term ON proposal (term, asset);
+
+-- A person has judged whether an asset carries a term: no machine proposes or gives it again. How it was judged says
+-- tagging; thresholds are learned from those that a model had proposed.
+CREATE TABLE judgement (
+  asset      INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  term       INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  confidence REAL,                      -- of what was proposed; NULL: nothing was
+  processor  TEXT NOT NULL,             -- that proposed it; ''
+  model      TEXT NOT NULL,
+  created_ns INTEGER NOT NULL,
+  PRIMARY KEY (asset, term)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX judgement_by_term ON judgement (term, confidence) WHERE confidence IS NOT NULL;
+
+-- Another name of a term, which leads to it wherever its own name would. A term's own name wins over it, and of two
+-- terms that share one, the older.
+CREATE TABLE term_label (
+  term      INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language  TEXT NOT NULL,              -- BCP 47, e.g. 'fr', 'zh-Hant'; '': not told
+  name      TEXT NOT NULL,              -- as names of terms are
+  preferred INTEGER NOT NULL,           -- 1: what the term is called in that language; 0: a synonym
+  PRIMARY KEY (term, language, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_label_by_name ON term_label (name, term);
+
+-- What a term means, and when to use it.
+CREATE TABLE term_note (
+  term     INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL,               -- as in term_label
+  note     TEXT NOT NULL,
+  PRIMARY KEY (term, language)
+) STRICT, WITHOUT ROWID;
+
+-- What else is said of a term. No row: nothing.
+CREATE TABLE term_detail (
+  term     INTEGER PRIMARY KEY REFERENCES term (id) ON DELETE CASCADE,
+  language TEXT NOT NULL DEFAULT '',    -- of its name
+  prompt   TEXT NOT NULL DEFAULT '',    -- the phrase that a model compares with pictures; '': "a photo of a <name>"
+  uri      TEXT NOT NULL DEFAULT '',    -- of the concept that it was imported as
+  grouping INTEGER NOT NULL DEFAULT 0   -- 1: it only holds others together, and is never proposed
+) STRICT;
+CREATE INDEX term_detail_by_uri ON term_detail (uri) WHERE uri <> '';
+
+-- Two terms that have to do with each other, and neither is broader.
+CREATE TABLE term_relation (
+  term  INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  other INTEGER NOT NULL REFERENCES term (id) ON DELETE CASCADE,
+  PRIMARY KEY (term, other),
+  CHECK (term < other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX term_relation_by_other ON term_relation (other);
 
 -- What people say of an asset beside its terms. No row: nothing.
 CREATE TABLE remark (
@@ -392,22 +447,33 @@ CREATE TRIGGER text_of_fact AFTER UPDATE OF facts ON fact WHEN old.facts <> new.
 CREATE TRIGGER text_of_gone_fact AFTER DELETE ON fact
   BEGIN INSERT INTO text_due (asset) SELECT id FROM asset WHERE blob = old.blob; END;
 
--- Names by which terms are found by a word. rowid: of the term.
+-- Names by which terms are found by a word, also those in other languages. rowid: of the term.
 CREATE VIRTUAL TABLE term_text USING fts5 (
   name, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
 );
+CREATE VIEW term_words (id, words) AS -- the name of each term, and its other names
+  SELECT t.id, t.name || coalesce((SELECT group_concat(char(10) || l.name, '') FROM term_label AS l WHERE l.term = t.id), '')
+  FROM term AS t;
 CREATE TRIGGER text_of_new_term AFTER INSERT ON term
-  BEGIN INSERT INTO term_text (rowid, name) VALUES (new.id, new.name); END;
-CREATE TRIGGER text_of_term AFTER UPDATE OF name ON term
   BEGIN INSERT OR REPLACE INTO term_text (rowid, name) VALUES (new.id, new.name); END;
+CREATE TRIGGER text_of_term AFTER UPDATE OF name ON term
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = new.id; END;
 CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
   BEGIN DELETE FROM term_text WHERE rowid = old.id; END;
+CREATE TRIGGER text_of_new_label AFTER INSERT ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = new.term; END;
+CREATE TRIGGER text_of_label AFTER UPDATE OF term, name ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name)
+    SELECT id, words FROM term_words WHERE id IN (old.term, new.term); END;
+CREATE TRIGGER text_of_gone_label AFTER DELETE ON term_label
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = old.term; END;
 
 -- A search that a person keeps: a directory of search/.
 CREATE TABLE saved_search (
-  query    TEXT PRIMARY KEY,            -- as it was written
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  query    TEXT NOT NULL UNIQUE,        -- as it was written
   saved_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
 -- the two has changed since.
@@ -453,7 +519,7 @@ INSERT INTO text_due (id, asset) VALUES (5, 1);
 INSERT INTO text_due (id, asset) VALUES (6, 3);
 INSERT INTO text_due (id, asset) VALUES (7, 3);
 INSERT INTO text_due (id, asset) VALUES (8, 4);
-INSERT INTO saved_search (query, saved_ns) VALUES ('beach -tag:work', 15);
+INSERT INTO saved_search (id, query, saved_ns) VALUES (1, 'beach -tag:work', 15);
 INSERT INTO store (id, name, kind, root, online, created_ns) VALUES (1, 'library', 'writable', '', 1, 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (1, 1, NULL, X'', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (2, 1, 1, X'32303234', 1);
@@ -477,16 +543,22 @@ INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (1, 1, 'look-1', -
 INSERT INTO embedding (id, blob, model, at_ns, vector) VALUES (3, 1, 'look-1', 5, X'00000000000000000000000000000000');
 INSERT INTO term (id, name, broader, created_ns) VALUES (1, 'beach', NULL, 6);
 INSERT INTO term (id, name, broader, created_ns) VALUES (2, 'sunset', 1, 7);
-INSERT INTO tagging (asset, term, source, confidence, created_ns) VALUES (1, 2, 'person', 1.0, 8);
-INSERT INTO dropped_vector (seq, vector, model) VALUES (1, 2, 'look-1');
-INSERT INTO space (id, name, visual, meeting, words, dimensions, made_ns) VALUES ('m@1#text', 'm', NULL, NULL, 'm@1#text', '{"m@1#text":4}', 13);
-INSERT INTO proposal (asset, term, processor, confidence, created_ns) VALUES (1, 1, 'auto_tag/1', 0.5, 9);
+INSERT INTO term (id, name, broader, created_ns) VALUES (3, 'city', NULL, 9);
+INSERT INTO tagging (asset, term, source, confidence, created_ns, processor, model) VALUES (1, 2, 'person', 1.0, 8, '', '');
+INSERT INTO proposal (asset, term, processor, confidence, created_ns, model) VALUES (1, 1, 'auto_tag/1', 0.5, 9, 'conse-minilm-1');
+INSERT INTO judgement (asset, term, confidence, processor, model, created_ns) VALUES (1, 3, 0.4, 'auto_tag/1', 'conse-minilm-1', 9);
+INSERT INTO term_label (term, language, name, preferred) VALUES (1, 'fr', 'plage', 1);
+INSERT INTO term_note (term, language, note) VALUES (1, 'en', 'where sand meets the sea');
+INSERT INTO term_detail (term, language, prompt, uri, grouping) VALUES (1, 'en', 'a photo taken on a beach', 'http://example.org/beach', 0);
+INSERT INTO term_relation (term, other) VALUES (1, 3);
 INSERT INTO change (seq, at_ns, actor, kind, asset, names, facets, detail) VALUES (1, 12, 'cli', 'tagged', 1, '["clip.mov"]', '["tag:2"]', '{}');
 INSERT INTO facet (name, at_ns) VALUES ('tag:2', 12);
 INSERT INTO job (id, blob, processor, processor_version, priority, state, attempts, due_ns, error, updated_ns) VALUES (1, 1, 'probe', 1, 10, 'waiting', 0, 11, NULL, 11);
 INSERT INTO property (name, value) VALUES ('library-id', '00000000000000000000000000000000');
 INSERT INTO remark (asset, rating, comment) VALUES (1, 8, 'the good one');
 INSERT INTO attribute (asset, name, value) VALUES (1, X'757365722E6D696D655F74797065', X'766964656F2F717569636B74696D65');
+INSERT INTO dropped_vector (seq, vector, model) VALUES (1, 2, 'look-1');
+INSERT INTO space (id, name, visual, meeting, words, dimensions, made_ns) VALUES ('m@1#text', 'm', NULL, NULL, 'm@1#text', '{"m@1#text":4}', 13);
 INSERT INTO trashed (asset, at_ns, place) VALUES (3, 12, 'inbox/gone.mov');
 INSERT INTO aside (copy, key, unfinished) VALUES (2, X'323032342F30372F31352F676F6E652E6D6F76', 0);
 INSERT INTO doomed (store, key) VALUES (1, X'2E64616D66732D74726173682F312D6F6C642E6D6F76');

@@ -1,0 +1,146 @@
+"""Commands on the vocabulary beside defining, renaming and removing terms: names by use, labels, notes, relations.
+
+Applied like every command: one transaction, no await, no file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from damfs.catalog import predicates, term_names
+from damfs.catalog.database import Connection
+from damfs.catalog.term_names import Detail, Label
+from damfs.core.commands import DefineTerm, Execution, fit_name, known_term
+from damfs.core.term_news import refuse_taken, tell_namesakes
+from damfs.errors import NotFound, Refused
+from damfs.model import TermId
+
+LABELLED = "term-labelled"
+"""``names``: the label that came or went; ``detail``: of which term, and whether it came."""
+LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+NOTE_LIMIT = 100_000
+NEAR = 3
+"""Names that are told of when one is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoinTerm:
+    """Define a term by using it. Refused, with the nearest names, where the vocabulary is closed."""
+
+    name: str
+    broader: TermId | None = None
+
+    def apply(self, x: Execution) -> TermId:
+        if not x.open_vocabulary:
+            raise Refused(unknown(x.tx, self.name) + "; the vocabulary is closed: damfs term add LIBRARY NAME adds one")
+        return DefineTerm(self.name, self.broader).apply(x)
+
+
+def unknown(connection: Connection, name: str) -> str:
+    """That there is no such term, and which names are near. Scans the names of terms."""
+    return f'there is no term "{name}"{did_you_mean(name, term_names.list_all(connection))}'
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Case and a slip of the finger do not count. Pure."""
+    folded: dict[str, str] = {}
+    for each in known:
+        folded.setdefault(each.casefold(), each)
+    near = [folded[each] for each in get_close_matches(name.casefold(), folded, NEAR, 0.6)]
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def checked_language(tag: str) -> str:
+    """Raises Refused for what is no language tag. '' is fine: not told."""
+    if tag and not LANGUAGE.fullmatch(tag):
+        raise Refused(f'"{tag}" is no language; use a tag like fr, pt-BR or zh-Hant')
+    return tag
+
+
+@dataclass(frozen=True, slots=True)
+class AddLabel:
+    """Another name leads to the term from now on."""
+
+    term: TermId
+    label: Label
+
+    def apply(self, x: Execution) -> None:
+        term = known_term(x, self.term)
+        label = self.label._replace(
+            name=fit_name(self.label.name.strip()), language=checked_language(self.label.language)
+        )
+        if label.name == term.name:
+            raise Refused(f'"{term.name}" is the name of the term itself')
+        refuse_taken(x.tx, label.name, self.term)
+        term_names.add_label(x.tx, self.term, label)
+        tell_label(x, self.term, label.name, came=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLabel:
+    term: TermId
+    name: str
+
+    def apply(self, x: Execution) -> None:
+        term, found = known_term(x, self.term), term_names.labels(x.tx, self.term)
+        gone = [label for label in found if label.name == self.name]
+        if not gone:
+            raise NotFound(f'"{self.name}" is no synonym of "{term.name}"; see: damfs term show LIBRARY "{term.name}"')
+        term_names.remove_label(x.tx, self.term, self.name)
+        tell_label(x, self.term, self.name, came=False, labels=gone)
+
+
+def tell_label(x: Execution, term: TermId, name: str, *, came: bool, labels: Iterable[Label] = ()) -> None:
+    detail = {"of": known_term(x, term).name, "came": came, "labels": list(labels)}
+    x.changes.record(LABELLED, {predicates.labels_facet(term)}, names=(name,), detail=detail)
+    tell_namesakes(x.tx, x.changes, name)
+
+
+@dataclass(frozen=True, slots=True)
+class SetTermNote:
+    """'' takes it away."""
+
+    term: TermId
+    language: str
+    note: str
+
+    def apply(self, x: Execution) -> None:
+        if len(self.note) > NOTE_LIMIT:
+            raise Refused(f"a note has at most {NOTE_LIMIT:,} characters")
+        term, language = known_term(x, self.term), checked_language(self.language)
+        term_names.set_note(x.tx, self.term, language, self.note)
+        _tell_described(x, self.term, term.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SetTermDetail:
+    term: TermId
+    detail: Detail
+
+    def apply(self, x: Execution) -> None:
+        term = known_term(x, self.term)
+        checked_language(self.detail.language)
+        term_names.set_detail(x.tx, self.term, self.detail)
+        x.planner.forget_vocabulary()
+        _tell_described(x, self.term, term.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RelateTerms:
+    term: TermId
+    other: TermId
+    related: bool = True
+
+    def apply(self, x: Execution) -> None:
+        term, other = known_term(x, self.term), known_term(x, self.other)
+        if term.id == other.id:
+            raise Refused(f'"{term.name}" cannot be related to itself')
+        (term_names.relate if self.related else term_names.unrelate)(x.tx, term.id, other.id)
+        _tell_described(x, term.id, term.name)
+
+
+def _tell_described(x: Execution, term: TermId, name: str) -> None:
+    x.changes.record("term-described", {predicates.labels_facet(term)}, detail={"term": name})

@@ -1,0 +1,251 @@
+"""A large vocabulary through the mount: imported, browsed, renamed, merged; synonyms; suggestions; a closed vocabulary.
+
+How much is asked of the catalog is counted, not timed: a listing asks no question a term.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from damfs.integration.client import call
+from damfs.integration.wire import GetVocabulary
+from tests.mount.conftest import Serve
+from tests.mount.daemon_process import QUICK, Daemon, damfs, rows, run, until
+
+WIDTH, DEPTH = 10, 3
+TERMS = 5_000
+PREFIX = "@prefix skos: <http://www.w3.org/2004/02/skos/core#> .\n@prefix t: <http://example.org/t/> .\n"
+
+
+def thesaurus(number: int) -> str:
+    """SKOS: a tree of ten at the top (and so on below), each term with a French name and a synonym."""
+    lines = [PREFIX]
+    for each in range(number):
+        broader = f" ; skos:broader t:{each // WIDTH - 1}" if each >= WIDTH else ""
+        lines.append(
+            f't:{each} a skos:Concept ; skos:prefLabel "term {each}"@en , "mot {each}"@fr ;'
+            f' skos:altLabel "alias {each}"{broader} .\n'
+        )
+    return "".join(lines)
+
+
+def path_of(each: int) -> str:
+    steps = [f"term {each}"]
+    while each >= WIDTH:
+        each = each // WIDTH - 1
+        steps.append(f"term {each}")
+    return "/".join(reversed(steps))
+
+
+def statements(dam: Daemon, doing: Callable[[], object]) -> int:
+    """Statements that the daemon's writer ran meanwhile: what handlers ask."""
+
+    def counted() -> int:
+        (found,) = re.findall(
+            r"^damfs_catalog_statements(?:_total)? (\d+)", (dam / ".damfs/stats").read_text(), re.MULTILINE
+        )
+        return int(found)
+
+    counted()
+    before = counted()
+    asking = counted() - before
+    before = counted()
+    doing()
+    return counted() - before - asking
+
+
+@pytest.fixture
+def loaded(dam: Daemon, tmp_path: Path) -> Daemon:
+    file = tmp_path / "thesaurus.ttl"
+    file.write_text(thesaurus(TERMS))
+    said = damfs("term", "import", dam.library, file).stdout
+    assert said == f"5,000 terms from {file}: 5,000 new, 0 moved, 10,000 synonyms\n"
+    return dam
+
+
+def test_five_thousand_terms_are_imported_browsed_renamed_and_merged(loaded: Daemon, tmp_path: Path) -> None:
+    by_tag = loaded / "by-tag"
+    clip = tmp_path / "clip.txt"
+    clip.write_text("clip")
+    deep, other = path_of(4999), path_of(4000)
+    run("cp", clip, by_tag / "term 4999")
+    top = deep.split("/")[0]
+    assert sorted(os.listdir(by_tag)) == sorted(f"term {each}" for each in range(WIDTH))
+    assert "clip.txt" in os.listdir(by_tag / top), "a narrower term implies the broader ones"
+
+    assert (by_tag / "term 4999").stat().st_ino != (by_tag / deep).stat().st_ino, "reached by name, another place"
+    assert os.listdir(by_tag / "mot 4999") == ["clip.txt"], "by its French name"
+
+    run("mv", "-T", by_tag / deep, by_tag / os.path.dirname(deep) / "the last")
+    assert "the last" in os.listdir(by_tag / os.path.dirname(deep))
+    assert not (by_tag / deep).exists()
+    assert os.listdir(by_tag / "the last") == ["clip.txt"]
+    assert os.listdir(by_tag / "alias 4999") == ["clip.txt"]
+
+    run("mv", by_tag / os.path.dirname(deep) / "the last", by_tag / "term 1")
+    assert "clip.txt" not in os.listdir(by_tag / top)
+    assert "clip.txt" in os.listdir(by_tag / "term 1")
+
+    assert (by_tag / "term 4000").is_dir()
+    damfs("term", "merge", loaded.library, "the last", "term 4000")
+    assert os.listdir(by_tag / other) == ["clip.txt"]
+    assert "the last" not in os.listdir(by_tag / "term 1")
+    assert os.listdir(by_tag / "the last") == ["clip.txt"], "its name is a synonym now"
+    assert (by_tag / "the last").stat().st_ino == (by_tag / "term 4000").stat().st_ino
+    damfs("undo", loaded.library)
+    assert os.listdir(by_tag / other) == []
+    assert os.listdir(by_tag / "term 1/the last") == ["clip.txt"]
+
+
+def test_a_listing_asks_no_question_a_term(dam: Daemon, tmp_path: Path) -> None:
+    file = tmp_path / "flat.csv"
+    file.write_text("name,broader\n" + "".join(f"word {each},\n" for each in range(2_000)))
+    damfs("term", "import", dam.library, file)
+    by_tag = dam / "by-tag"
+    few = statements(dam, lambda: os.listdir(dam / "suggested"))
+    assert statements(dam, lambda: os.listdir(by_tag)) <= few + 10
+    assert len(os.listdir(by_tag)) == 2_000
+    looked = statements(dam, lambda: [(by_tag / f"word {each}/word {each + 1}").stat() for each in range(100, 150)])
+    assert looked <= 50 * 2 * 20, "a lookup asks a fixed number of questions"
+
+
+def test_a_synonym_is_the_same_directory_and_is_not_listed(dam: Daemon) -> None:
+    (dam / "by-tag/beach").mkdir()
+    with pytest.raises(FileNotFoundError):
+        (dam / "by-tag/plage").stat()
+    damfs("term", "synonym", dam.library, "beach", "plage", "--language", "fr")
+    beach, plage = dam / "by-tag/beach", dam / "by-tag/plage"
+    until(plage.exists, "the synonym leads somewhere")
+    assert plage.stat().st_ino == beach.stat().st_ino
+    assert os.listdir(dam / "by-tag") == ["beach"]
+    with pytest.raises(FileExistsError):
+        plage.mkdir()
+    (plage / "a.txt").write_text("a")
+    assert os.listdir(beach) == ["a.txt"]
+    for refused in (lambda: plage.rename(dam / "by-tag/other"), plage.rmdir):
+        with pytest.raises(PermissionError):
+            refused()
+    damfs("tag", dam / "by-tag/beach/a.txt", "plage")
+    assert os.listdir(dam / "by-tag") == ["beach"]
+    damfs("term", "synonym", dam.library, "beach", "plage", "--remove")
+    until(lambda: not plage.exists(), "the synonym leads nowhere")
+    assert os.listdir(beach) == ["a.txt"]
+
+
+def test_onto_an_unused_term_and_onto_one_in_use(dam: Daemon) -> None:
+    by_tag = dam / "by-tag"
+    for name in ("shore", "coast", "used"):
+        (by_tag / name).mkdir()
+    damfs("term", "synonym", dam.library, "coast", "littoral")
+    (by_tag / "shore/a.txt").write_text("a")
+    (by_tag / "used/b.txt").write_text("b")
+    with pytest.raises(OSError, match="Directory not empty") as told:
+        (by_tag / "shore").rename(by_tag / "used")
+    assert told.value.errno == errno.ENOTEMPTY
+    (by_tag / "shore").rename(by_tag / "coast")
+    assert sorted(os.listdir(by_tag)) == ["coast", "used"]
+    assert os.listdir(by_tag / "coast") == ["a.txt"]
+    assert os.listdir(by_tag / "littoral") == ["a.txt"]
+    assert not (by_tag / "shore").exists()
+    damfs("undo", dam.library)
+    assert sorted(os.listdir(by_tag)) == ["coast", "shore", "used"]
+    assert os.listdir(by_tag / "shore") == ["a.txt"]
+    assert os.listdir(by_tag / "littoral") == []
+
+
+def test_a_closed_vocabulary(serve: Serve) -> None:
+    dam = serve(settings=QUICK + "[vocabulary]\nopen = false\n").start()
+    damfs("term", "add", dam.library, "beach")
+    (dam / "inbox/a.txt").write_text("a")
+    dam.settled()
+    with pytest.raises(PermissionError):
+        (dam / "by-tag/bech").mkdir()
+    with pytest.raises(PermissionError):
+        os.setxattr(dam / "inbox/a.txt", "user.xdg.tags", b"bech")
+    said = damfs("tag", dam / "inbox/a.txt", "bech", check=False)
+    assert said.returncode == 1
+    assert said.stderr == (
+        'damfs: there is no term "bech" (did you mean beach?);'
+        " the vocabulary is closed: damfs term add LIBRARY NAME adds one\n"
+    )
+    damfs("tag", dam / "inbox/a.txt", "beach")
+    assert os.listdir(dam / "by-tag/beach") == ["a.txt"]
+    assert [concept["name"] for concept in call(dam.library, GetVocabulary())] == ["beach"]  # type: ignore[attr-defined]  # JSON
+
+
+@pytest.fixture
+def proposed(dam: Daemon) -> Daemon:
+    """beach is proposed for a.txt, b.txt, c.txt: by hand, as no model can be sure of a test."""
+    for name in "abcd":
+        (dam / f"inbox/{name}.txt").write_text(name)
+    for name in ("beach", "sea"):
+        (dam / "by-tag" / name).mkdir()
+    dam.settled()
+    dam.idle()
+    dam.end()
+    propose(dam.library, "a.txt", "b.txt", "c.txt")
+    return dam.start()
+
+
+def propose(library: Path, *names: str) -> None:
+    from damfs.catalog.proposals import Origin
+    from damfs.core.library import open_library
+    from damfs.core.suggesting import Suggest
+    from tests.small_library import term, the_asset
+
+    with open_library(library) as opened:
+        found = [(term(opened, "beach"), 0.8)]
+        opened.execute(
+            [Suggest(the_asset(opened, name).id, Origin("auto_tag/9", "m"), found) for name in names], "test"
+        )
+
+
+def test_suggestions_are_accepted_and_refused_by_file_operations(proposed: Daemon) -> None:
+    dam, beach = proposed, proposed / "by-tag/beach"
+    suggested = dam / "suggested/beach"
+    assert os.listdir(dam / "suggested") == ["beach"]
+    assert sorted(os.listdir(suggested)) == ["a.txt", "b.txt", "c.txt"]
+    assert os.getxattr(suggested / "a.txt", "user.damfs.suggested") == b"beach 0.80 (auto_tag/9, m)"
+    assert (suggested / "a.txt").stat().st_ino == (dam / "inbox/a.txt").stat().st_ino
+    run("mv", suggested / "a.txt", beach)
+    run("cp", suggested / "b.txt", beach)
+    dam.settled()
+    until(lambda: os.listdir(suggested) == ["c.txt"], "what was accepted is not proposed any more")
+    assert sorted(os.listdir(beach)) == ["a.txt", "b.txt"]
+    (suggested / "c.txt").unlink()
+    assert os.listdir(suggested) == []
+    assert os.listdir(dam / "suggested") == []
+    suggested.rmdir()
+    assert os.getxattr(beach / "a.txt", "user.damfs.tags") == b"beach person"
+    for refused in (lambda: (dam / "suggested/new").mkdir(), lambda: (dam / "suggested/sea/x").write_text("x")):
+        with pytest.raises(PermissionError):
+            refused()
+    dam.end()
+    propose(dam.library, "a.txt", "b.txt", "c.txt", "d.txt")
+    dam.start()
+    assert os.listdir(suggested) == ["d.txt"], "what a person has judged is never proposed again"
+
+
+def test_damfs_suggest(proposed: Daemon) -> None:
+    dam = proposed
+    said = damfs("suggest", dam.library).stdout.splitlines()
+    assert said == [f"0.80  beach  {name}.txt" for name in "abc"]
+    assert damfs("suggest", dam.library, "list", "--above", "0.9").stdout.startswith("nothing is suggested")
+    damfs("suggest", dam.library, "accept", "beach", dam / "suggested/beach/b.txt")
+    assert os.listdir(dam / "by-tag/beach") == ["b.txt"]
+    wrong = damfs("suggest", dam.library, "accept", "beach", dam / "inbox/d.txt", check=False)
+    assert wrong.stderr == 'damfs: "beach" is not suggested for d.txt\n'
+    assert damfs("suggest", dam.library, "refuse", "beach").stdout.startswith("2 refused; ")
+    assert os.listdir(dam / "suggested/beach") == []
+    damfs("undo", dam.library)
+    assert sorted(os.listdir(dam / "suggested/beach")) == ["a.txt", "c.txt"]
+    damfs("undo", dam.library)
+    assert sorted(os.listdir(dam / "suggested/beach")) == ["a.txt", "b.txt", "c.txt"]
+    assert os.listdir(dam / "by-tag/beach") == []
+    assert rows(dam.library, "SELECT count(*) FROM judgement") == [(0,)]
