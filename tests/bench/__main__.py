@@ -15,6 +15,7 @@ from subprocess import SubprocessError
 from damfs.errors import DamfsError
 from tests.bench import (
     busy,
+    doubling,
     embedding,
     ingesting,
     listing,
@@ -63,6 +64,10 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
         ("index-recall", "index-query", "index-load", "nearest", "nearest-half", "nearest-few"),
     ),
     "start": (starting.measure_start, ("start-empty", "start-many")),
+    "duplicates": (
+        doubling.measure,
+        tuple(f"alike-{what}-{how}" for what in ("pictures", "films") for how in ("recall", "precision", "seconds")),
+    ),
 }
 """What is measured together, and the figures that come of it."""
 ON_REQUEST: dict[str, tuple[Measure, tuple[str, ...]]] = {
