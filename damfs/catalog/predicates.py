@@ -96,8 +96,12 @@ def folder_facet(folder: FolderId) -> Facet:
     return Facet(f"folder:{folder}")
 
 
+def cuts_facet(asset: AssetId) -> Facet:
+    """The pieces and frames of one asset."""
+    return Facet(f"cuts:{asset}")
+
+
 def proxies_facet(folder: FolderId) -> Facet:
-    """What was made of the files of a folder: proxies/ and previews/ show it."""
     return Facet(f"proxies:{folder}")
 
 
@@ -110,6 +114,8 @@ STORES_FACET = Facet("stores")
 TRASH_FACET = Facet("trash")
 DESKTOP_TRASH_FACET = Facet("desktop-trash")
 NEIGHBOURS_FACET = Facet("neighbours")
+CUTS_FACET = Facet("cuts")
+"""Of which assets there are pieces and frames."""
 RATING_FACET = Facet("rating")
 TEXTS_FACET = Facet("texts")
 SEARCHES_FACET = Facet("searches")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from damfs.catalog import vocabulary
+from damfs.catalog import term_names, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import (
     CapturedIn,
@@ -44,7 +44,7 @@ def _of_word(connection: Connection, word: str) -> Predicate:
 
 
 def _tag(connection: Connection, value: str) -> Predicate:
-    term = vocabulary.term_named(connection, value)
+    term = term_names.resolve(connection, value)
     if term is None:
         raise NotFound(f'no term "{value}"; `damfs tags LIBRARY` lists the terms')
     return HasTag(term.id, term.name, tuple(vocabulary.with_narrower(connection, term.id)))

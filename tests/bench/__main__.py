@@ -20,12 +20,15 @@ from tests.bench import (
     lookup,
     notices,
     peer,
+    previewing,
+    probing,
     reading,
     scanning,
     searching,
     starting,
     untagging,
     writing,
+    zeroshot,
 )
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
@@ -37,6 +40,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "plain": (reading.measure_plain, ("read-plain",)),
     "write": (writing.measure, ("write-large",)),
     "scan": (scanning.measure, ("scan-small", "scan-large")),
+    "probe": (probing.measure, ("probe",)),
     "ingest": (ingesting.measure, ("ingest",)),
     "lookup": (lookup.measure, ("lookup-uncached", "lookup-cached")),
     "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),
@@ -45,8 +49,10 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "untag": (untagging.measure, ("untag-many",)),
     "search": (searching.measure, ("search-listing",)),
     "fulltext": (searching.measure_text, ("full-text",)),
+    "previews": (previewing.measure, ("previews-clip", "previews-sprite", "previews-stills")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
 }
 """What is measured together, and the figures that come of it."""
