@@ -74,7 +74,9 @@ class JobRunner:
                         nursery.start_soon(self._wake)
 
     def _names(self, worker: Worker) -> tuple[str, ...]:
-        return tuple(name for name, processor in self._processors.items() if processor.worker is worker)
+        """Of what runs in that pool; a planned one that asks for the prompt workers is led by the slots of media."""
+        workers = {worker, Worker.PROMPT} if worker is Worker.MEDIA else {worker}
+        return tuple(name for name, processor in self._processors.items() if processor.worker in workers)
 
     async def _wake(self) -> None:
         """A thousand changes at once have the idle slots look once, not a thousand times."""
