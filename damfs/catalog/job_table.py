@@ -188,6 +188,13 @@ def states_of(connection: Connection, blob: BlobId) -> dict[str, tuple[str, int]
     }
 
 
+def of_blob(connection: Connection, blob: BlobId) -> list[tuple[str, str, str]]:
+    """Processor, state and reason of the last failure ("": none) of each job of a blob."""
+    return connection.rows(
+        "SELECT processor, state, coalesce(error, '') FROM job WHERE blob = ? ORDER BY priority, processor", blob
+    )
+
+
 def counts(connection: Connection, soon_ns: int) -> dict[str, dict[str, int]]:
     """Processor to state to number of jobs; "delayed" are those waiting that are due after ``soon_ns``. Scans."""
     found: dict[str, dict[str, int]] = {}

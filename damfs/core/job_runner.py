@@ -16,6 +16,7 @@ from pathlib import Path
 import trio
 
 from damfs.catalog import derived, job_table, stores
+from damfs.core.camera_proxies import recognise
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.model_progress import EMBEDDERS
@@ -73,7 +74,9 @@ class JobRunner:
                         nursery.start_soon(self._wake)
 
     def _names(self, worker: Worker) -> tuple[str, ...]:
-        return tuple(name for name, processor in self._processors.items() if processor.worker is worker)
+        """Of what runs in that pool; a planned one that asks for the prompt workers is led by the slots of media."""
+        workers = {worker, Worker.PROMPT} if worker is Worker.MEDIA else {worker}
+        return tuple(name for name, processor in self._processors.items() if processor.worker in workers)
 
     async def _wake(self) -> None:
         """A thousand changes at once have the idle slots look once, not a thousand times."""
@@ -225,6 +228,8 @@ class JobRunner:
             self._library.perform(command, self._actor(job))
             with trio.CancelScope(shield=True):
                 await file_by_capture(self._library, job.blob)
+                if job.processor == "probe":
+                    recognise(self._library, job.blob)
         finally:
             self._filing.pop(job.blob, None)  # two jobs of one blob may end at once
             filed.set()

@@ -34,7 +34,8 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
 
         def report(step: Step) -> None:
             seconds = max(0.001, time.monotonic() - began)
-            rate = f"{step.size_done / seconds / 1e6:,.0f} MB/s" if step.size else ""
+            speed = step.size_done / seconds / 1e6
+            rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else ""
             total, done = (step.size or step.total, step.size_done if step.size else step.done)
             words = (
                 f"{step.what}: {step.done:,} of {step.total:,} files"

@@ -17,17 +17,22 @@ import trio
 from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
+from damfs.core.arriving import QUIET_S
+from damfs.core.asset_info import info_of
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
+from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
 from damfs.core.scan_report import ScanProgress
+from damfs.core.spans import Span
 from damfs.core.superseding import revert
 from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.cutting import cut
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
 from damfs.integration.models import Models
@@ -38,7 +43,11 @@ from damfs.integration.wire import (
     Add,
     Asking,
     Caring,
+    Cut,
+    Cutting,
+    Dedupe,
     FindSimilar,
+    GetInfo,
     GetStatus,
     GetStores,
     GetTags,
@@ -70,19 +79,22 @@ Answerer = Callable[[Any, Report], Awaitable[object]]
 
 
 class Service:
-    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here.
-    ``models``: who asks the model worker of the daemon."""
+    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here,
+    ``maker``: who makes pieces of clips; without one for the time of a request. ``models``: who asks the model worker
+    of the daemon."""
 
     def __init__(
         self,
         library: Library,
         stop: Callable[[], None] | None = None,
         reception: Reception | None = None,
+        maker: Maker | None = None,
         models: Models | None = None,
     ) -> None:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
+        self._maker = maker
         self._models = Models(library) if models is None else models
         self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
@@ -97,6 +109,7 @@ class Service:
         yield Asking, self._look
         yield Tagging, self._change_tags
         yield History, self._history
+        yield Cutting, self._cut
         yield Caring, Care(library, mounted=mounted).answer
         yield TakingBack, Returns(library, self._asset_at_bytes).answer
         yield Searching, Finder(library, mounted=mounted, target=self._target).answer
@@ -107,6 +120,7 @@ class Service:
         yield Modelling, self._models.answer
         yield OnTerms, Terms(library).answer
         yield SyncSidecars, self._sync_sidecars
+        yield Dedupe, self._pairing.answer
         yield Stop, self._ask_to_stop
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -147,7 +161,11 @@ class Service:
             raise Conflict(f'{folder} is indexed already, as the store "{known.name}"')
         return await self.scan(known, report)
 
-    async def scan(self, store: Store, report: Report) -> object:
+    async def watch(self, store: Store, report: Report) -> object:
+        """A scan that nobody asked for: files have to be quiet for a while."""
+        return await self.scan(store, report, quiet_s=QUIET_S)
+
+    async def scan(self, store: Store, report: Report, *, quiet_s: float = 0.0) -> object:
         """One scan of a store at a time."""
 
         def forward(progress: ScanProgress) -> None:
@@ -158,7 +176,7 @@ class Service:
 
         lock = self.scanning.setdefault(store.name, trio.Lock())
         async with lock:
-            summary = await scanner.scan(self._library, store, forward)
+            summary = await scanner.scan(self._library, store, forward, quiet_s=quiet_s)
         return msgspec.to_builtins(summary)
 
     def names_being_scanned(self) -> list[str]:
@@ -206,11 +224,17 @@ class Service:
             raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
-    async def _history(self, request: GetVersions | Revert, _report: Report) -> object:
+    async def _history(self, request: GetVersions | Revert | GetInfo, _report: Report) -> object:
         id_ = self._target(request.target)
+        if isinstance(request, GetInfo):
+            return msgspec.to_builtins(info_of(self._library.db.writer, self._library.known(id_)))
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
+
+    async def _cut(self, request: Cut, _report: Report) -> object:
+        span = None if request.at_ms >= 0 else Span(request.start_ms, request.end_ms, request.exact)
+        return await cut(self._library, self._maker, self._target(request.target), span, request.at_ms)
 
     def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))

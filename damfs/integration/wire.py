@@ -61,6 +61,12 @@ class GetVersions(Struct, frozen=True, tag="versions"):
     target: Target
 
 
+class GetInfo(Struct, frozen=True, tag="info"):
+    """All that is known of a file; answered with an AssetInfo."""
+
+    target: Target
+
+
 class Revert(Struct, frozen=True, tag="revert"):
     """Make a new version with the bytes of an earlier one."""
 
@@ -77,6 +83,29 @@ class VersionRow(Struct, frozen=True):
     created_ns: int
     digest: str
     current: bool
+
+
+class Cut(Struct, frozen=True, tag="cut"):
+    """A piece of a clip, or with ``at_ms`` one frame. Milliseconds from the first frame."""
+
+    target: Target
+    start_ms: int = 0
+    end_ms: int = 0
+    exact: bool = False
+    at_ms: int = -1
+
+
+class CutRow(Struct, frozen=True):
+    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
+
+    asset: int
+    asset_name: str
+    name: str
+    kind: str
+    file: str
+    size: int
+    cut: str
+    method: str
 
 
 class Retry(Struct, frozen=True, tag="retry"):
@@ -125,6 +154,14 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     """What could be taken back, latest first."""
 
     limit: int = 20
+
+
+class Dedupe(Struct, frozen=True, tag="dedupe"):
+    """Show groups of duplicates; ``apply``: keep the best of each."""
+
+    exact: bool = True
+    near: bool = True
+    apply: bool = False
 
 
 class GetModels(Struct, frozen=True, tag="models"):
@@ -275,10 +312,10 @@ class Found(Struct, frozen=True):
 
 
 class Transcode(Struct, frozen=True, tag="transcode"):
-    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
 
-    words: tuple[str, ...] = ()
+    query: str = ""
     assets: tuple[int, ...] = ()
     paths: tuple[bytes, ...] = ()
     profile: str = ""
@@ -319,7 +356,8 @@ TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags
 Indexing = Add | Scan
 Tagging = Tag
-History = GetVersions | Revert
+History = GetVersions | GetInfo | Revert
+Cutting = Cut
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
@@ -327,20 +365,8 @@ Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTe
 Judging = GetSuggestions | Judge | SuggestAll
 OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
 Modelling = GetModels | UseModel | DropModel
-Request = (
-    Modelling
-    | Indexing
-    | Asking
-    | Tagging
-    | History
-    | Caring
-    | TakingBack
-    | Searching
-    | Making
-    | OnTerms
-    | SyncSidecars
-    | Stop
-)
+Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
+Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -15,19 +15,25 @@ from subprocess import SubprocessError
 from damfs.errors import DamfsError
 from tests.bench import (
     busy,
+    doubling,
     embedding,
     ingesting,
     listing,
     lookup,
     notices,
     peer,
+    previewing,
+    probing,
     reading,
     scanning,
+    searching,
     starting,
     text_to_picture,
+    transcoding,
     untagging,
     vectors,
     writing,
+    zeroshot,
 )
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
@@ -39,19 +45,29 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "plain": (reading.measure_plain, ("read-plain",)),
     "write": (writing.measure, ("write-large",)),
     "scan": (scanning.measure, ("scan-small", "scan-large")),
+    "probe": (probing.measure, ("probe",)),
     "ingest": (ingesting.measure, ("ingest",)),
     "lookup": (lookup.measure, ("lookup-uncached", "lookup-cached")),
     "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),
     "peer": (peer.measure, ("list-peer-few", "list-peer-many")),
     "notice": (notices.measure, ("notice-gone", "notice-there", "notice-unlisted", "notice-listed")),
     "untag": (untagging.measure, ("untag-many",)),
+    "search": (searching.measure, ("search-listing",)),
+    "fulltext": (searching.measure_text, ("full-text",)),
+    "previews": (previewing.measure, ("previews-clip", "previews-sprite", "previews-stills")),
+    "transcode": (transcoding.measure, (*transcoding.MEASURED, "transcode-many")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "index": (
         vectors.measure,
         ("index-recall", "index-query", "index-load", "nearest", "nearest-half", "nearest-few"),
     ),
     "start": (starting.measure_start, ("start-empty", "start-many")),
+    "duplicates": (
+        doubling.measure,
+        tuple(f"alike-{what}-{how}" for what in ("pictures", "films") for how in ("recall", "precision", "seconds")),
+    ),
 }
 """What is measured together, and the figures that come of it."""
 ON_REQUEST: dict[str, tuple[Measure, tuple[str, ...]]] = {
