@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 import trio
 
 from damfs.core.asking_model import vectors_of
+from damfs.core.duplicate_finding import DuplicateFinder
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
 from damfs.core.on_demand import Maker
@@ -19,6 +20,7 @@ from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
 from damfs.core.sidecar_keeping import SidecarKeeper
 from damfs.core.worker_pool import WorkerPool
+from damfs.integration.models import Models
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
 from damfs.presentation.fuse.attribute_changes import AttributeChanges
@@ -55,7 +57,9 @@ class Parts:
     events: Events
     job_runner: JobRunner
     maker: Maker
+    models: Models
     sidecars: SidecarKeeper
+    duplicates: DuplicateFinder
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
@@ -104,7 +108,9 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         events,
         JobRunner(library, pool),
         maker,
+        Models(library, pool),
         SidecarKeeper(library, reception),
+        DuplicateFinder(library),
     )
 
 

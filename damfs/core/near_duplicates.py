@@ -42,7 +42,7 @@ BURST = 0.8
 """Correlation of whole pictures below which they are two of one scene, and not one picture twice."""
 WHOLE = 0.9
 """Share of a picture that counts as all of it."""
-BITS = 256
+BITS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +180,9 @@ def _compared_clips(connection: Connection, own: Looks, blob: BlobId) -> Near | 
 
 def clip_reason(found: Overlap) -> str:
     """``share`` is of the shorter one."""
-    if abs(found.offset_ms) < 1000 and found.share >= WHOLE:
-        return "the same film"
+    what = "the same film" if found.share >= WHOLE else f"{found.share:.0%} of the same film"
     seconds = abs(found.offset_ms) / 1000
-    which = "the first begins" if found.offset_ms > 0 else "the second begins"
-    return f"the same film, {which} {seconds:.1f} s into the other"
+    return what if seconds < 1 else f"{what}, one begins {seconds:.1f} s into the other"
 
 
 def clip_marks(own: Looks) -> Sequence[int]:

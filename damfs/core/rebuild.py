@@ -24,6 +24,7 @@ from damfs.core.commands import AddStore, Command
 from damfs.core.keys import keys_for
 from damfs.core.library import Library, locked, new_catalog
 from damfs.core.old_catalogs import Learnt, learn, salvaged
+from damfs.core.old_terms import RestoreSaid
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
 from damfs.core.reception import Reception
@@ -32,6 +33,7 @@ from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
+from damfs.core.search_commands import SaveSearch
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, Unavailable
@@ -86,6 +88,8 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
         await _scan(library, store, summary, report)
     summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
+    library.execute([SaveSearch(query) for query in learnt.searches], ACTOR)
+    library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
     await _restore_assets(library, learnt, summary)
     found = await sync_all(library, Reception(library), ACTOR, write=False)
     summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]
@@ -138,7 +142,7 @@ def _publish(library: Library, id_: AssetId, name: str) -> None:
 
 async def _scan(library: Library, store: Store, summary: RebuildReport, report: Report) -> None:
     try:
-        found = await scan(library, store, lambda progress: report(store.name, progress))
+        found = await scan(library, store, lambda progress: report(store.name, progress), quiet_s=None)
     except Unavailable:
         summary.offline.append(store.name)
         return

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import trio
 
 from damfs.catalog import stores
+from damfs.core import arriving
 from damfs.core.commands import SetOnline
 from damfs.core.folders import reconcile_folders
 from damfs.core.indexing import HideFolders, IndexFile, MarkMissing
@@ -29,6 +30,8 @@ from damfs.storage.disk_errors import shown
 ACTOR = "scan"
 BATCH = 100
 BATCH_S = 0.05
+COMMIT = 10
+"""Files of one transaction: a listing, or a question, waits for it."""
 """A commit holds the loop: at most about so long, then others have their turn."""
 
 Report = Callable[[ScanProgress], None]
@@ -40,14 +43,22 @@ class _Difference:
     gone: dict[CopyId, Key]
 
 
-async def scan(library: Library, store: Store, report: Report = lambda _: None) -> ScanReport:
-    """Scan one store. Raises Unavailable when it is offline; its assets then stay as they are (P11)."""
+async def scan(
+    library: Library, store: Store, report: Report = lambda _: None, *, quiet_s: float | None = 0.0
+) -> ScanReport:
+    """Scan one store. Raises Unavailable when it is offline; its assets then stay as they are (P11).
+
+    In a read-only store files that are still being written wait for a later scan; ``quiet_s``: how long nobody may
+    have written to one, None: nothing waits.
+    """
     files = library.blob_store(store.id)
     known = await library.db.read(lambda connection: stores.list_copies(connection, store.id))
     facts, problems = await _walked(library, store, files, bool(known), report)
     summary = ScanReport(store.name, len(facts), problems=[f"{shown(each.key)}: {each.reason}" for each in problems])
     difference = _compare(known, facts, [each.key for each in problems])
     summary.count("unchanged", len(facts) - len(difference.to_read))
+    if store.kind is StoreKind.READ_ONLY and quiet_s is not None:
+        difference = await _without_arriving(library, store, difference, summary, quiet_s)
     await _read_all(library, store, difference, summary, report)
     await _mark_missing(library, difference.gone, summary)
     if store.kind is StoreKind.WRITABLE:
@@ -55,6 +66,17 @@ async def scan(library: Library, store: Store, report: Report = lambda _: None) 
     elif not summary.problems:
         await _hide_empty_folders(library, store)
     return summary
+
+
+async def _without_arriving(
+    library: Library, store: Store, difference: _Difference, summary: ScanReport, quiet_s: float
+) -> _Difference:
+    files, now = library.blob_store(store.id), library.clock()
+    whole, waiting = await trio.to_thread.run_sync(arriving.split, files, difference.to_read, now, quiet_s)
+    library.arriving[store.id] = frozenset(waiting)
+    summary.waiting = [f"{shown(key)}: {why}" for key, why in waiting.items()]
+    summary.count("waiting", len(waiting))
+    return _Difference(whole, difference.gone)
 
 
 async def _walked(
@@ -169,9 +191,10 @@ async def _commit(library: Library, store: Store, batch: list[IndexFile], summar
     writable = store.kind is StoreKind.WRITABLE
     async with library.publishing.alone() if writable else nullcontext():
         still = await trio.to_thread.run_sync(_still_so, library.blob_store(store.id), batch) if writable else batch
-        answers = library.execute(still, ACTOR) if still else []
-    for found in answers:
-        summary.count(str(found))
+        for start in range(0, len(still), COMMIT):
+            for found in library.execute(still[start : start + COMMIT], ACTOR):
+                summary.count(str(found))
+            await trio.lowlevel.checkpoint()
     batch.clear()
 
 
@@ -197,8 +220,8 @@ async def _mark_missing(library: Library, gone: dict[CopyId, Key], summary: Scan
             and stores.key_of(connection, copy.folder, copy.name) == key
         ):
             left.append(id_)
-    for start in range(0, len(left), BATCH):
-        library.execute([MarkMissing(id_) for id_ in left[start : start + BATCH]], ACTOR)
+    for start in range(0, len(left), COMMIT):
+        library.execute([MarkMissing(id_) for id_ in left[start : start + COMMIT]], ACTOR)
         await trio.lowlevel.checkpoint()
     summary.count("missing", len(left))
 

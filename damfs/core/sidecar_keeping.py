@@ -71,6 +71,8 @@ class SidecarKeeper:
         self._reception = reception
         self._stirred = Stirred()
         self._news = trio.Event()
+        self._has_any = False
+        """Whether any file is called like a sidecar: a library without pays nothing for them."""
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
@@ -84,7 +86,7 @@ class SidecarKeeper:
     async def _begin(self) -> None:
         """What happened while nobody kept them."""
         for store in self._library.stores():
-            await link_all(self._library, store.id, ACTOR)
+            self._has_any |= await link_all(self._library, store.id, ACTOR) > 0
         self._stirred.moved.update(await self._library.db.read(sidecars.list_unread))
         self._news.set()
 
@@ -109,7 +111,11 @@ class SidecarKeeper:
     def _concerns(self, change: Change, asset: AssetId) -> bool:
         """Whether it is a sidecar, has one, or came to stand beside one."""
         connection = self._library.db.writer
-        if any(map(is_sidecar_name, change.names)) or sidecars.of(connection, asset) is not None:
+        is_named_so = any(map(is_sidecar_name, change.names))
+        self._has_any |= is_named_so
+        if not self._has_any:
+            return False
+        if is_named_so or sidecars.of(connection, asset) is not None:
             return True
         return bool(sidecars.of_original(connection, asset) or sidecars_beside(connection, asset))
 

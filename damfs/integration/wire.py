@@ -61,6 +61,12 @@ class GetVersions(Struct, frozen=True, tag="versions"):
     target: Target
 
 
+class GetInfo(Struct, frozen=True, tag="info"):
+    """All that is known of a file; answered with an AssetInfo."""
+
+    target: Target
+
+
 class Revert(Struct, frozen=True, tag="revert"):
     """Make a new version with the bytes of an earlier one."""
 
@@ -148,6 +154,30 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     """What could be taken back, latest first."""
 
     limit: int = 20
+
+
+class Dedupe(Struct, frozen=True, tag="dedupe"):
+    """Show groups of duplicates; ``apply``: keep the best of each."""
+
+    exact: bool = True
+    near: bool = True
+    apply: bool = False
+
+
+class GetModels(Struct, frozen=True, tag="models"):
+    """Which models there are, which answers, how far the new one is."""
+
+
+class UseModel(Struct, frozen=True, tag="use-model"):
+    """Load and try a model; if it works, name it in the settings and embed the library anew with it."""
+
+    name: str
+
+
+class DropModel(Struct, frozen=True, tag="drop-model"):
+    """Remove the vectors of a model that is not in use, by its name or the id of its space."""
+
+    name: str
 
 
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
@@ -282,10 +312,10 @@ class Found(Struct, frozen=True):
 
 
 class Transcode(Struct, frozen=True, tag="transcode"):
-    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
 
-    words: tuple[str, ...] = ()
+    query: str = ""
     assets: tuple[int, ...] = ()
     paths: tuple[bytes, ...] = ()
     profile: str = ""
@@ -326,7 +356,7 @@ TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags
 Indexing = Add | Scan
 Tagging = Tag
-History = GetVersions | Revert
+History = GetVersions | GetInfo | Revert
 Cutting = Cut
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
@@ -334,20 +364,9 @@ Making = Retry | Transcode | GetProxies
 Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
 Judging = GetSuggestions | Judge | SuggestAll
 OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
-Request = (
-    Indexing
-    | Asking
-    | Tagging
-    | History
-    | Caring
-    | TakingBack
-    | Searching
-    | Making
-    | Cutting
-    | OnTerms
-    | SyncSidecars
-    | Stop
-)
+Modelling = GetModels | UseModel | DropModel
+Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
+Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

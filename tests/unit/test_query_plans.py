@@ -17,14 +17,17 @@ from damfs.catalog import (
     change_feed,
     derived,
     field_values,
+    full_text,
     job_table,
     preview_rows,
     remarks,
+    saved_searches,
     stand_ins,
     stores,
     vectors,
     vocabulary,
 )
+from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.field_predicates import HasText, NumberIn, TextLike
 from damfs.catalog.fields import TextValue
@@ -130,6 +133,18 @@ QUESTIONS: dict[str, Question] = {
     "vectors of assets": lambda connection: vectors.list_of_assets(connection, "look-1", [AssetId(1)]),
     "vectors that went": lambda connection: vectors.dropped_since(connection, "look-1", 0),
     "enough vectors": lambda connection: vectors.more_than(connection, "look-1", 0),
+    "models of moments": lambda connection: derived.models_of_moments(connection, BlobId(1)),
+    "texts that are due": lambda connection: full_text.list_due(connection, 100),
+    "last due": full_text.last_due,
+    "texts of some": lambda connection: full_text.refresh(connection, [AssetId(1), AssetId(2)]),
+    "written": lambda connection: full_text.find_texts(connection, [Says("sea")], OfMedia(Media.VIDEO), 200),
+    "tagged": lambda connection: full_text.find_texts(
+        connection, [Says("sea", terms=(TermId(1),)), Says("sky", terms=(TermId(3),)), Says("car")], BEACH, 200
+    ),
+    "where a word is": lambda connection: full_text.columns_saying(connection, AssetId(1), [Says("sea")]),
+    "terms of a word": lambda connection: full_text.terms_saying(connection, "sea", prefix=True, limit=50),
+    "rows of some": lambda connection: assets.list_rows_of(connection, [AssetId(1), AssetId(2)]),
+    "is a search kept": lambda connection: saved_searches.is_saved(connection, "sea"),
     "is a job due": lambda connection: job_table.is_due(connection, JOBS, 5),
     "next due": lambda connection: job_table.next_due_ns(connection, JOBS),
     "lease": lambda connection: job_table.lease(connection, JOBS, 5, 6),
