@@ -63,6 +63,11 @@ class Embedder(Protocol):
         so one ranking of both would bury the pictures."""
 
     @property
+    def landmarks(self) -> Vectors | None:
+        """Known things in the space of `meeting_model`, one row each: a picture that is near to none of them shows
+        something the model is not sure of. None: it has none."""
+
+    @property
     def dimensions(self) -> Mapping[str, int]:
         """Length of the vectors of each model id."""
 
@@ -99,6 +104,10 @@ class DefaultEmbedder:
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         return _encode_texts(self._text, texts, 384)
 
+    @property
+    def landmarks(self) -> Vectors:
+        return self._label_vectors
+
     @functools.cached_property
     def _label_vectors(self) -> Vectors:
         """1000 label phrases in the space of MiniLM: 2 to 4 s, once a load, when the first picture comes."""
@@ -123,6 +132,7 @@ class SentenceTransformerEmbedder:
             raise ModelUnavailable(f'model "{name_or_path}" reads no text; name one that does in model.name')
         self.text_model = f"{identity}#text"
         self.visual_model = self.meeting_model = f"{identity}#picture" if "image" in modalities else None
+        self.landmarks: Vectors | None = None
         self._dimension = int(self._model.get_embedding_dimension())
         ids = filter(None, (self.text_model, self.visual_model))
         self.dimensions: Mapping[str, int] = dict.fromkeys(ids, self._dimension)

@@ -55,7 +55,10 @@ class Planner:
         if processor != "auto_tag":
             return own
         if self._terms is None:
-            self._terms = [{"name": name, "prompt": prompt} for name, prompt in term_names.prompts(connection)]
+            self._terms = [
+                {"name": name, "prompt": prompt, "broader": broader}
+                for name, prompt, broader in term_names.prompts(connection)
+            ]
         return {**own, "terms": self._terms}
 
     def situation(self, connection: Connection) -> str:

@@ -29,6 +29,7 @@ from tests.bench import (
     transcoding,
     untagging,
     writing,
+    zeroshot,
 )
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
@@ -53,6 +54,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "transcode": (transcoding.measure, (*transcoding.MEASURED, "transcode-many")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "start": (starting.measure_start, ("start-empty", "start-many")),
 }
 """What is measured together, and the figures that come of it."""
