@@ -12,8 +12,10 @@ from importlib.metadata import entry_points
 import trio
 
 from damfs.core.asking_model import vectors_of
+from damfs.core.duplicate_finding import DuplicateFinder
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.on_demand import Maker
 from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
 from damfs.core.sidecar_keeping import SidecarKeeper
@@ -53,14 +55,17 @@ class Parts:
     live: LiveFolders
     events: Events
     job_runner: JobRunner
+    maker: Maker
     sidecars: SidecarKeeper
+    duplicates: DuplicateFinder
 
 
 def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     views = load_views(library)
     control = views[Control.name]
     assert isinstance(control, Control)
-    tree = Tree(library, views, control)
+    maker = Maker(library, pool, nursery)
+    tree = Tree(library, views, control, maker.make)
     inodes = Inodes(views, tree.facets)
     reception = Reception(library)
     drafts = Drafts(library, reception, nursery)
@@ -100,7 +105,9 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         live,
         events,
         JobRunner(library, pool),
+        maker,
         SidecarKeeper(library, reception),
+        DuplicateFinder(library),
     )
 
 

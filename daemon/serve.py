@@ -70,7 +70,7 @@ async def _serve_mounted(
     library: Library, parts: Parts, wanted: Wanted, options: set[str], on_ready: Callable[[], None], guard: Guard
 ) -> None:
     stop = trio.Event()
-    service = Service(library, stop.set, parts.reception)
+    service = Service(library, stop.set, parts.reception, parts.maker)
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     guard.await_ready()
     with mounted(parts.operations, wanted.mountpoint, options):
@@ -83,7 +83,9 @@ async def _serve_mounted(
             await nursery.start(parts.job_runner.serve)
             await nursery.start(serve_chores, library, parts.reception)
             await nursery.start(parts.sidecars.serve)
+            await nursery.start(parts.duplicates.serve)
             nursery.start_soon(parts.events.follow)
+            nursery.start_soon(parts.maker.trim)
             nursery.start_soon(parts.live.serve, wanted.mountpoint)
             nursery.start_soon(_scan_writable, library, service)
             if library.settings.indexer.watch:

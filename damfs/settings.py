@@ -96,6 +96,11 @@ class VocabularySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Terms come by being used; false: only by `damfs term`, an unknown one is refused."""
 
 
+class ClipSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    limit_mb: Count = 10240
+    """Space for pieces and frames that somebody asked for in clips/ and frames/; the longest unused are removed."""
+
+
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     """Propose terms of the vocabulary, as soon as there is one."""
@@ -153,6 +158,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     indexer: IndexerSettings = IndexerSettings()
     model: ModelSettings = ModelSettings()
     proxy: ProxySettings = ProxySettings()
+    clips: ClipSettings = ClipSettings()
     previews: PreviewsSettings = PreviewsSettings()
     scenes: ScenesSettings = ScenesSettings()
     vocabulary: VocabularySettings = VocabularySettings()
@@ -285,6 +291,11 @@ DEFAULT_SETTINGS = """\
 # Terms come by being used (mkdir in by-tag/, damfs tag, tags in a file manager). false: a term that is not known is
 # refused, and `damfs term add` and `damfs term import` alone extend the vocabulary.
 # open = true
+
+[clips]
+# Space in MB for pieces and frames of clips that somebody asked for by name (clips/, frames/): those that were not used
+# for the longest time are removed, and made again when they are asked for again.
+# limit_mb = 10240
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

@@ -13,7 +13,7 @@ import msgspec
 
 from damfs.catalog import field_values, predicates, proposals, vocabulary
 from damfs.catalog.database import Connection, Row
-from damfs.catalog.predicates import Predicate
+from damfs.catalog.predicates import ALONE, Predicate
 from damfs.errors import NotFound
 from damfs.model import Asset, AssetId, AssetState, BlobId, Facet, Media, VersionId
 
@@ -74,10 +74,10 @@ def list_ids(connection: Connection, predicate: Predicate) -> list[AssetId]:
 
 
 def list_rows_of(connection: Connection, ids: Sequence[AssetId]) -> list[ListedRow]:
-    """Those of the assets that are visible, in this order."""
+    """Those of the assets that are shown anywhere, in this order."""
     rows = connection.rows(
-        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a"
-        " WHERE a.id IN (SELECT value FROM json_each(?)) AND a.visible",
+        "SELECT a.id, a.name, a.size, a.mtime_ns, a.mode FROM asset AS a"  # noqa: S608  # constant condition
+        f" WHERE a.id IN (SELECT value FROM json_each(?)) AND {ALONE}",
         msgspec.json.encode(ids).decode(),
     )
     known = {row[0]: row for row in rows}

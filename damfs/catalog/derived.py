@@ -5,14 +5,13 @@ Point reads, or inside a transaction; functions named ``list_…`` may scan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import msgspec
 
 from damfs.catalog import field_values
 from damfs.catalog.database import Connection, Row
-from damfs.model import AssetId, BlobId, Facts, FolderId, Rendition, RenditionId, RenditionKind
+from damfs.model import AssetId, BlobId, Facts, Rendition, RenditionId, RenditionKind
 
 
 def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> frozenset[str]:
@@ -24,6 +23,10 @@ def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> fro
         msgspec.json.encode(facts).decode(),
     )
     return field_values.refresh(tx, blob, facts_of(tx, blob))
+
+
+def drop_facts(tx: Connection, blob: BlobId, processor: str) -> None:
+    tx.run("DELETE FROM fact WHERE blob = ? AND processor = ?", blob, processor)
 
 
 def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
@@ -50,6 +53,52 @@ def rendition(connection: Connection, id_: RenditionId) -> Rendition | None:
 def renditions_of(connection: Connection, blob: BlobId) -> list[Rendition]:
     rows = connection.rows(f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? ORDER BY id", blob)  # noqa: S608  # as above
     return [_rendition(row) for row in rows]
+
+
+def rendition_of(connection: Connection, blob: BlobId, kind: RenditionKind, profile: str) -> Rendition | None:
+    row = connection.row(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? AND kind = ? AND profile = ?",  # noqa: S608  # as above
+        blob,
+        str(kind),
+        profile,
+    )
+    return None if row is None else _rendition(row)
+
+
+def detail_of(connection: Connection, id_: RenditionId) -> Facts:
+    """What its maker says of a rendition; nothing where there is none."""
+    found = connection.value(str, "SELECT detail FROM rendition WHERE id = ?", id_)
+    return {} if found is None else msgspec.json.decode(found, type=dict[str, object])
+
+
+def list_of_kind(connection: Connection, blob: BlobId, kind: RenditionKind) -> list[Rendition]:
+    rows = connection.rows(
+        f"SELECT {COLUMNS} FROM rendition AS r WHERE blob = ? AND kind = ? ORDER BY profile",  # noqa: S608  # as above
+        blob,
+        str(kind),
+    )
+    return [_rendition(row) for row in rows]
+
+
+def list_on_demand(connection: Connection) -> list[Rendition]:
+    """All that was made because somebody asked for it: pieces and frames."""
+    rows = connection.rows(f"SELECT {COLUMNS} FROM rendition AS r WHERE kind IN ('clip', 'frame')")  # noqa: S608  # as above
+    return [_rendition(row) for row in rows]
+
+
+def size_on_demand(connection: Connection) -> int:
+    return connection.integer("SELECT coalesce(sum(size), 0) FROM rendition WHERE kind IN ('clip', 'frame')")
+
+
+def list_with(connection: Connection, kind: RenditionKind) -> list[tuple[AssetId, str, bool]]:
+    """The visible assets that have renditions of an on-demand kind: id, name, whether the bare name means this one."""
+    rows = connection.rows(
+        "SELECT a.id, a.name, a.id = (SELECT min(id) FROM asset WHERE name = a.name AND visible) FROM asset AS a"
+        " WHERE a.visible AND a.blob IN (SELECT blob FROM rendition WHERE kind = ? AND kind IN ('clip', 'frame'))"
+        " ORDER BY a.id",
+        str(kind),
+    )
+    return [(id_, name, bool(first)) for id_, name, first in rows]
 
 
 def thumbnail(connection: Connection, blob: BlobId, profile: str) -> Rendition | None:
@@ -98,56 +147,6 @@ def list_renditions(connection: Connection, after: int = 0, limit: int = -1) -> 
 def is_rendition(connection: Connection, key: str) -> bool:
     """Whether a row names the file at a key."""
     return connection.exists("SELECT 1 FROM rendition WHERE key = ?", key)
-
-
-class ShownProxy(NamedTuple):
-    """The proxy of a file of a folder."""
-
-    name: bytes
-    """Name of the original in its folder."""
-    asset: AssetId
-    rendition: RenditionId
-    key: str
-    size: int
-    made_ns: int
-
-
-PROXIES = (
-    "SELECT c.name, c.asset, r.id, r.key, r.size, r.made_ns FROM copy AS c JOIN asset AS a ON a.id = c.asset"
-    " JOIN rendition AS r ON r.id = (SELECT p.id FROM rendition AS p, json_each(?2) AS w"
-    " WHERE p.blob = a.blob AND p.kind = 'proxy' AND p.profile = w.value ORDER BY w.key LIMIT 1)"
-    " WHERE c.folder = ?1 AND c.state <> 'missing' AND a.visible AND c.blob = a.blob"
-)
-
-
-def list_proxies(connection: Connection, folder: FolderId, profiles: Sequence[str]) -> list[ShownProxy]:
-    """The finished proxy of each video of a folder, by asset: of the first of the profiles that there is."""
-    sql = PROXIES + " ORDER BY c.asset, r.id"
-    return [ShownProxy._make(row) for row in connection.rows(sql, folder, _text(profiles))]
-
-
-def proxies_of_asset(
-    connection: Connection, folder: FolderId, profiles: Sequence[str], asset: AssetId
-) -> list[ShownProxy]:
-    rows = connection.rows(PROXIES + " AND c.asset = ?3 ORDER BY r.id", folder, _text(profiles), asset)
-    return [ShownProxy._make(row) for row in rows]
-
-
-def proxies_of_stem(connection: Connection, folder: FolderId, profiles: Sequence[str], stem: bytes) -> list[ShownProxy]:
-    """Those whose original is called ``stem`` with any ending (or none), by asset: a range of one index."""
-    rows = connection.rows(
-        PROXIES + " AND (c.name = ?3 OR c.name >= ?4 AND c.name < ?5) ORDER BY c.asset, r.id",
-        folder,
-        _text(profiles),
-        stem,
-        stem + b".",
-        stem + b"/",
-    )
-    return [ShownProxy._make(row) for row in rows]
-
-
-def _text(names: Sequence[str]) -> str:
-    return msgspec.json.encode(list(names)).decode()
 
 
 def proxy_reports(connection: Connection, blob: BlobId) -> dict[str, Facts]:

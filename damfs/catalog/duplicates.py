@@ -42,20 +42,27 @@ class Member(NamedTuple):
 
 def set_near(tx: Connection, blob: BlobId, found: Sequence[Near], mark: str) -> None:
     """All that looks like a blob, as found by the comparison of that version."""
-    tx.run("DELETE FROM near WHERE blob = ?1 OR other = ?1", blob)
+    if not tx.exists("SELECT 1 FROM blob WHERE id = ?", blob):  # it expired meanwhile
+        return
+    tx.run("DELETE FROM near WHERE blob = ?", blob)
+    tx.run("DELETE FROM near WHERE other = ?", blob)
     for near in found:
         tx.run(
-            "INSERT OR REPLACE INTO near (blob, other, distance, reason) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO near (blob, other, distance, reason)"
+            " SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM blob WHERE id = ?5)",
             min(blob, near.other),
             max(blob, near.other),
             near.distance,
             near.reason,
+            near.other,
         )
     tx.run("INSERT OR REPLACE INTO compared (blob, mark) VALUES (?, ?)", blob, mark)
 
 
 def set_clip_marks(tx: Connection, blob: BlobId, values: Sequence[int]) -> None:
     tx.run("DELETE FROM clip_mark WHERE blob = ?", blob)
+    if not tx.exists("SELECT 1 FROM blob WHERE id = ?", blob):
+        return
     tx.run_many("INSERT INTO clip_mark (value, blob) VALUES (?, ?)", ((value, blob) for value in values))
 
 

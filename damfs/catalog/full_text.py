@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain, combinations
+from itertools import combinations
 from typing import NamedTuple
 
 import msgspec
 
+from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection
-from damfs.catalog.predicates import ALONE, Predicate, Says, SqlValue
+from damfs.catalog.predicates import ALONE, Clause, Predicate, joined
 from damfs.model import LIBRARY_STORE, AssetId, TermId
 
 COLUMNS = ("name", "folders", "comment", "fields", "transcript")
 WEIGHTS = "4.0, 1.0, 3.0, 2.0, 1.0"
+WRITTEN = "SELECT a.id FROM asset_text AS w CROSS JOIN asset AS a ON a.id = w.rowid WHERE asset_text MATCH ?"
 FACTS = {"caption": "fields", "keywords": "fields"} | dict.fromkeys(
     ("transcript", "text", "ocr", "subtitles"), "transcript"
 )
@@ -45,6 +47,11 @@ def list_due(connection: Connection, limit: int) -> list[Due]:
 
 def is_due(connection: Connection) -> bool:
     return connection.exists("SELECT 1 FROM text_due LIMIT 1")
+
+
+def last_due(connection: Connection) -> int:
+    """Number of the last note, whether it was taken in or not."""
+    return connection.integer("SELECT seq FROM sqlite_sequence WHERE name = 'text_due'")
 
 
 def forget_due(tx: Connection, up_to: int) -> None:
@@ -110,11 +117,11 @@ def _facts(tx: Connection, some: str) -> list[tuple[AssetId, str, str]]:
     """Asset, column and text of each fact that people read."""
     keys = msgspec.json.encode([*FACTS, *(f"$.{key}" for key in FACTS)]).decode()
     rows = tx.rows(
-        """SELECT a.id, j.key, j.path, j.atom FROM asset AS a JOIN fact AS f ON f.blob = a.blob,
-             json_tree(CASE WHEN json_valid(f.facts) THEN f.facts ELSE '{}' END) AS j
-           WHERE a.id IN (SELECT value FROM json_each(?1)) AND j.type = 'text'
-           AND (j.key IN (SELECT value FROM json_each(?2)) OR j.path IN (SELECT value FROM json_each(?2)))
-           ORDER BY a.id, f.processor, j.id""",
+        """SELECT a.id, said.key, said.path, said.atom FROM asset AS a JOIN fact AS f ON f.blob = a.blob,
+             json_tree(CASE WHEN json_valid(f.facts) THEN f.facts ELSE '{}' END) AS said
+           WHERE a.id IN (SELECT value FROM json_each(?1)) AND said.type = 'text'
+           AND (said.key IN (SELECT value FROM json_each(?2)) OR said.path IN (SELECT value FROM json_each(?2)))
+           ORDER BY a.id, f.processor, said.id""",
         some,
         keys,
     )
@@ -144,62 +151,39 @@ def find_texts(connection: Connection, words: Sequence[Says], where: Predicate, 
 
 
 def _written(connection: Connection, words: Sequence[Says], where: Predicate, limit: int) -> list[AssetId]:
-    pattern = match_of(words)
-    clause, values = where.row_clause()
-    many = len(
-        connection.rows(
-            "SELECT rowid FROM asset_text WHERE asset_text MATCH ? ORDER BY rowid DESC LIMIT ?",
-            pattern,
-            RANKED_BELOW + 1,
-        )
-    )
-    order = "t.rowid DESC" if many > RANKED_BELOW else f"bm25(asset_text, {WEIGHTS}), t.rowid"
-    rows = connection.rows(
-        "SELECT a.id FROM asset_text AS t CROSS JOIN asset AS a ON a.id = t.rowid"  # noqa: S608  # marks only
-        f" WHERE asset_text MATCH ? AND {ALONE} AND {clause} ORDER BY {order} LIMIT ?",
-        pattern,
-        *values,
-        limit,
-    )
-    return [id_ for (id_,) in rows]
+    pattern, (clause, values) = match_of(words), where.row_clause()
+    if _is_common(connection, pattern):
+        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY w.rowid DESC LIMIT ?"
+    else:
+        sql = f"{WRITTEN} AND {ALONE} AND {clause} ORDER BY bm25(asset_text, {WEIGHTS}), w.rowid LIMIT ?"
+    return [id_ for (id_,) in connection.rows(sql, pattern, *values, limit)]
+
+
+def _is_common(connection: Connection, pattern: str) -> bool:
+    hits = "SELECT rowid FROM asset_text WHERE asset_text MATCH ? ORDER BY rowid DESC LIMIT ?"
+    return len(connection.rows(hits, pattern, RANKED_BELOW + 1)) > RANKED_BELOW
 
 
 def _tagged(
     connection: Connection, terms: Sequence[Says], written: Sequence[Says], where: Predicate, limit: int
 ) -> list[AssetId]:
-    """The newest whose terms say the first words, and whose texts the others."""
-    clause, values = where.row_clause()
-    source, first = _source(terms, written)
-    others = terms if written else terms[1:]
-    carried = [_carries(each) for each in others]
-    rows = connection.rows(
-        f"SELECT DISTINCT a.id FROM {source} WHERE {ALONE} AND {clause}"  # noqa: S608  # marks only
-        + "".join(f" AND {sql}" for sql, _ in carried)
-        + " ORDER BY a.id DESC LIMIT ?",
-        *first,
-        *values,
-        *chain.from_iterable(ids for _, ids in carried),
-        limit,
-    )
-    return [id_ for (id_,) in rows]
-
-
-def _source(terms: Sequence[Says], written: Sequence[Says]) -> tuple[str, tuple[SqlValue, ...]]:
-    """Where the candidates come from, as ``a``: the texts that match, or else whatever carries the first terms."""
+    """The newest whose terms say the first words, and whose texts the others. The candidates come from the texts that
+    match, or else from whatever carries the first terms."""
+    others = [_carries(each) for each in (terms if written else terms[1:])]
+    clause, values = joined([(ALONE, ()), where.row_clause(), *others])
     if written:
-        found = "(SELECT rowid AS id FROM asset_text WHERE asset_text MATCH ?)"
-        return f"{found} AS t CROSS JOIN asset AS a ON a.id = t.id", (match_of(written),)
-    tagging = f"(SELECT asset FROM tagging WHERE term IN ({_marks(terms[0].terms)}))"  # noqa: S608  # as above
-    return f"{tagging} AS t CROSS JOIN asset AS a ON a.id = t.asset", terms[0].terms
+        sql = f"{WRITTEN} AND {clause} ORDER BY a.id DESC LIMIT ?"
+        return [id_ for (id_,) in connection.rows(sql, match_of(written), *values, limit)]
+    marks = ", ".join("?" * len(terms[0].terms))
+    sql = f"SELECT DISTINCT a.id FROM (SELECT asset FROM tagging WHERE term IN ({marks})) AS w"  # noqa: S608  # marks only
+    sql += f" CROSS JOIN asset AS a ON a.id = w.asset WHERE {clause} ORDER BY a.id DESC LIMIT ?"
+    return [id_ for (id_,) in connection.rows(sql, *terms[0].terms, *values, limit)]
 
 
-def _carries(word: Says) -> tuple[str, tuple[TermId, ...]]:
-    sql = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({_marks(word.terms)}))"  # noqa: S608  # as above
-    return sql, word.terms
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def _carries(word: Says) -> Clause:
+    marks = ", ".join("?" * len(word.terms))
+    clause = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # as above
+    return clause, word.terms
 
 
 def match_of(words: Sequence[Says]) -> str:

@@ -96,8 +96,12 @@ def folder_facet(folder: FolderId) -> Facet:
     return Facet(f"folder:{folder}")
 
 
+def cuts_facet(asset: AssetId) -> Facet:
+    """The pieces and frames of one asset."""
+    return Facet(f"cuts:{asset}")
+
+
 def proxies_facet(folder: FolderId) -> Facet:
-    """What was made of the files of a folder: proxies/ and previews/ show it."""
     return Facet(f"proxies:{folder}")
 
 
@@ -110,6 +114,8 @@ STORES_FACET = Facet("stores")
 TRASH_FACET = Facet("trash")
 DESKTOP_TRASH_FACET = Facet("desktop-trash")
 NEIGHBOURS_FACET = Facet("neighbours")
+CUTS_FACET = Facet("cuts")
+"""Of which assets there are pieces and frames."""
 RATING_FACET = Facet("rating")
 TEXTS_FACET = Facet("texts")
 SEARCHES_FACET = Facet("searches")
@@ -309,10 +315,10 @@ class And(Predicate):
     parts: tuple[Predicate, ...]
 
     def clause(self) -> Clause:
-        return _joined(part.clause() for part in self.parts)
+        return joined(part.clause() for part in self.parts)
 
     def row_clause(self) -> Clause:
-        return _joined(part.row_clause() for part in self.parts)
+        return joined(part.row_clause() for part in self.parts)
 
     def match(self, asset: Traits) -> bool:
         return all(part.match(asset) for part in self.parts)
@@ -329,10 +335,15 @@ class Or(Predicate):
     parts: tuple[Predicate, ...]
 
     def clause(self) -> Clause:
-        return _joined((part.clause() for part in self.parts), " OR ")
+        return self._either(part.clause() for part in self.parts)
 
     def row_clause(self) -> Clause:
-        return _joined((part.row_clause() for part in self.parts), " OR ")
+        return self._either(part.row_clause() for part in self.parts)
+
+    def _either(self, clauses: Iterable[Clause]) -> Clause:
+        """In parentheses: whoever takes a clause puts AND beside it."""
+        sql, values = joined(clauses, " OR ")
+        return f"({sql})", values
 
     def match(self, asset: Traits) -> bool:
         return any(part.match(asset) for part in self.parts)
@@ -371,158 +382,7 @@ class Not(Predicate):
         return f"-({self.part.text()})" if isinstance(self.part, And | Or) else f"-{self.part.text()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From ``low`` to ``high``, both included; None: no end there. In the unit of the column."""
-
-    low: int | None
-    high: int | None
-
-    def clause(self, value: str) -> Clause:
-        """``value``: an SQL expression."""
-        ends = [(">=", self.low), ("<=", self.high)]
-        told = [(f"{value} {sign} ?", end) for sign, end in ends if end is not None]
-        return " AND ".join(sql for sql, _ in told), tuple(end for _, end in told)
-
-    def holds(self, value: int) -> bool:
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
-
-
-@dataclass(frozen=True, slots=True)
-class CapturedBetween(Predicate):
-    """``low`` and later, before ``end``; both compare as texts with days. ``said``: as the query language has it."""
-
-    low: str
-    end: str
-    said: str
-
-    def clause(self) -> Clause:
-        return f"{ALONE} AND a.day >= ? AND a.day < ?", (self.low, self.end)
-
-    def match(self, asset: Traits) -> bool:
-        return asset.stands_alone and self.low <= asset.day < self.end
-
-    def facets(self) -> frozenset[Facet]:
-        return frozenset({ALL_FACET})
-
-    def text(self) -> str:
-        return f"date:{quoted(self.said)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rated(Predicate):
-    """``span``: in halves of a star, 0 for not rated. ``said``: the same as the query language has it."""
-
-    span: Span
-    said: str
-
-    def clause(self) -> Clause:
-        sql, values = self.span.clause("rating")
-        if self.span.holds(0):
-            return f"{ALONE} AND coalesce((SELECT {sql} FROM remark WHERE asset = a.id), 1)", values  # noqa: S608  # marks only
-        return f"{ALONE} AND a.id IN (SELECT asset FROM remark WHERE rating > 0 AND {sql})", values  # noqa: S608  # marks only
-
-    def row_clause(self) -> Clause:
-        sql, values = self.span.clause("coalesce((SELECT rating FROM remark WHERE asset = a.id), 0)")
-        return f"{ALONE} AND {sql}", values
-
-    def match(self, asset: Traits) -> bool:
-        return asset.stands_alone and self.span.holds(asset.rating)
-
-    def facets(self) -> frozenset[Facet]:
-        return frozenset({RATING_FACET, ALL_FACET})
-
-    def text(self) -> str:
-        return f"rating:{quoted(self.said)}"
-
-
-@dataclass(frozen=True, slots=True)
-class OfSize(Predicate):
-    """``span``: in bytes."""
-
-    span: Span
-    said: str
-
-    def clause(self) -> Clause:
-        sql, values = self.span.clause("a.size")
-        return f"{ALONE} AND {sql}", values
-
-    def match(self, asset: Traits) -> bool:
-        return asset.stands_alone and self.span.holds(asset.size)
-
-    def facets(self) -> frozenset[Facet]:
-        return frozenset({ALL_FACET})
-
-    def text(self) -> str:
-        return f"size:{quoted(self.said)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Named(Predicate):
-    """Whose name is like a pattern: ``*`` stands for any characters. Without regard to the case of a to z."""
-
-    pattern: str
-
-    def clause(self) -> Clause:
-        return f"{ALONE} AND a.name LIKE ? ESCAPE '!'", (_like(self.pattern),)
-
-    def match(self, asset: Traits) -> bool:
-        pieces = (re.escape(piece) for piece in _lower(self.pattern).split("*"))
-        return asset.stands_alone and re.fullmatch(".*".join(pieces), _lower(asset.name), re.DOTALL) is not None
-
-    def facets(self) -> frozenset[Facet]:
-        return frozenset({ALL_FACET})
-
-    def text(self) -> str:
-        return f"name:{quoted(self.pattern)}"
-
-
-def _lower(text: str) -> str:
-    """As SQLite's LIKE compares."""
-    return "".join(char.lower() if char.isascii() else char for char in text)
-
-
-def _like(pattern: str) -> str:
-    for char in "!%_":
-        pattern = pattern.replace(char, "!" + char)
-    return pattern.replace("*", "%")
-
-
-@dataclass(frozen=True, slots=True)
-class Says(Predicate):
-    """Whose texts (name, folders, comment, what was read and heard in it) hold a word or a phrase, or that carries a
-    term which does. ``terms``: these, with all that are narrower. Not to be told of one asset without the catalog."""
-
-    words: str
-    prefix: bool = False
-    terms: tuple[TermId, ...] = ()
-    is_phrase: bool = False
-
-    def clause(self) -> Clause:
-        found, values = "a.id IN (SELECT rowid FROM asset_text WHERE asset_text MATCH ?)", (self.pattern(),)
-        if not self.terms:
-            return f"{ALONE} AND {found}", values
-        marks = ", ".join("?" * len(self.terms))
-        tagged = f"a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))"  # noqa: S608  # marks only
-        return f"{ALONE} AND ({found} OR {tagged})", (*values, *self.terms)
-
-    def pattern(self) -> str:
-        """For the full-text index."""
-        return '"' + self.words.replace('"', '""') + '"' + ("*" if self.prefix else "")
-
-    def match(self, asset: Traits) -> bool:
-        raise NotImplementedError("only the full-text index knows")
-
-    def facets(self) -> frozenset[Facet]:
-        return frozenset({TEXTS_FACET, ALL_FACET, *map(tag_facet, self.terms)})
-
-    def text(self) -> str:
-        if self.is_phrase:
-            return '"' + self.words.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return self.words + ("*" if self.prefix else "")
-
-
-def _joined(clauses: Iterable[Clause], word: str = " AND ") -> Clause:
+def joined(clauses: Iterable[Clause], word: str = " AND ") -> Clause:
     sqls, values = zip(*clauses, strict=True)
     return word.join(f"({sql})" for sql in sqls), tuple(chain.from_iterable(values))
 

@@ -14,21 +14,16 @@ from difflib import get_close_matches
 from typing import Protocol, TypeVar
 
 from damfs.catalog import fields
+from damfs.catalog.asked_predicates import CapturedBetween, Named, OfSize, Rated, Says, Span
 from damfs.catalog.field_predicates import NumberIn, asked, is_field
 from damfs.catalog.predicates import (
-    CapturedBetween,
     CapturedIn,
     Everything,
     InInbox,
-    Named,
     Not,
     OfMedia,
-    OfSize,
     Or,
     Predicate,
-    Rated,
-    Says,
-    Span,
     Untagged,
     all_of,
 )
@@ -66,11 +61,20 @@ class Meanings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``where`` holds of all that is found, exactly; ``words`` and ``like`` rank it. Without these it has no order."""
+    """``where`` are conditions that hold of all that is found; ``words`` and ``like`` rank it. Without these it has no
+    order."""
 
     where: Predicate
     words: tuple[Says, ...] = ()
     like: tuple[AssetId, ...] = ()
+
+    @property
+    def must(self) -> Predicate:
+        """All that has to hold exactly: the conditions, and that phrases are there."""
+        phrases: list[Predicate] = [each for each in self.words if each.is_phrase]
+        if not phrases:
+            return self.where
+        return all_of(phrases if self.where == Everything() else [*phrases, self.where])
 
     @property
     def is_ranked(self) -> bool:
@@ -82,7 +86,7 @@ class Query:
         return " ".join(each.words for each in self.words)
 
     def text(self) -> str:
-        parts = [each.text() for each in self.words if not each.is_phrase]
+        parts = [each.text() for each in self.words]
         parts += [] if self.where == Everything() and self.is_ranked else [self.where.text()]
         return " ".join([*parts, *(f"{LIKE}:{id_}" for id_ in self.like)])
 
@@ -121,9 +125,7 @@ class _Reading:
         for part in tree.parts if isinstance(tree, Every) else (tree,):
             match part:
                 case Word() | Phrase():
-                    said = self._says(part)
-                    words.append(said)
-                    where += [said] if said.is_phrase else []
+                    words.append(self._says(part))
                 case Condition(name=name) if name == LIKE:
                     like.append(self._asked(part, lambda test: self.meanings.like(test.value)))
                 case Everywhere():

@@ -72,6 +72,16 @@ CREATE TEMP VIEW IF NOT EXISTS term_circle (term, oldest) AS
     UNION SELECT a.start, t.broader FROM above AS a JOIN term AS t ON t.id = a.id WHERE t.broader IS NOT NULL)
   SELECT start, min(id) FROM above WHERE start IN (SELECT start FROM above WHERE start = id) GROUP BY start;
 
+CREATE TEMP VIEW IF NOT EXISTS unindexed (id) AS -- not in full-text search, or there without being there; and not due
+  SELECT a.id FROM asset AS a WHERE a.id NOT IN (SELECT id FROM asset_text_docsize)
+    AND a.id NOT IN (SELECT asset FROM text_due)
+  UNION ALL SELECT d.id FROM asset_text_docsize AS d WHERE d.id NOT IN (SELECT id FROM asset)
+    AND d.id NOT IN (SELECT asset FROM text_due);
+
+CREATE TEMP VIEW IF NOT EXISTS unindexed_term (id, name) AS -- without a name: it is gone
+  SELECT id, name FROM term WHERE id NOT IN (SELECT id FROM term_text_docsize)
+  UNION ALL SELECT id, NULL FROM term_text_docsize WHERE id NOT IN (SELECT id FROM term);
+
 CREATE TEMP VIEW IF NOT EXISTS bad_change (seq, kind) AS
   SELECT seq, kind FROM change
   WHERE CASE WHEN json_valid(names) THEN json_type(names) <> 'array' ELSE 1 END
@@ -91,6 +101,17 @@ CREATE TEMP VIEW IF NOT EXISTS writable_copy (id, asset, state, is_aside) AS -- 
 CREATE TEMP VIEW IF NOT EXISTS misplaced (asset) AS -- their files are not where the state of the asset wants them
   SELECT c.asset FROM writable_copy AS c
   WHERE c.state <> 'missing' AND c.is_aside <> (c.asset IN (SELECT id FROM asset WHERE state = 'trashed'));
+
+-- rule: text-sound
+-- holds: the index of full-text search is sound
+-- repair: it is emptied, and filled again while the library is mounted
+SELECT integrity_check FROM pragma_integrity_check('asset_text') WHERE integrity_check <> 'ok'
+UNION ALL SELECT integrity_check FROM pragma_integrity_check('term_text') WHERE integrity_check <> 'ok';
+-- mend
+INSERT INTO asset_text (asset_text) VALUES ('delete-all');
+INSERT INTO term_text (term_text) VALUES ('delete-all');
+INSERT INTO term_text (rowid, name) SELECT id, words FROM term_words;
+INSERT INTO text_due (asset) SELECT id FROM asset ORDER BY id;
 
 -- rule: integrity
 -- holds: the database file is sound, and its indexes agree with its tables
@@ -586,6 +607,22 @@ SELECT printf('term %d', id) FROM unfit_name WHERE kind = 'term';
 -- mend
 UPDATE term SET name = substr(u.fitting, 1, 50) || '-' || term.id
   FROM unfit_name AS u WHERE u.kind = 'term' AND u.id = term.id;
+
+-- rule: text-complete
+-- holds: the texts of each asset, and of no other, are in full-text search, or are going to be
+-- repair: they are taken in while the library is mounted, or go away
+SELECT printf('asset %d', id) FROM unindexed;
+-- mend
+INSERT INTO text_due (asset) SELECT id FROM unindexed;
+
+-- rule: term-text
+-- holds: full-text search knows each term, and no other
+-- repair: it is told of them
+SELECT printf('term %d', id) FROM unindexed_term;
+-- mend
+DELETE FROM term_text WHERE rowid IN (SELECT id FROM unindexed_term WHERE name IS NULL);
+INSERT OR REPLACE INTO term_text (rowid, name)
+  SELECT id, words FROM term_words WHERE id IN (SELECT id FROM unindexed_term WHERE name IS NOT NULL);
 
 -- rule: change-json
 -- holds: what a change touched is told in JSON

@@ -123,6 +123,11 @@ class OldRelation(NamedTuple):
     other: int
 
 
+class OldSearch(NamedTuple):
+    id: int
+    query: str
+
+
 class OldRemark(NamedTuple):
     asset: int
     rating: int
@@ -195,6 +200,7 @@ QUERIES: dict[type, tuple[str, str]] = {
         "SELECT term, language, prompt, uri, grouping FROM term_detail WHERE term > ? AND term <= ?",
     ),
     OldRelation: ("term_relation", "SELECT term, other FROM term_relation WHERE term > ? AND term <= ?"),
+    OldSearch: ("saved_search", "SELECT id, query FROM saved_search WHERE id > ? AND id <= ?"),
     OldRemark: ("remark", "SELECT asset, rating, comment FROM remark WHERE asset > ? AND asset <= ?"),
     OldAttribute: ("attribute", "SELECT asset, name, value FROM attribute WHERE asset > ? AND asset <= ?"),
     OldFact: ("fact", "SELECT blob, processor, facts FROM fact WHERE blob > ? AND blob <= ?"),
@@ -222,6 +228,7 @@ HIGHEST = {
     "version": "SELECT max(id) FROM version",
     "copy": "SELECT max(id) FROM copy",
     "term": "SELECT max(id) FROM term",
+    "saved_search": "SELECT max(id) FROM saved_search",
     "rendition": "SELECT max(id) FROM rendition",
     "embedding": "SELECT max(id) FROM embedding",
     "job": "SELECT max(id) FROM job",

@@ -6,13 +6,20 @@ own; which it is stands in the facts ``camera_proxy`` of the original's bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from damfs.catalog.database import Connection, Row
-from damfs.model import AssetId, CopyId, FolderId
+from damfs.model import AssetId, BlobId, CopyId, FolderId
 
 CAMERA_ENDING = ".mp4"
 """Cameras call their proxies .LRV or .LRF; they hold MP4."""
+
+
+Profiles = Sequence[str]
+"""Of which a proxy may be, first choice first."""
 
 
 class StandIn(NamedTuple):
@@ -35,13 +42,13 @@ class StandIn(NamedTuple):
 
 COLUMNS = (
     "c.id, c.name, c.asset, r.id, r.key, r.size, r.made_ns, p.id, p.size, p.mtime_ns, p.mode,"
-    " (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = coalesce(p.blob, a.blob)"
-    "  AND processor = iif(p.id IS NULL, 'proxy', 'probe')),"
+    " iif(p.id IS NULL, json_extract(r.detail, '$.height'),"
+    "  (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = p.blob AND processor = 'probe')),"
     " (SELECT json_extract(facts, '$.height') FROM fact WHERE blob = a.blob AND processor = 'probe')"
 )
 JOINED = (
-    " LEFT JOIN rendition AS r ON r.id = (SELECT id FROM rendition WHERE blob = a.blob AND kind = 'proxy'"
-    "  ORDER BY key LIKE '%.mov' DESC, id DESC LIMIT 1)"
+    " LEFT JOIN rendition AS r ON r.id = (SELECT m.id FROM rendition AS m, json_each(?1) AS w"
+    "  WHERE m.blob = a.blob AND m.kind = 'proxy' AND m.profile = w.value ORDER BY w.key LIMIT 1)"
     " LEFT JOIN asset AS p ON p.id = (SELECT min(q.id) FROM fact AS f"
     "  JOIN blob AS b ON b.digest = unhex(json_extract(f.facts, '$.proxy')) JOIN asset AS q ON q.blob = b.id"
     "  WHERE f.blob = a.blob AND f.processor = 'camera_proxy' AND q.visible)"
@@ -63,46 +70,57 @@ def _stand_in(row: Row) -> StandIn:
     return StandIn(copy, name, asset, False, rendition, ending, size, made_ns, None, height, whole)
 
 
-def list_of_folder(connection: Connection, folder: FolderId) -> list[StandIn]:
-    return [_stand_in(row) for row in connection.rows(STAND_INS + " AND c.folder = ?1" + ORDER, folder)]
+def list_of_folder(connection: Connection, profiles: Profiles, folder: FolderId) -> list[StandIn]:
+    rows = connection.rows(STAND_INS + " AND c.folder = ?2" + ORDER, _text(profiles), folder)
+    return [_stand_in(row) for row in rows]
 
 
-def of_copy(connection: Connection, copy: CopyId) -> StandIn | None:
-    row = connection.row(STAND_INS + " AND c.id = ?1", copy)
+def of_copy(connection: Connection, profiles: Profiles, copy: CopyId) -> StandIn | None:
+    row = connection.row(STAND_INS + " AND c.id = ?2", _text(profiles), copy)
     return None if row is None else _stand_in(row)
 
 
-def is_any(connection: Connection, folder: FolderId) -> bool:
+def is_any(connection: Connection, profiles: Profiles, folder: FolderId) -> bool:
     """Whether anything in a folder has one."""
-    return connection.row(STAND_INS + " AND c.folder = ?1 LIMIT 1", folder) is not None
+    return connection.row(STAND_INS + " AND c.folder = ?2 LIMIT 1", _text(profiles), folder) is not None
 
 
-def of_asset(connection: Connection, folder: FolderId, asset: AssetId) -> list[StandIn]:
-    rows = connection.rows(STAND_INS + " AND c.folder = ?1 AND c.asset = ?2" + ORDER, folder, asset)
-    return [_stand_in(row) for row in rows]
+def of_asset(connection: Connection, profiles: Profiles, folder: FolderId, asset: AssetId) -> list[StandIn]:
+    sql = STAND_INS + " AND c.folder = ?2 AND c.asset = ?3" + ORDER
+    return [_stand_in(row) for row in connection.rows(sql, _text(profiles), folder, asset)]
 
 
-def of_stem(connection: Connection, folder: FolderId, stem: bytes) -> list[StandIn]:
+def of_stem(connection: Connection, profiles: Profiles, folder: FolderId, stem: bytes) -> list[StandIn]:
     """Of originals called ``stem`` with any ending (or none), by asset: a range of one index."""
-    rows = connection.rows(
-        STAND_INS + " AND c.folder = ?1 AND (c.name = ?2 OR c.name >= ?3 AND c.name < ?4)" + ORDER,
-        folder,
-        stem,
-        stem + b".",
-        stem + b"/",
-    )
+    sql = STAND_INS + " AND c.folder = ?2 AND (c.name = ?3 OR c.name >= ?4 AND c.name < ?5)" + ORDER
+    rows = connection.rows(sql, _text(profiles), folder, stem, stem + b".", stem + b"/")
     return [_stand_in(row) for row in rows]
 
 
-def of_hash(connection: Connection, digest: str) -> StandIn | None:
+def list_without_camera(connection: Connection) -> list[BlobId]:
+    """Originals whose proxy by the camera is gone, or in the trash."""
+    rows = connection.rows(
+        "SELECT f.blob FROM fact AS f WHERE f.processor = 'camera_proxy' AND json_extract(f.facts, '$.proxy') NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM blob AS b JOIN asset AS q ON q.blob = b.id"
+        "  WHERE b.digest = unhex(json_extract(f.facts, '$.proxy')) AND q.visible)"
+    )
+    return [BlobId(blob) for (blob,) in rows]
+
+
+def of_hash(connection: Connection, profiles: Profiles, digest: str) -> StandIn | None:
     """Of an original that Shotcut and Kdenlive know by that hash (see the processor `editor_hash`)."""
-    row = connection.row(HASHED + " AND json_extract(h.facts, '$.md5') = ?1" + ORDER + " LIMIT 1", digest)
+    sql = HASHED + " AND json_extract(h.facts, '$.md5') = ?2" + ORDER + " LIMIT 1"
+    row = connection.row(sql, _text(profiles), digest)
     return None if row is None else _stand_in(row[:-1])
 
 
-def list_hashes(connection: Connection) -> list[tuple[str, StandIn]]:
+def list_hashes(connection: Connection, profiles: Profiles) -> list[tuple[str, StandIn]]:
     """All that are known by a hash, each once."""
     found: dict[str, StandIn] = {}
-    for *row, md5 in connection.rows(HASHED + ORDER):
+    for *row, md5 in connection.rows(HASHED + ORDER, _text(profiles)):
         found.setdefault(md5, _stand_in(tuple(row)))
     return list(found.items())
+
+
+def _text(names: Profiles) -> str:
+    return msgspec.json.encode(list(names)).decode()

@@ -19,7 +19,7 @@ SIDE: Final = 64
 COARSE: Final = 32
 SCALES: Final = tuple(0.45 * (1 / 0.45) ** (step / 9) for step in range(10))
 """Longer sides of the part, as shares of that of the whole."""
-TURNS: Final = ("", "mirrored", "turned by 90°", "turned by 180°", "turned by 270°")
+TURNS: Final = ("", "mirrored", "turned by a quarter", "upside down", "turned by a quarter")
 GOOD: Final = 0.58
 """Correlation from which two pictures count as the same (see tests/bench/doubling.py)."""
 PLAIN_GOOD: Final = 0.82
@@ -28,8 +28,12 @@ RICH: Final = 0.35
 """Share of a picture that has to show some detail, so that `GOOD` will do."""
 PROMISING: Final = 0.45
 """The same in little, from which it is worth looking closely."""
+SLACK: Final = 0.08
+"""A part has to fit better than the whole does by so much, to count as a part."""
 LEAST_SHARE: Final = 0.2
 """Of the area of one picture that the other has to show."""
+STRIPES: Final = 0.8
+"""How much of what whole rows and columns have in common is taken away: horizons are alike everywhere."""
 DETAIL: Final = 6.0
 """Contrast below which what is left is noise, in grey levels."""
 
@@ -89,6 +93,12 @@ def fit(one: Prepared, other: Prepared) -> Fit | None:
     needed = GOOD if min(_richness(part.picture), _richness(whole.picture)) >= RICH else PLAIN_GOOD
     if found is None or fine < needed:
         return None
+    whole_fits, entire = _best(
+        _prepared(part.picture, SIDE, part.picture, ((found.turn, 1.0),)),
+        _prepared(whole.picture, SIDE, whole.picture, ()),
+    )
+    if entire is not None and whole_fits > fine - SLACK:
+        fine, found = whole_fits, entire
     area = (found.shape[0] * found.shape[1]) / (whole.picture.shape[0] * whole.picture.shape[1])
     if area < LEAST_SHARE:
         return None
@@ -155,7 +165,9 @@ def _flattened(picture: Small) -> Floats:
     """What is left when the shades of the surroundings are taken away, equally strong everywhere."""
     pixels = np.asarray(picture, np.float32)
     rest = pixels - _blurred(pixels)
-    return np.asarray(rest / (np.sqrt(_blurred(rest * rest)) + DETAIL), np.float32)
+    flat = rest / (np.sqrt(_blurred(rest * rest)) + DETAIL)
+    flat -= STRIPES * (flat.mean(axis=0, keepdims=True) + flat.mean(axis=1, keepdims=True))
+    return np.asarray(flat, np.float32)
 
 
 def _blurred(pixels: Floats) -> Floats:

@@ -16,6 +16,7 @@ from pathlib import Path
 import trio
 
 from damfs.catalog import derived, job_table, stores
+from damfs.core.camera_proxies import recognise
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.processor_registry import ProcessorRef
@@ -173,6 +174,8 @@ class JobRunner:
             self._library.perform(command, self._actor(job))
             with trio.CancelScope(shield=True):
                 await file_by_capture(self._library, job.blob)
+                if job.processor == "probe":
+                    recognise(self._library, job.blob)
         finally:
             self._filing.pop(job.blob, None)  # two jobs of one blob may end at once
             filed.set()

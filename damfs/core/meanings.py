@@ -36,7 +36,7 @@ class CatalogMeanings:
     def _term(self, name: str) -> Term:
         found = term_names.resolve(self.connection, clean_name(name)) or self._spelled_otherwise(name)
         if found is None:
-            close = get_close_matches(name, vocabulary.names(self.connection), 1)
+            close = get_close_matches(name, term_names.list_all(self.connection), 1)
             hint = f'did you mean "{close[0]}"?' if close else "damfs tags LIBRARY lists the terms"
             raise NoMeaning(f'there is no term "{cut(name)}"; {hint}')
         return found
@@ -48,7 +48,8 @@ class CatalogMeanings:
         close = [
             term
             for id_ in full_text.terms_saying(self.connection, name, prefix=False, limit=TERMS_LIMIT)
-            if (term := vocabulary.term(self.connection, id_)) and term.name.casefold() == name.casefold()
+            if (term := vocabulary.term(self.connection, id_))
+            and name.casefold() in (called.casefold() for called in term_names.names_of(self.connection, [id_]))
         ]
         return close[0] if len(close) == 1 else None
 

@@ -180,11 +180,9 @@ def _compared_clips(connection: Connection, own: Looks, blob: BlobId) -> Near | 
 
 def clip_reason(found: Overlap) -> str:
     """``share`` is of the shorter one."""
-    if abs(found.offset_ms) < 1000 and found.share >= WHOLE:
-        return "the same film"
+    what = "the same film" if found.share >= WHOLE else f"{found.share:.0%} of the same film"
     seconds = abs(found.offset_ms) / 1000
-    which = "the first begins" if found.offset_ms > 0 else "the second begins"
-    return f"the same film, {which} {seconds:.1f} s into the other"
+    return what if seconds < 1 else f"{what}, one begins {seconds:.1f} s into the other"
 
 
 def clip_marks(own: Looks) -> Sequence[int]:

@@ -19,7 +19,7 @@ from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name, split_ending
 from damfs.core.editors import names_as_they_are, names_by_stem
 from damfs.core.preview_names import ENDINGS, KINDS, preview_name
-from damfs.model import Asset, AssetId, CopyState, Facet, Facts, FolderId, RenditionKind
+from damfs.model import Asset, AssetId, BlobId, CopyState, Digest, Facet, Facts, FolderId, RenditionKind
 
 SHOWN_KINDS = KINDS | {RenditionKind.PROXY}
 """Renditions that are files of a view by themselves."""
@@ -83,18 +83,23 @@ def seen_previews(connection: Connection, asset: Asset, kinds: Set[RenditionKind
 
 
 def seen_proxies(connection: Connection, asset: Asset) -> Seen:
-    """What proxies/ and editors/ show of an asset: names with the proxy's ending, bare or qualified."""
+    """What proxies/ and editors/ show because of an asset: its own proxy, or itself in place of one."""
     if asset.blob is None:
         return Seen(frozenset())
-    made = derived.renditions_of(connection, asset.blob)
+    pair = derived.facts_of(connection, asset.blob).get("camera_proxy", {})
+    shown = [asset, *_originals(connection, pair.get("of"))]
+    return together([_seen_proxy(connection, each, each.blob) for each in shown if each.blob is not None])
+
+
+def _seen_proxy(connection: Connection, asset: Asset, blob: BlobId) -> Seen:
+    """Names with the proxy's ending, bare or qualified, and all that lead there."""
+    made, facts = derived.renditions_of(connection, blob), derived.facts_of(connection, blob)
     endings = {split_ending(each.key)[1] for each in made if each.kind is RenditionKind.PROXY}
-    facts = derived.facts_of(connection, asset.blob)
     if "proxy" in facts.get("camera_proxy", {}):
         endings.add(CAMERA_ENDING)
     copies = stores.copies_of_asset(connection, asset.id) if endings else []
     if not copies:
         return Seen(frozenset())
-    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies) | {predicates.HASHES_FACET}
     digest = facts.get("editor_hash", {}).get("md5")
     names, keys = set[str](), set[str]()
     for copy in copies:
@@ -103,7 +108,14 @@ def seen_proxies(connection: Connection, asset: Asset) -> Seen:
         for ending in endings:
             names |= {proxy_name(copy.name, "x" + ending), *names_by_stem(original, ending)}
     texts = frozenset(name for name in names if is_text(name))
+    facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies) | {predicates.HASHES_FACET}
     return Seen(facets, texts, frozenset(os.fsencode(name) for name in (names - texts) | keys))
+
+
+def _originals(connection: Connection, digest: object) -> list[Asset]:
+    """The assets that a camera's proxy stands in for."""
+    blob = stores.blob_of(connection, Digest(bytes.fromhex(digest))) if isinstance(digest, str) else None
+    return [] if blob is None else assets.of_blob(connection, blob)
 
 
 def seen_folders(children: Iterable[Child]) -> Seen:

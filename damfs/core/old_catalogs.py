@@ -19,6 +19,7 @@ from damfs.catalog.salvage import (
     OldBlob,
     OldRemark,
     OldRewrite,
+    OldSearch,
     OldStore,
     OldTagging,
     OldTerm,
@@ -47,6 +48,7 @@ TOLD = (
     "term_detail",
     "term_relation",
     "judgement",
+    "saved_search",
 )
 """Tables whose gaps are worth a look into a backup; what was derived can be made again."""
 DERIVED = ("blob", "fact", "rendition", "embedding", "job")
@@ -70,6 +72,8 @@ class Learnt:
     said: dict[str, SaidOfTerm] = field(default_factory=dict)
     """Of terms, by their names."""
     judged: Judged = field(default_factory=dict)
+    searches: dict[str, None] = field(default_factory=dict)
+    """Those that were kept."""
     assets: dict[int, KnownAsset] = field(default_factory=dict)
     receiving: dict[int, OldAsset] = field(default_factory=dict)
     arrived: set[int] = field(default_factory=set)
@@ -111,6 +115,7 @@ def _learn_from(learnt: Learnt, path: Path) -> bool:
             learnt.stores.setdefault(store.name, store)
         tags = _tags(learnt, old)
         _assets(learnt, old, tags)
+        learnt.searches |= {row.query: None for row in (old.each(OldSearch) if old.has("saved_search") else ())}
         for table in NUMBERED:
             learnt.highest[table] = max(learnt.highest.get(table, 0), old.highest(table))
         if before != (len(learnt.assets), len(learnt.terms), len(learnt.stores)):

@@ -76,7 +76,17 @@ def plan(
     return tuple(sorted(due, key=lambda planned: planned.priority))
 
 
+SPARED = {"proxy": "camera_proxy"}
+"""Processors that have nothing to do where there are these facts; unless somebody asked for what they make."""
+
+
+def _is_spared(processor: Processor, subject: Subject) -> bool:
+    return SPARED.get(processor.name) in subject.facts and "asked" not in subject.facts
+
+
 def _accepts(processor: Processor, subject: Subject, settings: Mapping[str, Facts]) -> bool:
+    if _is_spared(processor, subject):
+        return False
     asked = replace(subject, settings=settings.get(processor.name, subject.settings))
     try:
         return processor.accepts(asked)

@@ -33,6 +33,7 @@ from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
+from damfs.core.search_commands import SaveSearch
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, Unavailable
@@ -88,6 +89,7 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
     summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
     library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
+    library.execute([SaveSearch(query) for query in learnt.searches], ACTOR)
     await _restore_assets(library, learnt, summary)
     found = await sync_all(library, Reception(library), ACTOR, write=False)
     summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]

@@ -18,6 +18,7 @@ import trio
 from damfs.catalog import derived
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
+from damfs.core.on_demand import ON_DEMAND, DropMade
 from damfs.core.results import DropRendition
 from damfs.model import Rendition, RenditionKind
 
@@ -38,9 +39,12 @@ async def tidy_renditions(library: Library, before_ns: int) -> None:
     root = library.renditions
     missing = await library.db.read(lambda connection: list(rows_without_file(connection, root)))
     for rendition in missing:
+        await trio.lowlevel.checkpoint()
+        if rendition.kind in ON_DEMAND:  # nobody asks for it now
+            library.perform(DropMade(rendition), ACTOR)
+            continue
         made = derived.facts_of(library.db.writer, rendition.blob).get("proxy", {}).get("profile", rendition.profile)
         library.perform(DropRendition(rendition, maker(rendition.kind, rendition.profile, made)), ACTOR)
-        await trio.lowlevel.checkpoint()
     if missing:
         log.info("%d renditions are gone and are made again", len(missing))
     strays = await library.db.read(lambda connection: list(files_without_row(connection, root, before_ns)))

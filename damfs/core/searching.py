@@ -37,8 +37,7 @@ LEAST = 0.15
 class Stamp(NamedTuple):
     """How long an answer is what would come out again."""
 
-    seq: int
-    """Of the last change that it knows of."""
+    state: tuple[int, int]
     until: float
 
 
@@ -75,14 +74,14 @@ class Searches:
             found = self._kept.get(text)
         if found is None or time.monotonic() > found[0].until or full_text.is_due(connection):
             return False
-        return found[0].seq == change_feed.last_seq(connection)
+        return found[0].state == _state(connection)
 
     def answer(self, connection: Connection, text: str, asked: Asked) -> Answer:
         """Raises BadQuery. As it was if nothing changed since."""
         if self.is_current(connection, text) and (known := self.remembered(text)) is not None:
             return known
         found = self._answered(connection, self.parsed(connection, text), asked)
-        stamp = Stamp(change_feed.last_seq(connection), self._good_until(connection, found, asked))
+        stamp = Stamp(_state(connection), self._good_until(connection, found, asked))
         with self._lock:
             self._kept[text] = stamp, found
             self._kept.move_to_end(text)
@@ -99,7 +98,7 @@ class Searches:
         self.ran += 1
         if not query.is_ranked:
             return Answer(query, assets.list_rows(connection, query.where))
-        allowed = None if query.where == Everything() else set(assets.list_ids(connection, query.where))
+        allowed = None if query.must == Everything() else set(assets.list_ids(connection, query.must))
         orders = self._by_text(connection, query)
         vectors = asked.vectors or {}
         if query.words:
@@ -152,6 +151,11 @@ class Searches:
             connection, space, np.frombuffer(vector, dtype="<f4"), count, allowed
         )
         return {hit.asset: Reason(source, hit.score, hit.at_ns) for hit in hits if hit.score >= LEAST}
+
+
+def _state(connection: Connection) -> tuple[int, int]:
+    """Other numbers after any change that a search could notice."""
+    return change_feed.last_seq(connection), full_text.last_due(connection)
 
 
 def _is_of_words(space: str) -> bool:

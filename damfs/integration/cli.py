@@ -20,6 +20,8 @@ from damfs.core.status_report import Status, as_text
 from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
+    cli_clip,
+    cli_dedupe,
     cli_proxies,
     cli_search,
     cli_sidecar,
@@ -212,8 +214,10 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 
 for command in (
     *cli_care.COMMANDS,
+    *cli_clip.COMMANDS,
     *cli_proxies.COMMANDS,
     *cli_search.COMMANDS,
+    *cli_dedupe.COMMANDS,
     *cli_sidecar.COMMANDS,
     *cli_suggest.COMMANDS,
     *cli_terms.COMMANDS,

@@ -21,13 +21,16 @@ from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
+from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
 from damfs.core.scan_report import ScanProgress
+from damfs.core.spans import Span
 from damfs.core.superseding import revert
 from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
+from damfs.integration.cutting import cut
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
 from damfs.integration.pairing import Pairing
@@ -37,6 +40,9 @@ from damfs.integration.wire import (
     Add,
     Asking,
     Caring,
+    Cut,
+    Cutting,
+    Dedupe,
     FindSimilar,
     GetStatus,
     GetStores,
@@ -68,14 +74,20 @@ Answerer = Callable[[Any, Report], Awaitable[object]]
 
 
 class Service:
-    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here."""
+    """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here,
+    ``maker``: who makes pieces of clips; without one for the time of a request."""
 
     def __init__(
-        self, library: Library, stop: Callable[[], None] | None = None, reception: Reception | None = None
+        self,
+        library: Library,
+        stop: Callable[[], None] | None = None,
+        reception: Reception | None = None,
+        maker: Maker | None = None,
     ) -> None:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
+        self._maker = maker
         self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
         self._answerers = {
@@ -89,6 +101,7 @@ class Service:
         yield Asking, self._look
         yield Tagging, self._change_tags
         yield History, self._history
+        yield Cutting, self._cut
         yield Caring, Care(library, mounted=mounted).answer
         yield TakingBack, Returns(library, self._asset_at_bytes).answer
         yield Searching, Finder(library, mounted=mounted, target=self._target).answer
@@ -98,6 +111,7 @@ class Service:
         )
         yield OnTerms, Terms(library).answer
         yield SyncSidecars, self._sync_sidecars
+        yield Dedupe, self._pairing.answer
         yield Stop, self._ask_to_stop
 
     async def answer(self, request: Request, report: Report) -> object:
@@ -202,6 +216,10 @@ class Service:
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
+
+    async def _cut(self, request: Cut, _report: Report) -> object:
+        span = None if request.at_ms >= 0 else Span(request.start_ms, request.end_ms, request.exact)
+        return await cut(self._library, self._maker, self._target(request.target), span, request.at_ms)
 
     def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))

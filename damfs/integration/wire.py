@@ -79,6 +79,29 @@ class VersionRow(Struct, frozen=True):
     current: bool
 
 
+class Cut(Struct, frozen=True, tag="cut"):
+    """A piece of a clip, or with ``at_ms`` one frame. Milliseconds from the first frame."""
+
+    target: Target
+    start_ms: int = 0
+    end_ms: int = 0
+    exact: bool = False
+    at_ms: int = -1
+
+
+class CutRow(Struct, frozen=True):
+    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
+
+    asset: int
+    asset_name: str
+    name: str
+    kind: str
+    file: str
+    size: int
+    cut: str
+    method: str
+
+
 class Retry(Struct, frozen=True, tag="retry"):
     """Failed jobs again; of one processor, or of all."""
 
@@ -125,6 +148,14 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     """What could be taken back, latest first."""
 
     limit: int = 20
+
+
+class Dedupe(Struct, frozen=True, tag="dedupe"):
+    """Show groups of duplicates; ``apply``: keep the best of each."""
+
+    exact: bool = True
+    near: bool = True
+    apply: bool = False
 
 
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
@@ -304,15 +335,15 @@ Asking = GetStatus | GetStores | GetTags
 Indexing = Add | Scan
 Tagging = Tag
 History = GetVersions | Revert
+Cutting = Cut
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
 Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
 Judging = GetSuggestions | Judge | SuggestAll
 OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
-Request = (
-    Indexing | Asking | Tagging | History | Caring | TakingBack | Searching | Making | OnTerms | SyncSidecars | Stop
-)
+Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
+Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | OnTerms | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -24,13 +24,16 @@ class Size:
     received: int
     notices: int
     runs: int
+    clip_s: int = 60
+    clip_lines: int = 1080
+    photos: int = 6
 
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = {
-    "tiny": Size(300, 20, 2 * MIB, (40, 4 * KIB), (2, MIB), 12, notices=5, runs=1),
+    "tiny": Size(300, 20, 2 * MIB, (40, 4 * KIB), (2, MIB), 12, notices=5, runs=1, clip_s=20, clip_lines=180, photos=1),
     "small": Size(2_000, 1_000, 64 * MIB, (500, 64 * KIB), (4, 32 * MIB), 200, notices=60, runs=3),
-    "full": Size(100_000, 1_000, 1024 * MIB, (5_000, 64 * KIB), (8, 128 * MIB), 2_000, notices=300, runs=5),
+    "full": Size(100_000, 1_000, 1024 * MIB, (5_000, 64 * KIB), (8, 128 * MIB), 2_000, notices=300, runs=5, clip_s=600),
 }
 """tiny: only to see that the bench works, within seconds."""
 

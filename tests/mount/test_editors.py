@@ -18,7 +18,7 @@ from tests.mount.conftest import serving
 from tests.mount.daemon_process import QUICK, Daemon, run, until
 from tests.sample_media import h264, jpeg
 
-SETTINGS = QUICK + "[proxy]\nlines = 180\n"
+SETTINGS = QUICK + "[proxy]\nlines = 180\nneedless = true\n"
 SIZE = (320, 180)
 """Of the proxies: half of the originals."""
 EQUAL = 0.96

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import struct
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.mount.daemon_process import Daemon, rows
+from damfs.catalog import derived
+from damfs.catalog.database import Connection
+from damfs.model import BlobId
+from tests.mount.daemon_process import Daemon, damfs, rows
 
 FILES = {"red car.txt": b"red", "blue car.txt": b"blue", "sunset.txt": b"sun", "CarAtDusk.txt": b"dusk"}
 
@@ -181,3 +188,86 @@ def test_the_result_is_fixed_for_the_life_of_the_handle(dam: Daemon) -> None:
             assert [entry.name for entry in entries] == ["01 yak.txt"]
     finally:
         os.close(handle)
+
+
+def embed(dam: Daemon, name: str, at_ns: int, *numbers: float) -> None:
+    """A vector of a file or a moment of it, as the model worker would leave it."""
+    with closing(Connection(dam.library / "state" / "catalog.sqlite3")) as catalog:
+        blob = catalog.integer("SELECT blob FROM asset WHERE name = ?", name)
+        vector = struct.pack("<3f", *(number / math.hypot(*numbers) for number in numbers))
+        derived.set_embedding(catalog, BlobId(blob), "look-1", None if at_ns < 0 else at_ns, vector)
+
+
+def test_a_moment_of_a_video_has_neighbours_of_its_own(dam: Daemon) -> None:
+    for name in ("film.mp4", "day.png", "night.png"):
+        (dam / "inbox" / name).write_bytes(f"no real {name}".encode())
+    dam.settled()
+    embed(dam, "day.png", -1, 1, 0, 0)
+    embed(dam, "night.png", -1, 0, 1, 0)
+    embed(dam, "film.mp4", -1, 1, 1, 0)
+    embed(dam, "film.mp4", 1_000_000_000, 1, 0.1, 0)
+    embed(dam, "film.mp4", 72_000_000_000, 0.1, 1, 0)
+    early, late = dam / "similar-to/film.mp4@00-00-02", dam / "similar-to/film.mp4@00-01-10.5"
+    assert names(early) == ["01 day.png", "02 night.png"]
+    assert names(late) == ["01 night.png", "02 day.png"]
+    assert (late / "night.png").stat().st_ino == (dam / "inbox/night.png").stat().st_ino
+    assert os.getxattr(late / "01 night.png", "user.damfs.why") == b"picture, 1.00, like film.mp4"
+    assert float(os.getxattr(late / "01 night.png", "user.damfs.score")) == pytest.approx(0.995, abs=0.001)
+    near = dam / "similar-to/night.png"
+    assert names(near)[0] == "01 film.mp4"
+    assert os.getxattr(near / "01 film.mp4", "user.damfs.why") == b"clip at 00:01:12, 1.00, like night.png"
+    for absent in ("day.png@00-00-01", "film.mp4@1", "film.mp4@00-99-00", "nothing.mp4@00-00-01"):
+        assert not (dam / "similar-to" / absent).exists(), absent
+    assert names(dam / "similar-to") == []
+
+
+def test_the_command_line_searches_and_finds_what_is_alike(dam: Daemon) -> None:
+    found = json.loads(damfs("search", dam.library, "red", "car", "--json").stdout)
+    assert [row["name"] for row in found["rows"]] == ["red car.txt"]
+    assert found["rows"][0]["why"].startswith("red car: ")
+    assert (dam / found["rows"][0]["path"]).read_bytes() == b"red"
+    assert found["query"] == "red car"
+    assert found["ranked"] is True
+    told = damfs("search", dam.mountpoint, "name:*car*", "--limit", "2")
+    assert "2 of 3 shown" in told.stdout
+    wrong = damfs("search", dam.library, "rating:9", check=False)
+    assert wrong.returncode == 1
+    assert wrong.stderr == 'damfs: character 8: a rating is from 0 to 5 stars, not "9"\n'
+    assert damfs("search", dam.library, "nothingness").stdout == "nothing found\n"
+    alike = json.loads(damfs("similar", dam / "inbox/day.png", "--json").stdout)
+    assert [row["name"] for row in alike["rows"]] == ["film.mp4", "night.png"]
+    moment = damfs("similar", dam / "inbox/film.mp4", "--at", "01:10", "--limit", "1").stdout
+    assert "night.png" in moment.splitlines()[0]
+    assert "no vectors of moments" in damfs("similar", dam / "inbox/day.png", "--at", "0:01", check=False).stderr
+    assert damfs("similar", dam / "inbox/film.mp4", "--at", "soon", check=False).returncode == 2
+
+
+def test_searches_are_kept_from_the_command_line_as_well(dam: Daemon) -> None:
+    assert damfs("search", dam.library, "--save", "car -blue").stdout == "car -blue: kept\n"
+    assert names(dam / "search") == ["car -blue"]
+    assert damfs("search", dam.library).stdout == "car -blue\n"
+    assert json.loads(damfs("search", dam.library, "--json").stdout) == ["car -blue"]
+    assert "is kept already" in damfs("search", dam.library, "--save", "car -blue", check=False).stderr
+    assert "character 8" in damfs("search", dam.library, "--save", "rating:9", check=False).stderr
+    assert "no slash" in damfs("search", dam.library, "--save", "a/b", check=False).stderr
+    damfs("search", dam.library, "--forget", "car -blue")
+    assert names(dam / "search") == []
+    assert "no searches are kept" in damfs("search", dam.library).stdout
+
+
+def test_a_library_that_is_not_mounted_can_be_searched(dam: Daemon) -> None:
+    dam.end()
+    try:
+        found = damfs("search", dam.library, "car", "--limit", "0")
+        assert len(found.stdout.splitlines()) == 6
+        assert found.stderr.startswith("compared as texts only: ")
+        alike = damfs("similar", dam.library / "originals" / day_of(dam, "day.png"), "--library", dam.library)
+        assert "film.mp4" in alike.stdout
+    finally:
+        dam.start()
+
+
+def day_of(dam: Daemon, name: str) -> Path:
+    """Where the file lies in the library's own store."""
+    (found,) = (dam.library / "originals").rglob(name)
+    return found.relative_to(dam.library / "originals")

@@ -35,6 +35,10 @@ OF_THE_ISSUE = {
     "write-large",
     "stat-busy",
     "untag-many",
+    "search-listing",
+    "full-text",
+    "previews-clip",
+    "previews-stills",
 }
 
 

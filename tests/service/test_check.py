@@ -130,6 +130,9 @@ DAMAGES: dict[str, Damage] = {
     "term-broader": Damage("UPDATE term SET broader = 4711 WHERE name = 'sunset'"),
     "term-circle": Damage("UPDATE term SET broader = (SELECT id FROM term WHERE name = 'sunset') WHERE name = 'sea'"),
     "term-name": Damage("UPDATE term SET name = 'a/b' WHERE name = 'sunset'"),
+    "text-sound": Damage("UPDATE asset_text_data SET block = x'00112233445566' WHERE id > 10"),
+    "text-complete": Damage("INSERT INTO asset_text_docsize (id, sz, origin) VALUES (4711, x'0000000000', 1)"),
+    "term-text": Damage("DELETE FROM term_text_docsize WHERE id = 1"),
     "change-json": Damage("UPDATE change SET names = '[', facets = 'x', detail = '3' WHERE seq = 3"),
     "facet-time": Damage("DELETE FROM facet"),
 }  # fmt: skip
@@ -164,6 +167,8 @@ async def _fill(library: Library, folder: Path) -> None:
     await scanned(library)
     assert beach.blob is not None
     _derive(library, beach.blob)
+    while library.texts.step():
+        pass
 
 
 def _derive(library: Library, blob: BlobId) -> None:

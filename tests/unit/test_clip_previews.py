@@ -96,10 +96,14 @@ def test_a_sprite_and_its_cues(tmp_path: Path, name: str) -> None:
         assert colour(shown, (x + 9, y + 9, x + width - 9, y + height - 9)) == pytest.approx(rgb, abs=12)
 
 
-def test_a_long_clip_is_not_decoded_through(tmp_path: Path) -> None:
-    """70 s, 700 frames, 140 key frames: what is shown is what was decoded."""
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mxf"])
+def test_a_long_clip_is_not_decoded_through(tmp_path: Path, name: str) -> None:
+    """70 s, 700 frames and more, 140 key frames: what is shown is what was decoded. An MXF has no index of them."""
     takes = [Take(each, 14) for each in ("red", "lime", "blue", "white", "red")]
-    path = edited(tmp_path / "a.mp4", takes, size=(64, 36), rate=SLOW, tracks=(), options={**H264.options, "g": "5"})
+    clip = MXF if name == "a.mxf" else H264
+    rate = Fraction(25) if name == "a.mxf" else SLOW
+    options = {**clip.options, "g": "12" if name == "a.mxf" else "5"}
+    path = edited(tmp_path / name, takes, clip, size=(64, 36), rate=rate, tracks=(), timecode="", options=options)
     sprite, sheet = made(Sprite(), path), made(Sheet(), path, sheet_cells=8)
     assert sprite.facts["decoded"] == sprite.facts["cells"] == 20
     assert sheet.facts["decoded"] == sheet.facts["cells"] == 8

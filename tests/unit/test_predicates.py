@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from damfs.catalog import assets, vocabulary
+from damfs.catalog import assets, remarks, vocabulary
+from damfs.catalog.asked_predicates import CapturedBetween, Named, OfSize, Rated, Span
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.catalog.predicates import (
@@ -18,7 +19,9 @@ from damfs.catalog.predicates import (
     Everything,
     HasTag,
     InInbox,
+    Not,
     OfMedia,
+    Or,
     Predicate,
     Traits,
     Untagged,
@@ -39,9 +42,10 @@ ROW = st.tuples(
     st.sampled_from(Media),
     st.sampled_from(DAYS),
     st.sets(st.sampled_from(sorted(TERMS))),
-    st.sampled_from(["clip.mov", "x.jpg"]),
+    st.sampled_from(["clip.mov", "x.jpg", "CLIP.MOV", "Ünder.mov"]),
+    st.sampled_from([0, 2, 6, 7, 10]),
 )
-Row = tuple[AssetState, bool, Media, str, set[str], str]
+Row = tuple[AssetState, bool, Media, str, set[str], str, int]
 
 
 @pytest.fixture(scope="module")
@@ -64,19 +68,24 @@ def term_id(connection: Connection, name: str) -> TermId:
 def fill(database: Database, rows: list[Row]) -> None:
     with database.transaction() as tx:
         tx.run("DELETE FROM asset")
-        for state, triaged, media, day, terms, name in rows:
+        for state, triaged, media, day, terms, name, rating in rows:
             id_ = assets.insert_present(tx, name, media, BlobId(1), 1, 1, 0o644, day, 1)
             tx.run("UPDATE asset SET state = ?, triaged = ? WHERE id = ?", str(state), int(triaged), id_)
+            if rating:
+                remarks.set_rating(tx, id_, rating)
             for term in terms:
                 vocabulary.attach(tx, id_, term_id(tx, term), TagSource.PERSON, 1.0, 1)
 
 
 def traits(connection: Connection) -> dict[AssetId, Traits]:
-    rows = connection.rows("SELECT id, visible, triaged, media, day FROM asset")
+    rows = connection.rows("SELECT id, visible, triaged, media, day, name, size FROM asset")
     return {
-        id_: Traits(bool(visible), bool(triaged), Media(media), day, vocabulary.terms_of(connection, id_))
-        for id_, visible, triaged, media, day in rows
-    }
+        id_: Traits(
+            bool(visible), bool(triaged), Media(media), day, vocabulary.terms_of(connection, id_), name=name, size=size,
+            rating=remarks.remark(connection, id_).rating,
+        )
+        for id_, visible, triaged, media, day, name, size in rows
+    }  # fmt: skip
 
 
 def has_tag(connection: Connection, name: str) -> HasTag:
@@ -87,9 +96,17 @@ def has_tag(connection: Connection, name: str) -> HasTag:
 def every_predicate(connection: Connection) -> list[Predicate]:
     tags: list[Predicate] = [has_tag(connection, name) for name in TERMS]
     periods: list[Predicate] = [CapturedIn(period) for period in ("2024", "2024-07", "2024-07-15", "2023", "1999-07")]
+    asked: list[Predicate] = [
+        *(Rated(Span(*ends), "") for ends in ((6, None), (None, 6), (0, 0), (2, 7))),
+        *(OfSize(Span(*ends), "") for ends in ((1, None), (2, 5), (None, 1))),
+        *(Named(pattern) for pattern in ("*.mov", "CLIP.*", "x.jpg", "*", "c%", "clip_mov", "*l*p*")),
+        CapturedBetween("2024-07", "2024-08~", ""), CapturedBetween("", "2024", ""), CapturedBetween("2024~", "~", ""),
+        Not(tags[0]), Not(Rated(Span(6, None), "")), Or((tags[3], OfMedia(Media.VIDEO))),
+        Or((Not(tags[1]), And((tags[0], CapturedIn("2024"))))), Not(Or((tags[0], InInbox()))),
+    ]  # fmt: skip
     plain: list[Predicate] = [Everything(), InInbox(), Untagged(), *(OfMedia(media) for media in Media)]
     pairs: list[Predicate] = [all_of([tags[0], tags[3]]), And((tags[1], periods[1], plain[1])), all_of([tags[2]])]
-    return [*tags, *periods, *plain, *pairs]
+    return [*asked, *tags, *periods, *plain, *pairs]
 
 
 @given(rows=st.lists(ROW, max_size=12))

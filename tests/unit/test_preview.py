@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -84,6 +86,28 @@ def test_large_photos_are_reduced_and_small_ones_left(tmp_path: Path) -> None:
     small = preview(sample_media.png(tmp_path / "small.png", size=(200, 100)))
     assert poster(large).size == (1920, 1440)
     assert {picture_at(r.path).size for r in small.renditions} == {(200, 100), (128, 64)}
+
+
+LARGE = """
+import resource, sys
+from pathlib import Path
+from damfs.core.processors.preview import Preview
+from damfs.core.processors.processor import Subject
+source, out = Path(sys.argv[1]), Path(sys.argv[2])
+out.mkdir()
+made = Preview().run(source, out, Subject(source.name, "image", 1))
+print(made.facts["width"], made.facts["height"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_two_hundred_megapixels_need_little_memory(tmp_path: Path) -> None:
+    """Decoded at an eighth of the size: whole, it would be 800 MB."""
+    Image.new("L", (20_000, 10_000), 90).save(tmp_path / "a.jpg", quality=50)
+    command = [sys.executable, "-c", LARGE, str(tmp_path / "a.jpg"), str(tmp_path / "out")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    width, height, megabytes = map(int, said.split())
+    assert (width, height) == (1920, 960)
+    assert megabytes < 350
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

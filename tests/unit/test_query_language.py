@@ -6,19 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from damfs.catalog.asked_predicates import Named, Rated, Says, Span
 from damfs.catalog.predicates import (
     And,
     CapturedIn,
     Everything,
     HasTag,
-    Named,
     Not,
     OfMedia,
     Or,
     Predicate,
-    Rated,
-    Says,
-    Span,
     quoted,
 )
 from damfs.catalog.query_language import FIELDS, OWN_FIELDS, NoMeaning, Query, meant
@@ -151,7 +148,9 @@ def test_words_rank_and_everything_else_filters() -> None:
     assert asked.like == (7,)
     assert asked.sentence == "red sun at night"
     phrase = Says("at night", is_phrase=True)
-    assert asked.where == And((phrase, HasTag(TermId(1), "beach", (TermId(1),)), Not(OfMedia(Media.AUDIO))))
+    where = And((HasTag(TermId(1), "beach", (TermId(1),)), Not(OfMedia(Media.AUDIO))))
+    assert asked.where == where
+    assert asked.must == And((phrase, where))
     assert query("tag:beach").is_ranked is False
     assert query("*").where == Everything()
 
@@ -247,6 +246,7 @@ def test_the_examples_of_the_fields_are_queries() -> None:
             continue
         asked = query(field.example)
         assert asked.where.text().startswith((f"{name}:", '"')), name
+        assert asked.must == asked.where
         assert not asked.is_ranked
 
 

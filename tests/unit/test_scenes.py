@@ -64,6 +64,15 @@ def test_times_that_stand_still_are_no_motion() -> None:
     assert found.closed()[0].motion == 0
 
 
+def test_times_that_jump_back_leave_no_scene_that_ends_before_it_begins() -> None:
+    found = SceneList()
+    for number in [*range(40), *range(20), *range(90)]:
+        found.add(Difference(number * FRAME, 1.0, cut=number in (0, 10, 30)))
+    scenes = found.closed()
+    assert all(scene.start_ns < scene.end_ns for scene in scenes)
+    assert [scene.end_ns for scene in scenes[:-1]] == [scene.start_ns for scene in scenes[1:]]
+
+
 def scenes_of(path: Path) -> Facts:
     return Scenes().run(path, path.parent, Subject(path.name, Media.VIDEO, path.stat().st_size)).facts
 

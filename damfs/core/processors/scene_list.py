@@ -5,7 +5,7 @@ Keeps one scene in hand, whatever the length of the clip; the list itself is bou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 CLOSEST_NS = 200_000_000
 """Cuts that follow each other faster are one: a flash, or a dissolve of which the filter sees several frames."""
@@ -51,6 +51,8 @@ class SceneList:
     _count: int = 0
 
     def add(self, each: Difference) -> None:
+        if each.at_ns < self._last_ns:  # times that jump back: this frame is shown when the last one is
+            each = replace(each, at_ns=self._last_ns)
         step = each.at_ns - self._last_ns
         self.frames += 1
         if self.frames > 1 and step > 0:

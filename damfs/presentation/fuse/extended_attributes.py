@@ -137,6 +137,8 @@ class ExtendedAttributes:
         told = {b"kind": rendition.kind, b"profile": rendition.profile}
         if name == OURS + b"original":
             return stores.digest_of(connection, rendition.blob).hex().encode()
+        if name in {OURS + b"cut", OURS + b"method"}:
+            return str(derived.detail_of(connection, id_).get(name.removeprefix(OURS).decode(), "")).encode()
         if name == OURS + b"conformance":
             return _json(derived.proxy_reports(connection, rendition.blob).get(rendition.profile, {}))
         said = told.get(name.removeprefix(OURS))

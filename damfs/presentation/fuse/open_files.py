@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import trio
@@ -21,6 +22,7 @@ from pyfuse3 import FUSEError
 from damfs.catalog import derived, stores, versions
 from damfs.core.commands import Command
 from damfs.core.library import Library
+from damfs.core.on_demand import ON_DEMAND, open_in_use
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, RenditionId, VersionId
 from damfs.presentation.fuse.backings import Backings
@@ -305,8 +307,9 @@ class OpenFiles:
         if rendition is None:
             raise NotFound(f"no rendition {id_}")
         path = self.library.renditions / rendition.key
+        opened = open_in_use if rendition.kind in ON_DEMAND else open_to_read
         with disk_errors(path):
-            fd = await trio.to_thread.run_sync(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = await trio.to_thread.run_sync(opened, path)
         return self._keep_reading(inode, Reading(fd, os.fsencode(path)))
 
     async def read(self, handle: int, offset: int, size: int) -> bytes:
@@ -361,6 +364,10 @@ class OpenFiles:
             opened.close()
         elif isinstance(opened, DraftHandle):
             await self.drafts.leave(opened.draft, writes=opened.writes)
+
+
+def open_to_read(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def file_of(fd: int) -> tuple[int, int]:

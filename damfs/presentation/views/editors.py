@@ -19,10 +19,12 @@ from damfs.core.asset_names import ENDING_LIMIT, NAME_LIMIT, is_text, size_of
 from damfs.core.editors import EDITORS, Editor, share_of
 from damfs.core.folders import is_own
 from damfs.core.library import Library
+from damfs.core.processors.profiles import shown_first
 from damfs.model import CopyId, Facet, FolderId, StoreId
+from damfs.presentation.views.facet import stand_in_entry
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.originals import Originals, file_entry, listed_folders
-from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entries, Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import READ_DIRECTORY, Entries, Entry, Place, Thing, View
 
 ROLE_BITS, EDITOR_BITS = 2, 4
 LONGEST_WHOLE = NAME_LIMIT - 2 * ENDING_LIMIT
@@ -57,6 +59,10 @@ class Editors(View):
     def __init__(self, library: Library) -> None:
         super().__init__(library)
         self._originals = Originals(library)
+
+    def _profiles(self) -> tuple[str, ...]:
+        """Which proxy is shown, first choice first: as in proxies/."""
+        return shown_first(self.library.settings.proxy.profile)
 
     # --- places ---------------------------------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class Editors(View):
         if entry is None or spot is None or not isinstance(entry.node, Thing) or not spot.editor.by_stem:
             return entry
         for id_ in qualifiers(name):
-            for row in stand_ins.of_asset(connection, FolderId(spot.row), id_):
+            for row in stand_ins.of_asset(connection, self._profiles(), FolderId(spot.row), id_):
                 bare = spot.editor.named(os.fsdecode(row.name), row.ending)
                 found = self.lookup(connection, place, bare) if qualified(bare, id_) == name else None
                 if found is not None and found.node == entry.node:
@@ -150,8 +156,8 @@ class Editors(View):
         editor = EDITORS[BY_NAME[place.path[0]]]
         if len(place.path) > 1:
             digest = HASHED.fullmatch(name)
-            row = None if digest is None else stand_ins.of_hash(connection, digest[1])
-            return None if row is None else proxy_entry(name, row)
+            row = None if digest is None else stand_ins.of_hash(connection, self._profiles(), digest[1])
+            return None if row is None else stand_in_entry(name, row)
         if editor.by_hash and name == editor.directory:
             return self._directory(Place(self.name, (editor.name, name)), name)
         store = stores.store_named(connection, name)
@@ -163,7 +169,8 @@ class Editors(View):
         editor = EDITORS[BY_NAME[place.path[0]]]
         if len(place.path) > 1:
             return [
-                proxy_entry(editor.file.format(hash=digest), row) for digest, row in stand_ins.list_hashes(connection)
+                stand_in_entry(editor.file.format(hash=digest), row)
+                for digest, row in stand_ins.list_hashes(connection, self._profiles())
             ]
         own = editor.directory if editor.by_hash else ""
         shared = [self._directory(Place(self.name, (editor.name, own)), own)] if own else []
@@ -185,7 +192,7 @@ class Editors(View):
         if found is not None:
             return file_entry(found)
         if name == editor.directory and not editor.by_hash:
-            any_ = stand_ins.is_any(connection, folder)
+            any_ = stand_ins.is_any(connection, self._profiles(), folder)
             return self._directory(self._place(editor, Role.PROXIES, folder), name) if any_ else None
         return None if editor.directory else self._by_stem(connection, editor, folder, name)
 
@@ -197,9 +204,13 @@ class Editors(View):
         entries += [file_entry(row) for row in files if row.name not in names]
         taken = {entry.name for entry in entries}
         if not editor.directory:
-            beside = proxy_entries(editor, stand_ins.list_of_folder(connection, folder), taken)
+            beside = proxy_entries(editor, stand_ins.list_of_folder(connection, self._profiles(), folder), taken)
             return entries + [entry for entry in beside if entry.name not in taken]
-        if not editor.by_hash and editor.directory not in taken and stand_ins.is_any(connection, folder):
+        if (
+            not editor.by_hash
+            and editor.directory not in taken
+            and stand_ins.is_any(connection, self._profiles(), folder)
+        ):
             entries.append(self._directory(self._place(editor, Role.PROXIES, folder), editor.directory))
         return entries
 
@@ -207,12 +218,12 @@ class Editors(View):
         if not editor.each_apart:
             return self._by_stem(connection, editor, folder, name)
         copy = stores.copy_at(connection, folder, os.fsencode(name))
-        row = None if copy is None else stand_ins.of_copy(connection, copy.id)
+        row = None if copy is None else stand_ins.of_copy(connection, self._profiles(), copy.id)
         fits = row is not None and share_of(row.height, row.original_height) is not None
         return self._directory(self._place(editor, Role.APART, row.copy), name) if fits and row is not None else None
 
     def _list_proxies(self, connection: Connection, editor: Editor, folder: FolderId) -> Entries:
-        rows = stand_ins.list_of_folder(connection, folder)
+        rows = stand_ins.list_of_folder(connection, self._profiles(), folder)
         if not editor.each_apart:
             return proxy_entries(editor, rows, frozenset())
         return [
@@ -222,25 +233,25 @@ class Editors(View):
         ]
 
     def _apart(self, connection: Connection, spot: Spot) -> Entries:
-        row = stand_ins.of_copy(connection, CopyId(spot.row))
+        row = stand_ins.of_copy(connection, self._profiles(), CopyId(spot.row))
         share = None if row is None else share_of(row.height, row.original_height)
-        return [] if row is None or share is None else [proxy_entry(spot.editor.file.format(share=share), row)]
+        return [] if row is None or share is None else [stand_in_entry(spot.editor.file.format(share=share), row)]
 
     def _by_stem(self, connection: Connection, editor: Editor, folder: FolderId, name: str) -> Entry | None:
         """By its qualified name, else the lowest asset of that stem: what a listing shows."""
         for id_ in qualifiers(name):
-            for row in stand_ins.of_asset(connection, folder, id_):
+            for row in stand_ins.of_asset(connection, self._profiles(), folder, id_):
                 if qualified(editor.named(os.fsdecode(row.name), row.ending), id_) == name:
-                    return proxy_entry(name, row)
+                    return stand_in_entry(name, row)
         rows = self._rows_of_stem(connection, editor, folder, name)
         found = (row for row in rows if editor.named(os.fsdecode(row.name), row.ending) == name)
-        return next((proxy_entry(name, row) for row in found), None)
+        return next((stand_in_entry(name, row) for row in found), None)
 
     def _rows_of_stem(self, connection: Connection, editor: Editor, folder: FolderId, name: str) -> Sequence[StandIn]:
         if size_of(name) > LONGEST_WHOLE:
-            return stand_ins.list_of_folder(connection, folder)
+            return stand_ins.list_of_folder(connection, self._profiles(), folder)
         stem = editor.stem_of(name)
-        return () if stem is None else stand_ins.of_stem(connection, folder, os.fsencode(stem))
+        return () if stem is None else stand_ins.of_stem(connection, self._profiles(), folder, os.fsencode(stem))
 
     def _directory(self, place: Place, name: str) -> Entry:
         return Entry(name, place, 0, 0, READ_DIRECTORY)
@@ -251,10 +262,4 @@ def proxy_entries(editor: Editor, rows: Sequence[StandIn], taken: set[str] | fro
     once = {(row.asset, editor.named(os.fsdecode(row.name), row.ending)): row for row in rows}
     free = {key: row for key, row in once.items() if key[1] not in taken}
     names = shown_names([asset for asset, _ in free], [name for _, name in free], taken)
-    return [proxy_entry(name, row) for name, row in zip(names, free.values(), strict=True)]
-
-
-def proxy_entry(name: str, row: StandIn) -> Entry:
-    if row.is_asset:
-        return Entry(name, Thing(ThingKind.ASSET, row.id), row.size, row.at_ns, row.mode or READ_FILE)
-    return Entry(name, Thing(ThingKind.RENDITION, row.id), row.size, row.at_ns, READ_FILE)
+    return [stand_in_entry(name, row) for name, row in zip(names, free.values(), strict=True)]

@@ -13,10 +13,11 @@ from damfs.catalog import assets
 from damfs.catalog.assets import ListedRow
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Predicate
+from damfs.catalog.stand_ins import StandIn
 from damfs.core.asset_names import is_text
 from damfs.model import Asset, AssetId, Facet
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
-from damfs.presentation.views.view import WRITE_DIRECTORY, Content, Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import READ_FILE, WRITE_DIRECTORY, Content, Entry, Place, Thing, ThingKind, View
 
 
 class FacetView(View):
@@ -126,6 +127,12 @@ def find(connection: Connection, predicate: Predicate, name: str) -> Asset | Non
 
 def file_entry(name: str, asset: Asset) -> Entry:
     return Entry(name, Thing(ThingKind.ASSET, asset.id), asset.size, asset.mtime_ns, asset.mode)
+
+
+def stand_in_entry(name: str, row: StandIn) -> Entry:
+    """What stands in for an original: a rendition, or the asset that the camera made of it."""
+    kind = ThingKind.ASSET if row.is_asset else ThingKind.RENDITION
+    return Entry(name, Thing(kind, row.id), row.size, row.at_ns, READ_FILE if row.mode is None else row.mode)
 
 
 def row_entry(row: ListedRow) -> Entry:

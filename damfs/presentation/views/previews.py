@@ -30,7 +30,7 @@ SPRITE_ENDING = b".sprite.jpg"
 
 class Previews(Originals):
     name = "previews"
-    place_kind = 13
+    place_kind = 43
     thumbnails = False
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:

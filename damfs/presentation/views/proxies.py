@@ -1,20 +1,24 @@
-"""proxies/…: the folders of originals/, each video replaced by its proxy; a proxy that is not finished is absent."""
+"""proxies/…: the folders of originals/, each video replaced by its proxy, or by the small copy that its camera made.
+
+A proxy that is not finished is absent.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
-from damfs.catalog import derived, predicates, stores
+from damfs.catalog import predicates, stand_ins, stores
 from damfs.catalog.database import Connection
-from damfs.catalog.derived import ShownProxy
+from damfs.catalog.stand_ins import StandIn
 from damfs.core.asset_names import ENDING_LIMIT, NAME_LIMIT, proxy_name, size_of, split_ending
 from damfs.core.folders import is_own
 from damfs.core.processors.profiles import shown_first
 from damfs.model import AssetId, Facet, FolderId
+from damfs.presentation.views.facet import stand_in_entry
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.originals import Originals, listed_folders
-from damfs.presentation.views.view import READ_FILE, Commands, Entry, Place, Thing, ThingKind
+from damfs.presentation.views.view import Commands, Entry, Place
 
 LONGEST_WHOLE = NAME_LIMIT - ENDING_LIMIT - 1
 
@@ -41,7 +45,7 @@ class Proxies(Originals):
         if entry is None or place.id is None or isinstance(entry.node, Place):
             return entry
         for id_ in qualifiers(name):
-            for row in derived.proxies_of_asset(connection, FolderId(place.id), self._profiles(), id_):
+            for row in stand_ins.of_asset(connection, self._profiles(), FolderId(place.id), id_):
                 bare = self.lookup(connection, place, named(row)) if qualified(named(row), id_) == name else None
                 if bare is not None and bare.node == entry.node:
                     return None
@@ -50,16 +54,16 @@ class Proxies(Originals):
     def _proxy(self, connection: Connection, folder: FolderId, name: str) -> Entry | None:
         """By its qualified name, else the lowest asset of that stem: what `list` shows."""
         for id_ in qualifiers(name):
-            for row in derived.proxies_of_asset(connection, folder, self._profiles(), id_):
+            for row in stand_ins.of_asset(connection, self._profiles(), folder, id_):
                 if qualified(named(row), id_) == name:
-                    return proxy_entry(name, row)
+                    return stand_in_entry(name, row)
         rows = self._of_stem(connection, folder, name)
-        return next((proxy_entry(name, row) for row in rows if named(row) == name), None)
+        return next((stand_in_entry(name, row) for row in rows if named(row) == name), None)
 
-    def _of_stem(self, connection: Connection, folder: FolderId, name: str) -> Sequence[ShownProxy]:
+    def _of_stem(self, connection: Connection, folder: FolderId, name: str) -> Sequence[StandIn]:
         if size_of(name) > LONGEST_WHOLE:  # the stem may have been cut for the proxy's ending
-            return derived.list_proxies(connection, folder, self._profiles())
-        return derived.proxies_of_stem(connection, folder, self._profiles(), os.fsencode(split_ending(name)[0]))
+            return stand_ins.list_of_folder(connection, self._profiles(), folder)
+        return stand_ins.of_stem(connection, self._profiles(), folder, os.fsencode(split_ending(name)[0]))
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
@@ -69,10 +73,10 @@ class Proxies(Originals):
         ]
         rows = {
             (row.asset, named(row)): row
-            for row in derived.list_proxies(connection, FolderId(place.id), self._profiles())
+            for row in stand_ins.list_of_folder(connection, self._profiles(), FolderId(place.id))
         }
         names = shown_names(*_columns(list(rows)), {entry.name for entry in directories})
-        return directories + [proxy_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
+        return directories + [stand_in_entry(name, row) for name, row in zip(names, rows.values(), strict=True)]
 
     def receive(self, place: Place) -> bool:
         raise self.refusal(place)
@@ -92,13 +96,9 @@ class Proxies(Originals):
         return frozenset({predicates.proxies_facet(FolderId(place.id))})
 
 
-def named(row: ShownProxy) -> str:
-    return proxy_name(row.name, row.key)
+def named(row: StandIn) -> str:
+    return proxy_name(row.name, "x" + row.ending)
 
 
 def _columns(pairs: list[tuple[AssetId, str]]) -> tuple[list[AssetId], list[str]]:
     return [asset for asset, _ in pairs], [name for _, name in pairs]
-
-
-def proxy_entry(name: str, row: ShownProxy) -> Entry:
-    return Entry(name, Thing(ThingKind.RENDITION, row.rendition), row.size, row.made_ns, READ_FILE)

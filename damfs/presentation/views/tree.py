@@ -6,11 +6,12 @@ Loop's thread, point reads; listings are asked for in a reader thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from damfs.catalog import assets, change_feed, derived, desktop_trash, versions
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
+from damfs.core.on_demand import Wanted
 from damfs.errors import NotFound
 from damfs.model import AssetId, Facet, RenditionId, VersionId
 from damfs.presentation.views.control import Control
@@ -32,10 +33,14 @@ from damfs.presentation.views.view import (
     View,
 )
 
+Make = Callable[[Wanted], Awaitable[object]]
+
 
 class Tree:
-    def __init__(self, library: Library, views: Mapping[str, View], control: Control) -> None:
+    def __init__(self, library: Library, views: Mapping[str, View], control: Control, make: Make | None = None) -> None:
+        """``make``: who makes what a view says is wanted; without one that is not there."""
         self.library = library
+        self._make = make
         self.views = views
         self.control = control
         self.thumbnails = Thumbnails(library, views)
@@ -76,7 +81,13 @@ class Tree:
         if view.looks_long(place):
             async with view.turn(place, listing=False):
                 return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
-        return self.dated(view.lookup(self.library.db.writer, place, name))
+        entry = view.lookup(self.library.db.writer, place, name)
+        if entry is None and self._make is not None:
+            wanted = view.wanted(self.library.db.writer, place, name)
+            if wanted is not None:
+                await self._make(wanted)
+                entry = view.lookup(self.library.db.writer, place, name)
+        return self.dated(entry)
 
     async def list(self, place: Place) -> list[Entry]:
         files, others = await self.content(place)

@@ -18,6 +18,7 @@ from damfs.catalog.assets import ListedRow
 from damfs.catalog.database import Connection
 from damfs.core.commands import Command
 from damfs.core.library import Library
+from damfs.core.on_demand import Wanted
 from damfs.errors import Refused
 from damfs.model import AssetId, Facet
 
@@ -175,6 +176,11 @@ class View(ABC):
     @abstractmethod
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         """Every listed entry. May scan."""
+
+    def wanted(self, connection: Connection, place: Place, name: str) -> Wanted | None:
+        """What is to be made because somebody asks for a name that `lookup` does not find. Point reads; listings never
+        ask."""
+        return None
 
     def content(self, connection: Connection, place: Place) -> Content:
         """What `list` says, for whoever can take rows: a hundred thousand entries are half the time of a listing."""

@@ -447,31 +447,33 @@ CREATE TRIGGER text_of_fact AFTER UPDATE OF facts ON fact WHEN old.facts <> new.
 CREATE TRIGGER text_of_gone_fact AFTER DELETE ON fact
   BEGIN INSERT INTO text_due (asset) SELECT id FROM asset WHERE blob = old.blob; END;
 
--- Names by which terms are found by a word. rowid: of the term.
+-- Names by which terms are found by a word, also those in other languages. rowid: of the term.
 CREATE VIRTUAL TABLE term_text USING fts5 (
   name, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
 );
-CREATE VIEW term_names (term, names) AS -- with its labels in all languages
-  SELECT t.id, t.name || coalesce(char(10) || (SELECT group_concat(name, char(10)) FROM term_label WHERE term = t.id), '')
+CREATE VIEW term_words (id, words) AS -- the name of each term, and its other names
+  SELECT t.id, t.name || coalesce((SELECT group_concat(char(10) || l.name, '') FROM term_label AS l WHERE l.term = t.id), '')
   FROM term AS t;
 CREATE TRIGGER text_of_new_term AFTER INSERT ON term
-  BEGIN INSERT INTO term_text (rowid, name) VALUES (new.id, new.name); END;
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) VALUES (new.id, new.name); END;
 CREATE TRIGGER text_of_term AFTER UPDATE OF name ON term
-  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term = new.id; END;
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = new.id; END;
 CREATE TRIGGER text_of_gone_term AFTER DELETE ON term
   BEGIN DELETE FROM term_text WHERE rowid = old.id; END;
 CREATE TRIGGER text_of_new_label AFTER INSERT ON term_label
-  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term = new.term; END;
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = new.term; END;
 CREATE TRIGGER text_of_label AFTER UPDATE OF term, name ON term_label
-  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term IN (old.term, new.term); END;
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name)
+    SELECT id, words FROM term_words WHERE id IN (old.term, new.term); END;
 CREATE TRIGGER text_of_gone_label AFTER DELETE ON term_label
-  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT * FROM term_names WHERE term = old.term; END;
+  BEGIN INSERT OR REPLACE INTO term_text (rowid, name) SELECT id, words FROM term_words WHERE id = old.term; END;
 
 -- A search that a person keeps: a directory of search/.
 CREATE TABLE saved_search (
-  query    TEXT PRIMARY KEY,            -- as it was written
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  query    TEXT NOT NULL UNIQUE,        -- as it was written
   saved_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A sidecar (XMP) stands beside an original and speaks of it. What it said when both were last in step tells which of
 -- the two has changed since.
@@ -517,7 +519,7 @@ INSERT INTO text_due (id, asset) VALUES (5, 1);
 INSERT INTO text_due (id, asset) VALUES (6, 3);
 INSERT INTO text_due (id, asset) VALUES (7, 3);
 INSERT INTO text_due (id, asset) VALUES (8, 4);
-INSERT INTO saved_search (query, saved_ns) VALUES ('beach -tag:work', 15);
+INSERT INTO saved_search (id, query, saved_ns) VALUES (1, 'beach -tag:work', 15);
 INSERT INTO store (id, name, kind, root, online, created_ns) VALUES (1, 'library', 'writable', '', 1, 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (1, 1, NULL, X'', 1);
 INSERT INTO folder (id, store, parent, name, live) VALUES (2, 1, 1, X'32303234', 1);

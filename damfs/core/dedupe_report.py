@@ -1,0 +1,61 @@
+"""Groups of duplicates as they are shown to people and scripts, and what was done with them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """``moves``: whether --apply puts it into the trash."""
+
+    asset: int
+    name: str
+    size: int
+    reason: str
+    distance: float
+    moves: bool
+    places: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A group: ``keep`` is the best of it."""
+
+    sort: str
+    keep: Copy
+    others: list[Copy]
+
+
+@dataclass(slots=True)
+class DedupeReport:
+    groups: list[Suggestion] = field(default_factory=list)
+    applied: bool = False
+    moved: int = 0
+    freed: int = 0
+    """Bytes that are free when the trash lets go of them; bytes that a file shares with the kept one count not."""
+    problems: list[str] = field(default_factory=list)
+
+
+def as_text(report: DedupeReport) -> str:
+    lines = [line for group in report.groups for line in _shown(group)]
+    moves = sum(copy.moves for group in report.groups for copy in group.others)
+    if not report.groups:
+        lines.append("no duplicates were found")
+    elif report.applied:
+        lines.append(
+            f"{report.moved:,} in the trash, what was said of them is said of the kept ones; damfs undo takes it back"
+        )
+    else:
+        lines.append(f"{len(report.groups):,} groups; --apply would put {moves:,} files into the trash")
+    return "\n".join([*lines, *(f"left as it is: {problem}" for problem in report.problems)]) + "\n"
+
+
+def _shown(group: Suggestion) -> list[str]:
+    lines = [f"{group.sort}: keep {group.keep.name} ({group.keep.size:,} bytes)"]
+    lines += [f"    {place}" for place in group.keep.places]
+    for copy in group.others:
+        what = "trash" if copy.moves else "look at"
+        lines.append(f"  {what} {copy.name} ({copy.size:,} bytes): {copy.reason}")
+        lines += [f"    {place}" for place in copy.places]
+    return lines

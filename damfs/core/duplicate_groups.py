@@ -1,0 +1,215 @@
+"""Groups of duplicates: which assets belong together, why, and which of them is the best.
+
+The choice (`best_first`, `components`) is pure; the rest reads the catalog: `list_…` in a reader thread, the others are
+bounded point reads.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from damfs.catalog import derived, duplicates, remarks, stores, vocabulary
+from damfs.catalog.database import Connection
+from damfs.catalog.duplicates import Member, Pair
+from damfs.model import AssetId, BlobId, CopyState, Facet, Facts, StoreId, StoreKind
+
+DUPLICATES_FACET = Facet("duplicates")
+LARGEST = 500
+"""Blobs of one group of near duplicates; what lies beyond them is a group of its own."""
+
+
+WHOLE_REASONS = ("the same picture", "the same film")
+"""What reasons begin with where the better one of a pair shows all that the other shows (`near_duplicates`)."""
+
+
+class Sort(StrEnum):
+    EXACT = "exact"
+    NEAR = "near"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """``id``: the lowest blob. ``members``: the best one first. ``pairs``: which of its blobs look alike."""
+
+    sort: Sort
+    id: BlobId
+    members: Sequence[Member]
+    pairs: Sequence[Pair] = ()
+
+    def pair(self, one: BlobId, other: BlobId) -> Pair | None:
+        wanted = (min(one, other), max(one, other))
+        return next((pair for pair in self.pairs if (pair.blob, pair.other) == wanted), None)
+
+
+class Worth(NamedTuple):
+    """What makes one copy better than another, most important first; more is better."""
+
+    duration_s: int
+    pixels: int
+    is_camera_file: bool
+    size: int
+    in_library: bool
+    """It lies in a writable store."""
+    said: int
+    """Tags, a rating, a comment: what people took the trouble for."""
+    age: int
+    """Higher is older."""
+
+
+def best_first(members: Iterable[Member], worth: dict[AssetId, Worth]) -> list[Member]:
+    return sorted(members, key=lambda member: worth[member.asset], reverse=True)
+
+
+def components(pairs: Iterable[Pair]) -> list[set[BlobId]]:
+    """What hangs together, each sorted by its lowest blob."""
+    near: dict[BlobId, set[BlobId]] = defaultdict(set)
+    for pair in pairs:
+        near[pair.blob].add(pair.other)
+        near[pair.other].add(pair.blob)
+    found, seen = [], set[BlobId]()
+
+    def unseen(blob: BlobId) -> set[BlobId]:
+        return near[blob] - seen
+
+    for blob in sorted(near):
+        reached = set() if blob in seen else _reached(blob, unseen)
+        seen |= reached
+        if len(reached) > 1:
+            found.append(reached)
+    return found
+
+
+def _reached(start: BlobId, near: Callable[[BlobId], Iterable[BlobId]]) -> set[BlobId]:
+    reached, due = {start}, [start]
+    while due and len(reached) < LARGEST:
+        for other in sorted(near(due.pop(0))):
+            if other not in reached and len(reached) < LARGEST:
+                reached.add(other)
+                due.append(other)
+    return reached
+
+
+def list_exact(connection: Connection, *, ranked: bool = True) -> list[Group]:
+    """Assets made of the same bytes, and assets with files in several places. Not ``ranked``: members by their ids,
+    which costs less."""
+    return [_exact(connection, blob, ranked=ranked) for blob in duplicates.list_repeated_blobs(connection)]
+
+
+def list_near(connection: Connection, *, ranked: bool = True) -> list[Group]:
+    pairs = duplicates.list_pairs(connection)
+    by_blob: dict[BlobId, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        by_blob[pair.blob].append(pair)
+    groups = []
+    for blobs in components(pairs):
+        own = [pair for blob in sorted(blobs) for pair in by_blob[blob] if pair.other in blobs]
+        groups.append(_near(connection, blobs, own, ranked=ranked))
+    return groups
+
+
+def exact(connection: Connection, blob: BlobId) -> Group | None:
+    """None where the bytes are not repeated."""
+    group = _exact(connection, blob)
+    return group if len(group.members) > 1 or places(connection, blob, group.members) > 1 else None
+
+
+def near(connection: Connection, blob: BlobId) -> Group | None:
+    """The group that a blob belongs to."""
+    shown: dict[BlobId, bool] = {}
+    pairs: dict[tuple[BlobId, BlobId], Pair] = {}
+
+    def like(each: BlobId) -> set[BlobId]:
+        found = set()
+        for other, distance, reason in duplicates.near(connection, each):
+            if other not in shown:
+                shown[other] = bool(duplicates.members(connection, other))
+            if shown[other]:
+                low, high = min(each, other), max(each, other)
+                pairs[low, high] = Pair(low, high, distance, reason)
+                found.add(other)
+        return found
+
+    if not duplicates.members(connection, blob):
+        return None
+    blobs = _reached(blob, like)
+    return None if len(blobs) < 2 else _near(connection, blobs, [pairs[key] for key in sorted(pairs)])
+
+
+def places(connection: Connection, blob: BlobId, members: Sequence[Member]) -> int:
+    """How many files of these assets have the bytes."""
+    assets = {member.asset for member in members}
+    copies = stores.copies_of_blob(connection, blob)
+    return sum(copy.asset in assets and copy.state is CopyState.PRESENT for copy in copies)
+
+
+def _exact(connection: Connection, blob: BlobId, *, ranked: bool = True) -> Group:
+    members = duplicates.members(connection, blob)
+    return Group(Sort.EXACT, blob, best_first(members, worth_of(connection, members)) if ranked else members)
+
+
+def _near(connection: Connection, blobs: set[BlobId], pairs: Sequence[Pair], *, ranked: bool = True) -> Group:
+    members = [member for blob in sorted(blobs) for member in duplicates.members(connection, blob)]
+    best = best_first(members, worth_of(connection, members)) if ranked else members
+    return Group(Sort.NEAR, min(blobs), best, pairs)
+
+
+def worth_of(connection: Connection, members: Sequence[Member]) -> dict[AssetId, Worth]:
+    writable = {store.id for store in stores.all_stores(connection) if store.kind is StoreKind.WRITABLE}
+    facts: dict[BlobId, Facts] = {}
+    for member in members:
+        if member.blob not in facts:
+            facts[member.blob] = derived.facts_of(connection, member.blob).get("probe", {})
+    return {member.asset: _worth(connection, member, facts[member.blob], writable) for member in members}
+
+
+def _worth(connection: Connection, member: Member, probe: Facts, writable: Set[StoreId]) -> Worth:
+    remark = remarks.remark(connection, member.asset)
+    copies = stores.copies_of_asset(connection, member.asset)
+    return Worth(
+        _whole(probe.get("duration_ns")) // 1_000_000_000,
+        _whole(probe.get("width")) * _whole(probe.get("height")),
+        bool(probe.get("camera_make") or probe.get("camera_model")),
+        member.size,
+        any(copy.store in writable and copy.state is CopyState.PRESENT for copy in copies),
+        len(vocabulary.taggings(connection, member.asset)) + bool(remark.rating) + bool(remark.comment),
+        -member.asset,
+    )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def reason_of(group: Group, member: Member) -> tuple[float, str]:
+    """Distance to the best one of its group, and why it is in it."""
+    best = group.members[0]
+    if member.asset == best.asset:
+        return 0.0, "the best of its group"
+    if group.sort is Sort.EXACT or member.blob == best.blob:
+        return 0.0, f"the same bytes as {best.name}"
+    pair = group.pair(best.blob, member.blob)
+    if pair is not None:
+        return pair.distance, f"{pair.reason} ({best.name})"
+    names = {each.blob: each.name for each in group.members}
+    linked = [each for each in group.pairs if member.blob in {each.blob, each.other}]
+    closest = min(linked, key=lambda each: each.distance)
+    other = closest.blob if closest.other == member.blob else closest.other
+    return closest.distance, f"{closest.reason} ({names[other]})"
+
+
+def explained(connection: Connection, group: Group) -> str:
+    """``why.txt`` of a group: each file, why it is in it, and where its bytes lie."""
+    names = {store.id: store.name for store in stores.all_stores(connection)}
+    lines = []
+    for member in group.members:
+        distance, reason = reason_of(group, member)
+        lines.append(f"{member.name}: {reason}; distance {distance:.3f}")
+        for copy in stores.copies_of_asset(connection, member.asset):
+            if copy.blob == member.blob and copy.state is CopyState.PRESENT:
+                key = stores.key_of(connection, copy.folder, copy.name).decode("utf-8", "replace")
+                lines.append(f"  originals/{names[copy.store]}/{key}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,68 @@
+"""`damfs clip`: a piece or a frame of a clip, made by the daemon, or here where none runs.
+
+Runs on the loop of whoever owns the library; the work is done in a worker process. Errors are damfs errors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from damfs.catalog import derived
+from damfs.core.library import Library
+from damfs.core.on_demand import ENDINGS, Maker, Wanted
+from damfs.core.spans import Span, time_name
+from damfs.core.worker_pool import open_worker_pool
+from damfs.errors import Refused, Unavailable
+from damfs.integration.wire import CutRow
+from damfs.model import AssetId, RenditionKind
+
+MS_NS = 1_000_000
+
+
+async def cut(library: Library, maker: Maker | None, id_: AssetId, span: Span | None, at_ms: int) -> CutRow:
+    """A piece where there is a span, else the frame that is shown at that time. Raises Refused, Unavailable."""
+    wanted = checked(library, id_, span, at_ms)
+    async with _maker(library, maker) as owner:
+        made = await owner.make(wanted)
+    detail = derived.detail_of(library.db.writer, made.id)
+    return CutRow(
+        asset=id_,
+        asset_name=library.known(id_).name,
+        name=made.profile + ENDINGS[made.kind],
+        kind=str(made.kind),
+        file=os.fspath(library.renditions / made.key),
+        size=made.size,
+        cut=str(detail.get("cut", "")),
+        method=str(detail.get("method", "")),
+    )
+
+
+def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int) -> Wanted:
+    """Raises Refused with what the clip has, Unavailable for one that is not looked at yet."""
+    asset = library.known(id_)
+    facts = {} if asset.blob is None else derived.facts_of(library.db.writer, asset.blob).get("probe", {})
+    length = facts.get("duration_ns")
+    if asset.blob is None or not facts:
+        raise Unavailable(f"{asset.name} was not looked at yet; wait for it with: damfs status {library.path} --wait")
+    if not isinstance(length, int) or (span is None and facts.get("media") != "video"):
+        raise Refused(f"{asset.name} cannot be cut: it has no {'frames' if span is None else 'duration'}")
+    length_ms = -(-length // MS_NS)
+    end_ms = at_ms + 1 if span is None else span.end_ms
+    if end_ms > length_ms:
+        raise Refused(f"{asset.name} ends at {time_name(length_ms).replace('-', ':')}; name times up to that")
+    if span is None:
+        return Wanted(id_, asset.blob, RenditionKind.FRAME, time_name(at_ms))
+    return Wanted(id_, asset.blob, RenditionKind.CLIP, span.profile)
+
+
+@asynccontextmanager
+async def _maker(library: Library, maker: Maker | None) -> AsyncIterator[Maker]:
+    if maker is not None:
+        yield maker
+        return
+    async with open_worker_pool(library.settings) as pool, trio.open_nursery() as nursery:
+        yield Maker(library, pool, nursery)

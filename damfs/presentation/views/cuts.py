@@ -1,0 +1,124 @@
+"""clips/<asset>/ and frames/<asset>/: pieces and single frames of clips, called by their times.
+
+Asking for a name makes the file; listings show what was made. Only assets that have some are listed; any other clip is
+reachable by name. Point reads; `list` scans what was made.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from damfs.catalog import assets, derived, predicates
+from damfs.catalog.database import Connection
+from damfs.catalog.predicates import Everything
+from damfs.core.asset_names import is_text
+from damfs.core.on_demand import ENDINGS, Wanted
+from damfs.core.spans import moment_of, span_of
+from damfs.model import Asset, AssetId, BlobId, Facet, Media, Rendition, RenditionKind
+from damfs.presentation.views.facet import find
+from damfs.presentation.views.names import qualified
+from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entry, Place, Thing, ThingKind, View
+
+MS_NS = 1_000_000
+
+
+class Cuts(View):
+    """*MUST* set ``kind`` and ``media``, and say which names have a meaning for a clip of some length."""
+
+    raw_names = True
+    indexed = True
+    kind: ClassVar[RenditionKind]
+    media: ClassVar[frozenset[Media]]
+
+    @abstractmethod
+    def is_within(self, name: str, length_ms: int) -> bool:
+        """Whether the name is spelled right and lies within a clip of that length, rounded up."""
+
+    def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        if not is_text(name):
+            return None
+        if place.id is None:
+            asset = find(connection, Everything(), name)
+            fits = asset is not None and asset.media in self.media
+            return self._directory(name, asset.id) if fits and asset is not None else None
+        blob, ending = self._blob(connection, place), ENDINGS[self.kind]
+        if blob is None or not name.endswith(ending):
+            return None
+        found = derived.rendition_of(connection, blob, self.kind, name.removesuffix(ending))
+        return None if found is None else cut_entry(found)
+
+    def list(self, connection: Connection, place: Place) -> list[Entry]:
+        if place.id is None:
+            return [
+                self._directory(name if bare and "~" not in name else qualified(name, id_), id_)
+                for id_, name, bare in derived.list_with(connection, self.kind)
+            ]
+        blob = self._blob(connection, place)
+        return [] if blob is None else [cut_entry(row) for row in derived.list_of_kind(connection, blob, self.kind)]
+
+    def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        entry = self.lookup(connection, place, name)
+        if entry is None or isinstance(entry.node, Thing) or entry.node.id is None:
+            return entry
+        return entry if self.list(connection, entry.node) else None
+
+    def wanted(self, connection: Connection, place: Place, name: str) -> Wanted | None:
+        asset = self._asset(connection, place)
+        if asset is None or asset.blob is None:
+            return None
+        length = derived.facts_of(connection, asset.blob).get("probe", {}).get("duration_ns")
+        if not isinstance(length, int) or not self.is_within(name, -(-length // MS_NS)):
+            return None
+        return Wanted(asset.id, asset.blob, self.kind, name.removesuffix(ENDINGS[self.kind]))
+
+    def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
+        if place.id is None:
+            return ()
+        asset = assets.asset(connection, AssetId(place.id))
+        return None if asset is None else (qualified(asset.name, asset.id),)
+
+    def facets(self, connection: Connection, place: Place) -> frozenset[Facet]:
+        if place.id is None:
+            return frozenset({predicates.ALL_FACET, predicates.CUTS_FACET})
+        return frozenset({predicates.cuts_facet(AssetId(place.id))})
+
+    def _asset(self, connection: Connection, place: Place) -> Asset | None:
+        return None if place.id is None else assets.asset(connection, AssetId(place.id))
+
+    def _blob(self, connection: Connection, place: Place) -> BlobId | None:
+        asset = self._asset(connection, place)
+        return None if asset is None else asset.blob
+
+    def _directory(self, name: str, asset: AssetId) -> Entry:
+        return Entry(name, self.place_of(asset), 0, 0, READ_DIRECTORY)
+
+
+class Clips(Cuts):
+    """``00-01-12.000_00-01-20.500.mov``, and with ``_exact`` before the ending."""
+
+    name = "clips"
+    place_kind = 41
+    kind = RenditionKind.CLIP
+    media = frozenset({Media.VIDEO, Media.AUDIO})
+
+    def is_within(self, name: str, length_ms: int) -> bool:
+        span = span_of(name)
+        return span is not None and span.end_ms <= length_ms
+
+
+class Frames(Cuts):
+    """``00-01-12.040.jpg``."""
+
+    name = "frames"
+    place_kind = 42
+    kind = RenditionKind.FRAME
+    media = frozenset({Media.VIDEO})
+
+    def is_within(self, name: str, length_ms: int) -> bool:
+        at_ms = moment_of(name)
+        return at_ms is not None and at_ms < length_ms
+
+
+def cut_entry(row: Rendition) -> Entry:
+    return Entry(row.profile + ENDINGS[row.kind], Thing(ThingKind.RENDITION, row.id), row.size, row.made_ns, READ_FILE)

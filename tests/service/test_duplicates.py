@@ -1,0 +1,246 @@
+"""Duplicates of real files: found by fingerprints of real processors, grouped, and merged into the best one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import trio
+from PIL import Image
+
+from damfs.catalog import derived, duplicates, remarks
+from damfs.core import duplicate_groups
+from damfs.core.commands import AddTag
+from damfs.core.deduplicating import dedupe
+from damfs.core.describing import SetComment, SetRating
+from damfs.core.duplicate_finding import compare
+from damfs.core.duplicate_groups import Sort
+from damfs.core.library import Library
+from damfs.core.near_duplicates import looks_of_facts
+from damfs.core.processors.fingerprint import Fingerprint
+from damfs.core.processors.preview import Preview
+from damfs.core.processors.probe import Probe
+from damfs.core.processors.processor import Subject
+from damfs.core.reception import Reception
+from damfs.core.trashing import settle
+from damfs.core.undo import Undo, list_groups
+from damfs.model import Asset, AssetState, BlobId, Media
+from tests.sample_media import h264, jpeg
+from tests.small_library import added, asset, keys, opened, received, scanned, tags, term, the_asset
+
+SMALL = (320, 214)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with opened(tmp_path / "library") as made:
+        yield made
+
+
+def look_at(library: Library, found: Asset, directory: Path) -> None:
+    """What the processors do with a file that has arrived."""
+    assert found.blob is not None
+    source, out = library.source_paths(found.blob)[0], directory / f"out-{found.id}"
+    out.mkdir()
+    subject = Subject(found.name, found.media, found.size)
+    facts = {"probe": Probe().run(source, out, subject).facts}
+    preview = Preview().run(source, out, Subject(found.name, found.media, found.size, facts))
+    pictures = {f"{made.kind}/{made.profile}": made.path for made in preview.renditions}
+    fingerprint = Fingerprint().run(source, out, Subject(found.name, found.media, found.size, facts, pictures))
+    with library.db.transaction() as tx:
+        derived.set_facts(tx, found.blob, "probe", facts["probe"])
+        derived.set_facts(tx, found.blob, "fingerprint", fingerprint.facts)
+        for made in preview.embeddings:
+            derived.set_embedding(tx, found.blob, made.model, made.at_ns, made.vector)
+
+
+async def taken_in(library: Library, path: Path, directory: Path, *given: str) -> Asset:
+    data = await trio.Path(path).read_bytes()
+    found = await received(library, path.name, data, *given, triaged=True)
+    look_at(library, found, directory)
+    assert found.blob is not None
+    await compare(library, found.blob)
+    return found
+
+
+def near_names(library: Library) -> list[list[str]]:
+    return [[member.name for member in group.members] for group in duplicate_groups.list_near(library.db.writer)]
+
+
+async def test_scaled_cropped_and_mirrored_pictures_are_a_group_with_reasons(library: Library, tmp_path: Path) -> None:
+    await taken_in(library, jpeg(tmp_path / "whole.jpg", scene="flowers", size=(600, 400)), tmp_path)
+    with Image.open(tmp_path / "whole.jpg") as whole:
+        whole.resize((300, 200)).save(tmp_path / "small.jpg", quality=40)
+        whole.crop((60, 50, 520, 360)).save(tmp_path / "part.jpg")
+        whole.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((480, 320)).save(tmp_path / "mirror.png")
+    for name in ("small.jpg", "part.jpg", "mirror.png"):
+        await taken_in(library, tmp_path / name, tmp_path)
+    await taken_in(library, jpeg(tmp_path / "other.jpg", scene="mountains", size=SMALL), tmp_path)
+    assert [sorted(group) for group in near_names(library)] == [["mirror.png", "part.jpg", "small.jpg", "whole.jpg"]]
+    (group,) = duplicate_groups.list_near(library.db.writer)
+    assert group.members[0].name == "whole.jpg"
+    reasons = {member.name: duplicate_groups.reason_of(group, member)[1] for member in group.members}
+    assert reasons["small.jpg"] == "the same picture (whole.jpg)"
+    assert reasons["part.jpg"].startswith("one shows ")
+    assert reasons["mirror.png"] == "the same picture, mirrored (whole.jpg)"
+    assert duplicate_groups.near(library.db.writer, group.members[2].blob) is not None
+
+
+async def test_a_clip_encoded_anew_and_a_cut_one_are_the_same_film(library: Library, tmp_path: Path) -> None:
+    await taken_in(library, h264(tmp_path / "film.mp4", seconds=6.0, source="mandelbrot", size=(320, 180)), tmp_path)
+    for path, start, end, width in (("small.mp4", 0, 6, 160), ("cut.mp4", 2, 5, 320)):
+        recoded(tmp_path / "film.mp4", tmp_path / path, start, end, width)
+        await taken_in(library, tmp_path / path, tmp_path)
+    await taken_in(library, h264(tmp_path / "other.mp4", seconds=3.0, source="beach", size=(320, 180)), tmp_path)
+    (group,) = duplicate_groups.list_near(library.db.writer)
+    assert [member.name for member in group.members] == ["film.mp4", "small.mp4", "cut.mp4"]
+    reasons = [duplicate_groups.reason_of(group, member)[1] for member in group.members[1:]]
+    assert reasons[0] == "the same film (film.mp4)"
+    assert reasons[1].startswith("the same film, one begins ")
+
+
+def recoded(source: Path, target: Path, start_s: float, end_s: float, width: int) -> None:
+    """A part of a clip, encoded anew in another size."""
+    import av
+
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        stream = written.add_stream("libx264", rate=25, options={"crf": "32"})
+        stream.width, stream.height, stream.pix_fmt = width, width * 9 // 16, "yuv420p"
+        shown = (frame for frame in read.decode(video=0) if start_s <= frame.time < end_s)
+        for number, frame in enumerate(shown):
+            small = frame.reformat(width=width, height=width * 9 // 16)
+            small.pts, small.time_base = number, Fraction(1, 25)
+            written.mux(stream.encode(small))
+        written.mux(stream.encode(None))
+
+
+async def test_the_same_bytes_under_two_names_are_merged_into_one(library: Library, tmp_path: Path) -> None:
+    data = jpeg(tmp_path / "a.jpg", size=SMALL).read_bytes()
+    first = await received(library, "a.jpg", data, "Beach", triaged=True)
+    second = await received(library, "b.jpg", data, "Sunset", triaged=True)
+    library.execute([SetRating(second.id, 8), SetComment(second.id, "from the card")], "test")
+    library.perform(SetComment(first.id, "the first"), "test")
+    reception = Reception(library)
+    shown = await dedupe(library, reception, [Sort.EXACT], apply=False)
+    assert (shown.groups[0].keep.name, [copy.name for copy in shown.groups[0].others]) == ("b.jpg", ["a.jpg"])
+    assert asset(library, first.id).state is AssetState.PRESENT
+    done = await dedupe(library, reception, [Sort.EXACT], apply=True)
+    assert (done.moved, done.problems) == (1, [])
+    assert tags(library, second.id) == ["Beach", "Sunset"]
+    assert remarks.remark(library.db.writer, second.id) == (8, "from the card\nthe first")
+    assert asset(library, first.id).state is AssetState.TRASHED
+    assert (await dedupe(library, reception, [Sort.EXACT], apply=True)).groups == []
+    (group, *_) = list_groups(library.db.writer, 1)
+    undone = library.perform(Undo(group), "undo")
+    await settle(library, undone.moved)
+    assert undone.left_out == []
+    assert asset(library, first.id).state is AssetState.PRESENT
+    assert tags(library, second.id) == ["Sunset"]
+
+
+@pytest.mark.expect_warnings("a copy is damaged")
+async def test_nothing_is_moved_before_the_kept_copy_was_proved(library: Library, tmp_path: Path) -> None:
+    data = jpeg(tmp_path / "a.jpg", size=SMALL).read_bytes()
+    for name in ("a.jpg", "b.jpg"):
+        await received(library, name, data, triaged=True)
+    for key in keys(library):
+        path = library.originals / key.decode()
+        copied = path.with_name("copied")
+        shutil.copy2(path, copied)
+        copied.replace(path)  # no hard link any more
+    kept = duplicate_groups.list_exact(library.db.writer)[0].members[0].name
+    (damaged,) = [library.originals / key.decode() for key in keys(library) if key.endswith(kept.encode())]
+    damaged.chmod(0o644)
+    damaged.write_bytes(bytes(len(data)))
+    report = await dedupe(library, Reception(library), [Sort.EXACT], apply=True)
+    assert report.moved == 0
+    assert len(report.problems) == 1
+    assert all(the_asset(library, name).state is AssetState.PRESENT for name in ("a.jpg", "b.jpg"))
+
+
+async def test_only_what_the_best_one_shows_as_well_is_moved(library: Library, tmp_path: Path) -> None:
+    await taken_in(library, jpeg(tmp_path / "whole.jpg", scene="flowers", size=(600, 400)), tmp_path, "Night")
+    with Image.open(tmp_path / "whole.jpg") as whole:
+        whole.resize((300, 200)).save(tmp_path / "small.jpg", quality=60)
+        whole.crop((60, 50, 520, 360)).save(tmp_path / "part.jpg")
+    small = await taken_in(library, tmp_path / "small.jpg", tmp_path, "Skyline")
+    part = await taken_in(library, tmp_path / "part.jpg", tmp_path)
+    report = await dedupe(library, Reception(library), [Sort.NEAR], apply=True)
+    assert (report.moved, report.problems) == (1, [])
+    assert asset(library, small.id).state is AssetState.TRASHED
+    assert asset(library, part.id).state is AssetState.PRESENT
+    assert tags(library, the_asset(library, "whole.jpg").id) == ["Night", "Skyline"]
+
+
+async def test_one_asset_with_files_in_two_stores_is_shown_and_left_alone(library: Library, tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "card" / "a.jpg", size=SMALL)
+    added(library, tmp_path / "card", "card")
+    await received(library, "a.jpg", path.read_bytes(), triaged=True)
+    await scanned(library, "card")
+    (group,) = duplicate_groups.list_exact(library.db.writer)
+    assert [member.name for member in group.members] == ["a.jpg"]
+    text = duplicate_groups.explained(library.db.writer, group)
+    assert "originals/card/a.jpg" in text
+    assert "originals/library/" in text
+    assert (await dedupe(library, Reception(library), [Sort.EXACT], apply=True)).groups == []
+
+
+async def test_fingerprints_that_make_no_sense_are_passed_over(library: Library, tmp_path: Path) -> None:
+    for facts in ("{}", '{"small": "!!", "width": 3}', '{"small": 5}', '{"marks": "AAAA", "times_ms": [1, 2]}', "[]"):
+        found = looks_of_facts(BlobId(1), facts)
+        assert found is None or found.small is None
+    first = await taken_in(library, jpeg(tmp_path / "a.jpg", scene="city", size=SMALL), tmp_path)
+    assert first.blob is not None
+    with library.db.transaction() as tx:
+        derived.set_facts(tx, first.blob, "fingerprint", {"small": "AAAA", "width": 2})
+    await compare(library, first.blob)
+    assert duplicates.near(library.db.writer, first.blob) == []
+
+
+async def test_a_sidecar_is_no_duplicate(library: Library) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        await received(library, name, name.encode(), triaged=True)
+        sidecar = await received(library, name + ".xmp", b"<x/>", triaged=True)
+        with library.db.transaction() as tx:
+            tx.run(
+                "INSERT INTO sidecar (asset, original, digest, own, said, problem) VALUES (?, ?, x'', 0, '{}', '')",
+                sidecar.id,
+                the_asset(library, name).id,
+            )
+    assert duplicate_groups.list_exact(library.db.writer) == []
+
+
+async def test_comparing_costs_a_fixed_number_of_candidates(library: Library, tmp_path: Path) -> None:
+    """However many pictures there are: candidates come from the index, and are looked at one by one."""
+    picture = await taken_in(library, jpeg(tmp_path / "a.jpg", scene="city", size=SMALL), tmp_path)
+    assert picture.blob is not None
+    facts = duplicates.fingerprint(library.db.writer, picture.blob, "fingerprint")
+    vector = derived.vector_of(library.db.writer, picture.blob, "look-1")
+    assert facts is not None
+    assert vector is not None
+    for number in range(60):
+        other = await received(library, f"{number}.jpg", b"%d" % number, triaged=True)
+        assert other.blob is not None
+        with library.db.transaction() as tx:
+            derived.set_embedding(tx, other.blob, "look-1", None, vector)
+            tx.run("INSERT INTO fact (blob, processor, facts) VALUES (?, 'fingerprint', ?)", other.blob, facts)
+    await compare(library, picture.blob)
+    assert 5 <= len(duplicates.near(library.db.writer, picture.blob)) <= 25
+
+
+def test_media_that_shows_nothing_has_no_fingerprint(tmp_path: Path) -> None:
+    assert not Fingerprint().accepts(Subject("a.wav", Media.AUDIO, 1))
+    assert Fingerprint().run(tmp_path, tmp_path, Subject("a.jpg", Media.IMAGE, 1)).facts == {}
+
+
+async def test_terms_stay_whole(library: Library) -> None:
+    """A model's tag of the one that goes is a model's tag of the one that stays."""
+    first = await received(library, "a.txt", b"same", triaged=True)
+    second = await received(library, "b.txt", b"same", triaged=True)
+    library.perform(AddTag(second.id, term(library, "Beach")), "test")
+    await dedupe(library, Reception(library), [Sort.EXACT], apply=True)
+    assert asset(library, first.id).state is AssetState.TRASHED
+    assert tags(library, second.id) == ["Beach"]

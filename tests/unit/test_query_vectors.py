@@ -1,0 +1,79 @@
+"""A model that is slow, broken or hanging costs a search only so much, and what comes late is kept for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+from trio.testing import MockClock
+
+from damfs.core.query_vectors import LOADING, PENDING_LIMIT, REST_S, QueryVectors, Vectors
+from damfs.errors import ModelUnavailable
+
+LIMIT_S = 5.0
+
+
+class Model:
+    """Answers after some seconds, or raises."""
+
+    def __init__(self, seconds: float, error: str = "") -> None:
+        self.seconds, self.error, self.asked = seconds, error, list[str]()
+
+    async def __call__(self, words: str) -> Vectors:
+        self.asked.append(words)
+        await trio.sleep(self.seconds)
+        if self.error:
+            raise ModelUnavailable(self.error)
+        return {"m": words.encode()}
+
+
+Taken = Callable[[str], object]
+
+
+async def test_an_answer_in_time_is_kept(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    model = Model(1)
+    vectors = QueryVectors(model, nursery, LIMIT_S)
+    assert await vectors.of("sea") == {"m": b"sea"}
+    assert await vectors.of("sea") == {"m": b"sea"}
+    assert model.asked == ["sea"]
+    assert vectors.trouble == ""
+
+
+async def test_a_late_answer_is_there_for_the_next_search(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    vectors = QueryVectors(Model(8), nursery, LIMIT_S)
+    began = trio.current_time()
+    assert await vectors.of("sea") is None
+    assert trio.current_time() - began == LIMIT_S
+    assert vectors.trouble == LOADING
+    assert vectors.is_pending("sea")
+    await trio.sleep(4)
+    assert await vectors.of("sea") == {"m": b"sea"}
+    assert not vectors.is_pending("sea")
+
+
+async def test_nobody_waits_for_a_model_that_others_waited_for(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    model = Model(1e6)
+    vectors = QueryVectors(model, nursery, LIMIT_S)
+    assert await vectors.of("first") is None
+    began = trio.current_time()
+    for number in range(3 * PENDING_LIMIT):
+        assert await vectors.of(f"next {number}") is None
+    assert trio.current_time() == began
+    assert len(model.asked) == PENDING_LIMIT, "a silent model is not asked without end"
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_model_that_cannot_be_had_is_asked_again_after_a_rest(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    model = Model(0.1, "it is missing")
+    vectors = QueryVectors(model, nursery, LIMIT_S)
+    assert await vectors.of("sea") is None
+    assert vectors.trouble == "it is missing"
+    assert await vectors.of("sky") is None
+    assert model.asked == ["sea"]
+    await trio.sleep(REST_S)
+    model.error = ""
+    assert await vectors.of("sky") == {"m": b"sky"}
