@@ -95,19 +95,6 @@ class Cut(Struct, frozen=True, tag="cut"):
     at_ms: int = -1
 
 
-class CutRow(Struct, frozen=True):
-    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
-
-    asset: int
-    asset_name: str
-    name: str
-    kind: str
-    file: str
-    size: int
-    cut: str
-    method: str
-
-
 class Retry(Struct, frozen=True, tag="retry"):
     """Failed jobs again; of one processor, or of all."""
 
