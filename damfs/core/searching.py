@@ -14,7 +14,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from damfs.catalog import assets, change_feed, derived, full_text
+from damfs.catalog import assets, change_feed, derived, full_text, spaces
 from damfs.catalog.database import Connection
 from damfs.catalog.embedder import MINILM
 from damfs.catalog.predicates import Everything
@@ -129,7 +129,7 @@ class Searches:
         known = assets.asset(connection, asset)
         if known is None or known.blob is None:
             return {}
-        space = best_model(derived.models_of(connection, known.blob))
+        space = best_model(derived.models_of(connection, known.blob), spaces.answering(connection))
         vector = None if space is None else derived.vector_of(connection, known.blob, space)
         if space is None or vector is None:
             return {}
