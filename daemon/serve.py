@@ -23,6 +23,7 @@ from daemon.guard import Guard, guarding
 from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint, raise_read_ahead
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
+from damfs.core.model_switch import serve_models
 from damfs.core.status_report import Status
 from damfs.core.upkeep import repair, serve_chores
 from damfs.core.watcher import watch_stores
@@ -70,7 +71,7 @@ async def _serve_mounted(
     library: Library, parts: Parts, wanted: Wanted, options: set[str], on_ready: Callable[[], None], guard: Guard
 ) -> None:
     stop = trio.Event()
-    service = Service(library, stop.set, parts.reception, parts.maker)
+    service = Service(library, stop.set, parts.reception, parts.maker, parts.models)
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     guard.await_ready()
     with mounted(parts.operations, wanted.mountpoint, options):
@@ -82,6 +83,7 @@ async def _serve_mounted(
             await nursery.start(library.texts.follow)
             await nursery.start(parts.job_runner.serve)
             await nursery.start(serve_chores, library, parts.reception)
+            await nursery.start(serve_models, library)
             await nursery.start(parts.sidecars.serve)
             await nursery.start(parts.duplicates.serve)
             nursery.start_soon(parts.events.follow)
@@ -89,7 +91,7 @@ async def _serve_mounted(
             nursery.start_soon(parts.live.serve, wanted.mountpoint)
             nursery.start_soon(_scan_writable, library, service)
             if library.settings.indexer.watch:
-                nursery.start_soon(watch_stores, library, service.scan)
+                nursery.start_soon(watch_stores, library, service.watch)
             nursery.start_soon(_stay_alive)
             nursery.start_soon(trio.to_thread.run_sync, raise_read_ahead, wanted.mountpoint)
             on_ready()
@@ -129,7 +131,7 @@ async def _scan_writable(library: Library, service: Service) -> None:
     for store in library.stores():
         if store.kind is StoreKind.WRITABLE or library.settings.indexer.watch:
             try:
-                await service.scan(store, lambda _: None)
+                await service.watch(store, lambda _: None)
             except DamfsError as error:
                 log.info("%s", error)
 
@@ -148,11 +150,21 @@ def _extended(library: Library, parts: Parts, service: Service, mountpoint: str,
     return replace(
         status,
         mountpoint=mountpoint,
-        scanning=[*service.names_being_scanned(), *(["renditions"] if library.tidying else [])],
+        scanning=[*service.names_being_scanned(), *_busy(library, parts)],
         unsettled=parts.drafts.unsettled,
         native=parts.operations.directories.native.describe(),
         held_back={str(id_): reason for id_, reason in parts.reception.held_back.items()},
     )
+
+
+def _busy(library: Library, parts: Parts) -> list[str]:
+    """What else is under way that changes what the mount shows."""
+    under_way = {
+        "renditions": library.tidying,
+        "sidecars": parts.sidecars.is_busy,
+        "duplicates": parts.duplicates.is_busy,
+    }
+    return [name for name, is_so in under_way.items() if is_so]
 
 
 async def _stay_alive() -> None:

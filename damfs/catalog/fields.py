@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
@@ -129,7 +130,8 @@ def resolution(facts: object) -> str | None:
     if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
         return None
     if part(facts, "media") == "image":
-        return f"{max(1, round(width * height / 1e6))} megapixels"
+        millions = round(width * height / 1e6)
+        return f"{millions} megapixels" if millions > 1 else "1 megapixel"
     return f"{width}x{height}"
 
 
@@ -155,12 +157,19 @@ def place(found: object) -> str | None:
 def captured(facts: object) -> str | None:
     local, offset = part(facts, "captured_local"), part(facts, "captured_offset_min")
     if not isinstance(local, str):
-        return None
+        return _utc(part(facts, "captured_utc_ns"))
     text = local.replace("T", " ")
     if not isinstance(offset, int):
         return text
     hours, minutes = divmod(abs(offset), 60)
     return f"{text} {'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}"
+
+
+def _utc(at_ns: object) -> str | None:
+    try:
+        return f"{datetime.fromtimestamp(at_ns / NANO, UTC):%Y-%m-%d %H:%M:%S} UTC" if isinstance(at_ns, int) else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def count(value: object) -> int | None:

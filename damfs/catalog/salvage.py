@@ -89,6 +89,11 @@ class OldTagging(NamedTuple):
     confidence: float
 
 
+class OldSearch(NamedTuple):
+    id: int
+    query: str
+
+
 class OldJudgement(NamedTuple):
     asset: int
     term: int
@@ -121,11 +126,6 @@ class OldDetail(NamedTuple):
 class OldRelation(NamedTuple):
     term: int
     other: int
-
-
-class OldSearch(NamedTuple):
-    id: int
-    query: str
 
 
 class OldRemark(NamedTuple):
@@ -189,6 +189,7 @@ QUERIES: dict[type, tuple[str, str]] = {
     OldCopy: ("copy", "SELECT id, asset, folder, name FROM copy WHERE id > ? AND id <= ?"),
     OldTerm: ("term", "SELECT id, name, broader FROM term WHERE id > ? AND id <= ?"),
     OldTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
+    OldSearch: ("saved_search", "SELECT id, query FROM saved_search WHERE id > ? AND id <= ?"),
     OldJudgement: (
         "judgement",
         "SELECT asset, term, confidence, processor, model FROM judgement WHERE asset > ? AND asset <= ?",
@@ -200,7 +201,6 @@ QUERIES: dict[type, tuple[str, str]] = {
         "SELECT term, language, prompt, uri, grouping FROM term_detail WHERE term > ? AND term <= ?",
     ),
     OldRelation: ("term_relation", "SELECT term, other FROM term_relation WHERE term > ? AND term <= ?"),
-    OldSearch: ("saved_search", "SELECT id, query FROM saved_search WHERE id > ? AND id <= ?"),
     OldRemark: ("remark", "SELECT asset, rating, comment FROM remark WHERE asset > ? AND asset <= ?"),
     OldAttribute: ("attribute", "SELECT asset, name, value FROM attribute WHERE asset > ? AND asset <= ?"),
     OldFact: ("fact", "SELECT blob, processor, facts FROM fact WHERE blob > ? AND blob <= ?"),

@@ -42,7 +42,7 @@ BURST = 0.8
 """Correlation of whole pictures below which they are two of one scene, and not one picture twice."""
 WHOLE = 0.9
 """Share of a picture that counts as all of it."""
-BITS = 256
+BITS = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,11 @@ class Learnt:
     stores: dict[str, OldStore] = field(default_factory=dict)
     terms: dict[str, str | None] = field(default_factory=dict)
     """Name to that of the broader term; broader ones first."""
+    searches: dict[str, None] = field(default_factory=dict)
+    """Those that were kept."""
     said: dict[str, SaidOfTerm] = field(default_factory=dict)
     """Of terms, by their names."""
     judged: Judged = field(default_factory=dict)
-    searches: dict[str, None] = field(default_factory=dict)
-    """Those that were kept."""
     assets: dict[int, KnownAsset] = field(default_factory=dict)
     receiving: dict[int, OldAsset] = field(default_factory=dict)
     arrived: set[int] = field(default_factory=set)

@@ -88,8 +88,8 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
         await _scan(library, store, summary, report)
     summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
-    library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
     library.execute([SaveSearch(query) for query in learnt.searches], ACTOR)
+    library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
     await _restore_assets(library, learnt, summary)
     found = await sync_all(library, Reception(library), ACTOR, write=False)
     summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]
@@ -142,7 +142,7 @@ def _publish(library: Library, id_: AssetId, name: str) -> None:
 
 async def _scan(library: Library, store: Store, summary: RebuildReport, report: Report) -> None:
     try:
-        found = await scan(library, store, lambda progress: report(store.name, progress))
+        found = await scan(library, store, lambda progress: report(store.name, progress), quiet_s=None)
     except Unavailable:
         summary.offline.append(store.name)
         return

@@ -24,6 +24,8 @@ class ScanReport:
     walked: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    """Files that are still being written, with what they wait for: a later scan takes them."""
 
     def count(self, kind: str, number: int = 1) -> None:
         if number:

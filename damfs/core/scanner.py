@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import trio
 
 from damfs.catalog import stores
+from damfs.core import arriving
 from damfs.core.commands import SetOnline
 from damfs.core.folders import reconcile_folders
 from damfs.core.indexing import HideFolders, IndexFile, MarkMissing
@@ -42,14 +43,22 @@ class _Difference:
     gone: dict[CopyId, Key]
 
 
-async def scan(library: Library, store: Store, report: Report = lambda _: None) -> ScanReport:
-    """Scan one store. Raises Unavailable when it is offline; its assets then stay as they are (P11)."""
+async def scan(
+    library: Library, store: Store, report: Report = lambda _: None, *, quiet_s: float | None = 0.0
+) -> ScanReport:
+    """Scan one store. Raises Unavailable when it is offline; its assets then stay as they are (P11).
+
+    In a read-only store files that are still being written wait for a later scan; ``quiet_s``: how long nobody may
+    have written to one, None: nothing waits.
+    """
     files = library.blob_store(store.id)
     known = await library.db.read(lambda connection: stores.list_copies(connection, store.id))
     facts, problems = await _walked(library, store, files, bool(known), report)
     summary = ScanReport(store.name, len(facts), problems=[f"{shown(each.key)}: {each.reason}" for each in problems])
     difference = _compare(known, facts, [each.key for each in problems])
     summary.count("unchanged", len(facts) - len(difference.to_read))
+    if store.kind is StoreKind.READ_ONLY and quiet_s is not None:
+        difference = await _without_arriving(library, store, difference, summary, quiet_s)
     await _read_all(library, store, difference, summary, report)
     await _mark_missing(library, difference.gone, summary)
     if store.kind is StoreKind.WRITABLE:
@@ -57,6 +66,17 @@ async def scan(library: Library, store: Store, report: Report = lambda _: None) 
     elif not summary.problems:
         await _hide_empty_folders(library, store)
     return summary
+
+
+async def _without_arriving(
+    library: Library, store: Store, difference: _Difference, summary: ScanReport, quiet_s: float
+) -> _Difference:
+    files, now = library.blob_store(store.id), library.clock()
+    whole, waiting = await trio.to_thread.run_sync(arriving.split, files, difference.to_read, now, quiet_s)
+    library.arriving[store.id] = frozenset(waiting)
+    summary.waiting = [f"{shown(key)}: {why}" for key, why in waiting.items()]
+    summary.count("waiting", len(waiting))
+    return _Difference(whole, difference.gone)
 
 
 async def _walked(

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-BITS: Final = 256
-AGREE: Final = 60
-"""Bits by which marks of the same moment differ at most; of unrelated ones half of all differ, give or take 8."""
-NEAR_MS: Final = 750
+BITS: Final = 128
+AGREE: Final = 34
+"""Bits by which marks of the same moment differ at most; of unrelated ones half of all differ, give or take 6."""
+NEAR_MS: Final = 600
 """Moments of two clips that were looked at are so far apart at most, where the clips run together."""
 ENOUGH: Final = 0.6
 """Share of the moments that both have which must agree."""
@@ -24,7 +24,7 @@ BAND_MOMENTS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Marks of a clip (rows of 32 bytes) and when they were taken."""
+    """Marks of a clip (rows of 16 bytes) and when they were taken."""
 
     marks: NDArray[np.uint8]
     times_ms: NDArray[np.int64]

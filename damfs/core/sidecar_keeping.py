@@ -71,6 +71,13 @@ class SidecarKeeper:
         self._reception = reception
         self._stirred = Stirred()
         self._news = trio.Event()
+        self._tending = False
+        self._has_any = False
+        """Whether any file is called like a sidecar: a library without pays nothing for them."""
+
+    @property
+    def is_busy(self) -> bool:
+        return self._tending or bool(self._stirred)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
@@ -84,7 +91,7 @@ class SidecarKeeper:
     async def _begin(self) -> None:
         """What happened while nobody kept them."""
         for store in self._library.stores():
-            await link_all(self._library, store.id, ACTOR)
+            self._has_any |= await link_all(self._library, store.id, ACTOR) > 0
         self._stirred.moved.update(await self._library.db.read(sidecars.list_unread))
         self._news.set()
 
@@ -109,7 +116,11 @@ class SidecarKeeper:
     def _concerns(self, change: Change, asset: AssetId) -> bool:
         """Whether it is a sidecar, has one, or came to stand beside one."""
         connection = self._library.db.writer
-        if any(map(is_sidecar_name, change.names)) or sidecars.of(connection, asset) is not None:
+        is_named_so = any(map(is_sidecar_name, change.names))
+        self._has_any |= is_named_so
+        if not self._has_any:
+            return False
+        if is_named_so or sidecars.of(connection, asset) is not None:
             return True
         return bool(sidecars.of_original(connection, asset) or sidecars_beside(connection, asset))
 
@@ -119,10 +130,12 @@ class SidecarKeeper:
             await trio.sleep(GRACE_S)
             self._news = trio.Event()
             stirred, self._stirred = self._stirred, Stirred()
+            self._tending = True
             try:
                 await self.tend(stirred)
             except DamfsError as error:
                 log.info("sidecars were not looked after: %s", error)
+            self._tending = False
 
     async def tend(self, stirred: Stirred) -> None:
         """Bring everything that something happened to into order."""

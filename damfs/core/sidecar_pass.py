@@ -25,13 +25,14 @@ Report = Callable[[int, int], None]
 """So many of so many are done."""
 
 
-async def link_all(library: Library, store: StoreId, actor: str) -> None:
-    """Let the catalog know which files of a store are sidecars, and of what."""
+async def link_all(library: Library, store: StoreId, actor: str) -> int:
+    """Let the catalog know which files of a store are sidecars, and of what. How many are called like one."""
     found = await library.db.read(lambda connection: sidecars.list_files(connection, store))
     for start in range(0, len(found), BATCH):
         commands: Sequence[Command[object]] = [LinkSidecar(id_) for id_ in found[start : start + BATCH]]
         library.execute(commands, actor)
         await trio.lowlevel.checkpoint()
+    return len(found)
 
 
 async def sync_all(

@@ -7,6 +7,7 @@ Crash rule: nothing is kept; a scan at the next start meets what was missed.
 from __future__ import annotations
 
 import logging
+import os
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,9 +15,11 @@ from pathlib import Path
 import trio
 from watchfiles import awatch
 
+from damfs.core.arriving import QUIET_S, why_not_yet
 from damfs.core.library import Library
 from damfs.errors import DamfsError
-from damfs.model import Store, StoreKind
+from damfs.model import Key, Store, StoreKind
+from damfs.storage.blob_store import BlobStore
 from damfs.storage.droppings import is_dropping
 
 log = logging.getLogger(__name__)
@@ -84,9 +87,26 @@ async def _watch_folder(library: Library, store: Store, scan: Scan, root: Path) 
     ):
         if await trio.to_thread.run_sync(_identity, root, abandon_on_cancel=True) != began:
             return
-        if changes or first:  # what changed before the watch began is met now
+        # what changed before the watch began is met at first; what only grows is no news until it is whole
+        if first or await trio.to_thread.run_sync(_is_news, library, store, root, {path for _, path in changes}):
             await _scan_once(library, store, scan)
         first = False
+
+
+def _is_news(library: Library, store: Store, root: Path, changed: set[str]) -> bool:
+    """Whether anything changed beside the files that are known to be written, or one of these is whole now. Blocks."""
+    waiting = {os.fsdecode(os.path.join(os.fsencode(root), key)): key for key in library.arriving.get(store.id, ())}
+    if changed - waiting.keys():
+        return True
+    files, now = library.blob_store(store.id), library.clock()
+    return any(_is_whole(files, key, now) for key in waiting.values())
+
+
+def _is_whole(files: BlobStore, key: Key, now_ns: int) -> bool:
+    try:
+        return why_not_yet(files, files.stat(key), now_ns, QUIET_S) is None
+    except DamfsError:  # it is gone: the scan says so
+        return True
 
 
 def _identity(root: Path) -> tuple[int, int] | None:

@@ -22,6 +22,8 @@ from damfs.integration import (
     cli_care,
     cli_clip,
     cli_dedupe,
+    cli_info,
+    cli_models,
     cli_proxies,
     cli_search,
     cli_sidecar,
@@ -215,6 +217,8 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 for command in (
     *cli_care.COMMANDS,
     *cli_clip.COMMANDS,
+    *cli_info.COMMANDS,
+    *cli_models.COMMANDS,
     *cli_proxies.COMMANDS,
     *cli_search.COMMANDS,
     *cli_dedupe.COMMANDS,
@@ -240,6 +244,8 @@ def _show_scans(answers: list[object], *, as_json: bool) -> None:
     for report in reports:
         counts = ", ".join(f"{number:,} {kind}" for kind, number in report.counts.items()) or "nothing there"
         click.echo(f"{report.store}: {counts}")
+        for file in report.waiting:
+            click.echo(f"  not yet: {file}; a later scan takes it", err=True)
         for problem in report.problems:
             click.echo(f"  left out: {problem}", err=True)
 

@@ -17,7 +17,8 @@ from damfs.errors import NotFound, Refused
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
 from damfs.integration.vocabulary_files import files
-from damfs.integration.wire import (
+from damfs.integration.wire import Request
+from damfs.integration.wire_terms import (
     AddTerm,
     ChangeTerm,
     DescribeTerm,
@@ -26,7 +27,6 @@ from damfs.integration.wire import (
     LabelTerm,
     MergeTerm,
     RelateTerm,
-    Request,
 )
 
 TERM = click.argument("name", metavar="TERM")

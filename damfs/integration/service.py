@@ -17,6 +17,8 @@ import trio
 from damfs.catalog import stores, term_names, versions, vocabulary
 from damfs.catalog.versions import Version
 from damfs.core import scanner
+from damfs.core.arriving import QUIET_S
+from damfs.core.asset_info import info_of
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
@@ -33,6 +35,7 @@ from damfs.integration.care import Care
 from damfs.integration.cutting import cut
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
+from damfs.integration.models import Models
 from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
 from damfs.integration.terms import Terms
@@ -44,6 +47,7 @@ from damfs.integration.wire import (
     Cutting,
     Dedupe,
     FindSimilar,
+    GetInfo,
     GetStatus,
     GetStores,
     GetTags,
@@ -51,7 +55,7 @@ from damfs.integration.wire import (
     History,
     Indexing,
     Making,
-    OnTerms,
+    Modelling,
     Progress,
     Request,
     Revert,
@@ -65,6 +69,7 @@ from damfs.integration.wire import (
     Target,
     VersionRow,
 )
+from damfs.integration.wire_terms import OnTerms
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"
@@ -75,7 +80,8 @@ Answerer = Callable[[Any, Report], Awaitable[object]]
 
 class Service:
     """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here,
-    ``maker``: who makes pieces of clips; without one for the time of a request."""
+    ``maker``: who makes pieces of clips; without one for the time of a request. ``models``: who asks the model worker
+    of the daemon."""
 
     def __init__(
         self,
@@ -83,11 +89,13 @@ class Service:
         stop: Callable[[], None] | None = None,
         reception: Reception | None = None,
         maker: Maker | None = None,
+        models: Models | None = None,
     ) -> None:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
         self._maker = maker
+        self._models = Models(library) if models is None else models
         self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
         self._answerers = {
@@ -109,6 +117,7 @@ class Service:
             Making,
             MakingProxies(library, mounted=mounted, asset_at=self._asset_at_bytes, asset_of=self._target).answer,
         )
+        yield Modelling, self._models.answer
         yield OnTerms, Terms(library).answer
         yield SyncSidecars, self._sync_sidecars
         yield Dedupe, self._pairing.answer
@@ -152,7 +161,11 @@ class Service:
             raise Conflict(f'{folder} is indexed already, as the store "{known.name}"')
         return await self.scan(known, report)
 
-    async def scan(self, store: Store, report: Report) -> object:
+    async def watch(self, store: Store, report: Report) -> object:
+        """A scan that nobody asked for: files have to be quiet for a while."""
+        return await self.scan(store, report, quiet_s=QUIET_S)
+
+    async def scan(self, store: Store, report: Report, *, quiet_s: float = 0.0) -> object:
         """One scan of a store at a time."""
 
         def forward(progress: ScanProgress) -> None:
@@ -163,7 +176,7 @@ class Service:
 
         lock = self.scanning.setdefault(store.name, trio.Lock())
         async with lock:
-            summary = await scanner.scan(self._library, store, forward)
+            summary = await scanner.scan(self._library, store, forward, quiet_s=quiet_s)
         return msgspec.to_builtins(summary)
 
     def names_being_scanned(self) -> list[str]:
@@ -211,8 +224,10 @@ class Service:
             raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
-    async def _history(self, request: GetVersions | Revert, _report: Report) -> object:
+    async def _history(self, request: GetVersions | Revert | GetInfo, _report: Report) -> object:
         id_ = self._target(request.target)
+        if isinstance(request, GetInfo):
+            return msgspec.to_builtins(info_of(self._library.db.writer, self._library.known(id_)))
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from damfs.core.concepts import Concept
+from damfs.integration.wire_terms import OnTerms
 
 LINE_LIMIT = 64 << 20
 """A vocabulary is one request."""
@@ -58,6 +58,12 @@ class Target(Struct, frozen=True):
 
 
 class GetVersions(Struct, frozen=True, tag="versions"):
+    target: Target
+
+
+class GetInfo(Struct, frozen=True, tag="info"):
+    """All that is known of a file; answered with an AssetInfo."""
+
     target: Target
 
 
@@ -158,89 +164,27 @@ class Dedupe(Struct, frozen=True, tag="dedupe"):
     apply: bool = False
 
 
+class GetModels(Struct, frozen=True, tag="models"):
+    """Which models there are, which answers, how far the new one is."""
+
+
+class UseModel(Struct, frozen=True, tag="use-model"):
+    """Load and try a model; if it works, name it in the settings and embed the library anew with it."""
+
+    name: str
+
+
+class DropModel(Struct, frozen=True, tag="drop-model"):
+    """Remove the vectors of a model that is not in use, by its name or the id of its space."""
+
+    name: str
+
+
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
     """Bring the sidecars beside originals and the catalog into step."""
 
     write: bool = True
     """Also write, in writable stores; else only read."""
-
-
-class GetVocabulary(Struct, frozen=True, tag="vocabulary"):
-    """Every term with all that is said of it, as concepts; their keys are numbers."""
-
-
-class ImportVocabulary(Struct, frozen=True, tag="import-vocabulary"):
-    """``concepts``: as `concepts.checked` has them."""
-
-    concepts: tuple[Concept, ...]
-
-
-class AddTerm(Struct, frozen=True, tag="add-term"):
-    """A new term; ``below``: a term, or ''."""
-
-    name: str
-    below: str = ""
-
-
-class ChangeTerm(Struct, frozen=True, tag="change-term"):
-    """Another name, another place (``below`` "" with ``move``: the top), or none at all."""
-
-    term: str
-    name: str = ""
-    keep: bool = False
-    """The old name as a synonym."""
-    move: bool = False
-    below: str = ""
-    remove: bool = False
-
-
-class MergeTerm(Struct, frozen=True, tag="merge-term"):
-    term: str
-    into: str
-
-
-class DescribeTerm(Struct, frozen=True, tag="describe-term"):
-    """What is None stays as it is."""
-
-    term: str
-    note: str | None = None
-    language: str = ""
-    prompt: str | None = None
-    grouping: bool | None = None
-
-
-class LabelTerm(Struct, frozen=True, tag="label-term"):
-    term: str
-    label: str
-    language: str = ""
-    preferred: bool = False
-    remove: bool = False
-
-
-class RelateTerm(Struct, frozen=True, tag="relate-term"):
-    term: str
-    other: str
-    remove: bool = False
-
-
-class GetSuggestions(Struct, frozen=True, tag="suggestions"):
-    """What waits for a person, surest first."""
-
-    term: str = ""
-    above: float = 0.0
-
-
-class Judge(Struct, frozen=True, tag="judge"):
-    """Accept or refuse suggestions: of a term, of assets, those surer than something; all of these together."""
-
-    accept: bool
-    term: str = ""
-    assets: tuple[int, ...] = ()
-    above: float = 0.0
-
-
-class SuggestAll(Struct, frozen=True, tag="suggest-all"):
-    """Look at every picture again."""
 
 
 class Search(Struct, frozen=True, tag="search"):
@@ -290,10 +234,10 @@ class Found(Struct, frozen=True):
 
 
 class Transcode(Struct, frozen=True, tag="transcode"):
-    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
 
-    words: tuple[str, ...] = ()
+    query: str = ""
     assets: tuple[int, ...] = ()
     paths: tuple[bytes, ...] = ()
     profile: str = ""
@@ -334,16 +278,14 @@ TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags
 Indexing = Add | Scan
 Tagging = Tag
-History = GetVersions | Revert
+History = GetVersions | GetInfo | Revert
 Cutting = Cut
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
-Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
-Judging = GetSuggestions | Judge | SuggestAll
-OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
+Modelling = GetModels | UseModel | DropModel
 Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
-Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | OnTerms | Stop
+Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

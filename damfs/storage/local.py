@@ -64,9 +64,10 @@ class LocalStore:
             with self._errors(key):
                 fact = _fact(key, os.fstat(descriptor))
                 hashed = hash_open_file(descriptor, watch)
+                changed = _fact(key, os.fstat(descriptor)) != fact
         finally:
             os.close(descriptor)
-        if hashed is None or hashed.size != fact.size:
+        if hashed is None or hashed.size != fact.size or changed:
             raise Unavailable(f"{shown(self._absolute(key))}: changed while it was read; it is read again later")
         return Hashed(digest=hashed.digest, size=hashed.size, head=hashed.head, fact=fact)
 

@@ -27,13 +27,44 @@ class Size:
     clip_s: int = 60
     clip_lines: int = 1080
     photos: int = 6
+    probed: int = 100
+    transcoded_s: float = 4.0
+    alike: tuple[int, int] = (6, 2)
+    """Pictures among which duplicates are looked for, and of how many the edits are."""
 
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = {
-    "tiny": Size(300, 20, 2 * MIB, (40, 4 * KIB), (2, MIB), 12, notices=5, runs=1, clip_s=20, clip_lines=180, photos=1),
-    "small": Size(2_000, 1_000, 64 * MIB, (500, 64 * KIB), (4, 32 * MIB), 200, notices=60, runs=3),
-    "full": Size(100_000, 1_000, 1024 * MIB, (5_000, 64 * KIB), (8, 128 * MIB), 2_000, notices=300, runs=5, clip_s=600),
+    "tiny": Size(
+        300,
+        20,
+        2 * MIB,
+        (40, 4 * KIB),
+        (2, MIB),
+        12,
+        notices=5,
+        runs=1,
+        clip_s=20,
+        clip_lines=180,
+        photos=1,
+        probed=8,
+        transcoded_s=0.4,
+    ),
+    "small": Size(2_000, 1_000, 64 * MIB, (500, 64 * KIB), (4, 32 * MIB), 200, notices=60, runs=3, alike=(150, 10)),
+    "full": Size(
+        100_000,
+        1_000,
+        1024 * MIB,
+        (5_000, 64 * KIB),
+        (8, 128 * MIB),
+        2_000,
+        notices=300,
+        runs=5,
+        clip_s=600,
+        probed=1000,
+        transcoded_s=10.0,
+        alike=(300, 40),
+    ),
 }
 """tiny: only to see that the bench works, within seconds."""
 

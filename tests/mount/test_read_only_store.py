@@ -13,9 +13,9 @@ import pytest
 
 from tests.mount.conftest import serving
 from tests.mount.daemon_process import Daemon, damfs, new_library, rows, run, until
-from tests.sample_media import jpeg, png
+from tests.sample_media import h264, jpeg, png
 
-NEWS_LIMIT_S = 10.0
+NEWS_LIMIT_S = 30.0
 
 
 def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
@@ -116,6 +116,29 @@ def test_news_of_the_folder_arrive_by_themselves(dam: Daemon, folder: Path) -> N
     assert "moved.txt" not in os.listdir(dam / "by-type/other")
     assert rows(dam.library, "SELECT state FROM asset WHERE name = 'moved.txt'") == [("missing",)]
     assert (dam / "originals/Photos/notes.txt").read_text() == "notes"
+
+
+def test_a_recording_arrives_when_it_is_finished(dam: Daemon, folder: Path, tmp_path: Path) -> None:
+    """Written in pieces, with pauses longer than the quiet time, by a program that keeps it open."""
+    content = h264(tmp_path / "take.mp4", seconds=0.5, size=(64, 48)).read_bytes()
+    shown, half = dam / "originals/Photos/take.mp4", content.rindex(b"moov") - 4
+    with (folder / "take.mp4").open("wb", buffering=0) as recording:
+        recording.write(content[: half // 2])
+        jpeg(folder / "witness.jpg", size=(64, 48))
+        until(lambda: (dam / "originals/Photos/witness.jpg").exists(), "the watcher has scanned", NEWS_LIMIT_S)
+        assert not shown.exists(), "not closed"
+        recording.write(content[half // 2 : half])
+    (folder / "witness.jpg").rename(folder / "witness-2.jpg")
+    until(lambda: (dam / "originals/Photos/witness-2.jpg").exists(), "and again", NEWS_LIMIT_S)
+    assert not shown.exists(), "closed, but without its index"
+    with (folder / "take.mp4").open("ab", buffering=0) as recording:
+        recording.write(content[half:])
+    until(shown.exists, "closed, quiet and whole", NEWS_LIMIT_S)
+    assert shown.read_bytes() == content
+    (folder / "take.mp4").unlink()
+    (folder / "witness-2.jpg").unlink()
+    until(lambda: not shown.exists(), "gone", NEWS_LIMIT_S)
+    assert [failure for failure in dam.idle().failures if failure.name == "take.mp4"] == []
 
 
 def test_a_folder_that_vanishes_is_offline_and_comes_back(dam: Daemon, folder: Path) -> None:

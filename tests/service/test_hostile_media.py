@@ -16,6 +16,7 @@ from damfs.core.worker_pool import JobTimedOut, WorkerPool, open_worker_pool
 from damfs.errors import BadMedia
 from damfs.model import Media
 from damfs.settings import IndexerSettings, Settings
+from tests.bench.probing import workers
 from tests.sample_media import h264
 from tests.sample_media.hostile import HOSTILE
 from tests.service import doomed_processors
@@ -102,3 +103,14 @@ async def test_the_time_limit_of_the_settings_ends_a_job(tmp_path: Path) -> None
 
 
 SUBJECT = Subject("clip.mov", Media.VIDEO, 5)
+
+
+async def test_probing_many_files_starts_no_process_for_each(tmp_path: Path) -> None:
+    clip = h264(tmp_path / "good.mp4", seconds=0.2, size=(64, 48))
+    async with open_worker_pool(Settings(indexer=IndexerSettings(workers=1))) as pool:
+        seen: list[set[int]] = []
+        for number in range(12):
+            assert isinstance(await ended(pool, "probe", clip, tmp_path / str(number)), Output)
+            seen.append(workers())
+    assert seen[0]
+    assert all(each == seen[0] for each in seen)

@@ -23,6 +23,7 @@ from damfs.catalog.fields import (
     Kind,
     NumberValue,
     TextValue,
+    captured,
     values_of,
 )
 from damfs.catalog.migrations import open_catalog
@@ -89,6 +90,21 @@ def test_exiftool_fills_what_the_probe_left_open() -> None:
 def test_photos_are_told_by_megapixels_and_format() -> None:
     assert texts(PHOTO)["resolution"] == ["24 megapixels"]
     assert texts(PHOTO)["codec"] == ["jpeg"]
+    assert texts({**PHOTO, "width": 320, "height": 240})["resolution"] == ["1 megapixel"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"captured_local": "2024-07-15T12:34:56", "captured_offset_min": -210}, "2024-07-15 12:34:56 -03:30"),
+        ({"captured_local": "2024-07-15T12:34:56"}, "2024-07-15 12:34:56"),
+        ({"captured_utc_ns": 1_721_044_800_000_000_000}, "2024-07-15 12:00:00 UTC"),
+        ({"captured_utc_ns": 10**30}, None),
+        ({}, None),
+    ],
+)
+def test_when_it_was_captured_is_said_with_its_zone(facts: Facts, text: str | None) -> None:
+    assert captured(facts) == text
 
 
 @pytest.mark.parametrize(

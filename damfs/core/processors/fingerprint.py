@@ -1,7 +1,7 @@
 """fingerprint: what a photo or clip looks like in little, so that near duplicates of it can be found.
 
-``accepts`` is pure; ``run`` happens in a worker process and only reads. A clip is looked at twice a second at most, at
-120 moments at most: the short ones frame by frame, of long ones the key frames that are nearest.
+``accepts`` is pure; ``run`` happens in a worker process and only reads. A clip is looked at five times a second at
+most, at 120 moments at most: short ones frame by frame, of long ones the key frames that are nearest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the daemon imports this module and must not load what decod
     from PIL.Image import Image
 
 MOMENTS = 120
-STEP_NS = 500_000_000
+STEP_NS = 200_000_000
 DECODED_NS = 60_000_000_000
 """Clips up to this length are decoded as a whole."""
 PICTURES = ("thumbnail/512", "thumbnail/256", "poster/jpeg")
@@ -68,7 +68,7 @@ def picture_facts(picture: Image) -> dict[str, object]:
 
 
 def clip_facts(source: Path, name: str, duration_ns: int) -> Facts:
-    """``marks`` of 32 bytes each, at ``times_ms``. A clip of which nothing can be decoded has none."""
+    """``marks`` of 16 bytes each, at ``times_ms``. A clip of which nothing can be decoded has none."""
     from damfs.core.processors import media
     from damfs.core.processors.marks import mark_of
 
