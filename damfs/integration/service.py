@@ -38,7 +38,6 @@ from damfs.integration.making import MakingProxies
 from damfs.integration.models import Models
 from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
-from damfs.integration.term_requests import OnTerms
 from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
@@ -70,6 +69,7 @@ from damfs.integration.wire import (
     Target,
     VersionRow,
 )
+from damfs.integration.wire_terms import OnTerms
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"

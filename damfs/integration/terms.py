@@ -26,7 +26,7 @@ from damfs.core.term_commands import (
     unknown,
 )
 from damfs.errors import NotFound
-from damfs.integration.term_requests import (
+from damfs.integration.wire_terms import (
     AddTerm,
     ChangeTerm,
     DescribeTerm,

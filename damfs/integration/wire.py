@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from damfs.integration.term_requests import OnTerms
+from damfs.integration.wire_terms import OnTerms
 
 LINE_LIMIT = 64 << 20
 """A vocabulary is one request."""
@@ -93,6 +93,19 @@ class Cut(Struct, frozen=True, tag="cut"):
     end_ms: int = 0
     exact: bool = False
     at_ms: int = -1
+
+
+class CutRow(Struct, frozen=True):
+    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
+
+    asset: int
+    asset_name: str
+    name: str
+    kind: str
+    file: str
+    size: int
+    cut: str
+    method: str
 
 
 class Retry(Struct, frozen=True, tag="retry"):

@@ -58,7 +58,6 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "transcode": (transcoding.measure, (*transcoding.MEASURED, "transcode-many")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
-    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "index": (
         vectors.measure,
         ("index-recall", "index-query", "index-load", "nearest", "nearest-half", "nearest-few"),
@@ -76,6 +75,7 @@ ON_REQUEST: dict[str, tuple[Measure, tuple[str, ...]]] = {
         ("index-million-recall", "index-million-query", "index-million-load"),
     ),
     "embedding": (embedding.measure, ("embed-pictures", "embed-words")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "text-to-picture": (text_to_picture.measure, ("text-to-picture",)),
 }
 """Only when asked for: they need models, packages of pictures, or twenty minutes."""

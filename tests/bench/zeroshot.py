@@ -2,7 +2,7 @@
 right, on the captioned pictures of Debian's tuxpaint-stamps-default.
 
 What a picture shows says the folder it is in. The rule is the product's own (`Judge`, its scale); beside it stands the
-margin between the best and the second term alone. Without the package, or in the tiny size, nothing is measured.
+margin between the best and the second term alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from PIL import Image
 
 from damfs.catalog.embedder import CONSE, PICTURE_BATCH, load_embedder
 from damfs.core.processors.auto_tag import Judge, Phrased, phrased
-from tests.bench.figure import SIZES, Figure, figure
-from tests.bench.ground import Ground
+from tests.bench.figure import Figure, figure
+from tests.bench.ground import BenchFailed, Ground
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,9 +80,8 @@ class Tally:
 
 
 def measure(ground: Ground) -> Iterator[Figure]:
-    if ground.size is SIZES["tiny"] or not STAMPS.is_dir():
-        ground.say("zeroshot: not measured (tiny, or no tuxpaint-stamps-default)")
-        return
+    if not STAMPS.is_dir():
+        raise BenchFailed(f"there are no pictures below {STAMPS}; apt-get install tuxpaint-stamps-default")
     ground.say("zeroshot …")
     judge = Judge(load_embedder("default", 0))
     shown = list(pictures(judge))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from damfs.integration.client import call
-from damfs.integration.term_requests import GetVocabulary
+from damfs.integration.wire_terms import GetVocabulary
 from tests.mount.conftest import Serve
 from tests.mount.daemon_process import QUICK, Daemon, damfs, rows, run, until
 
@@ -212,6 +212,8 @@ def test_suggestions_are_accepted_and_refused_by_file_operations(proposed: Daemo
     assert os.listdir(dam / "suggested") == ["beach"]
     assert sorted(os.listdir(suggested)) == ["a.txt", "b.txt", "c.txt"]
     assert os.getxattr(suggested / "a.txt", "user.damfs.suggested") == b"beach 0.80 (auto_tag/9, m)"
+    assert os.getxattr(suggested / "a.txt", "user.damfs.score") == b"0.8000"
+    assert os.getxattr(suggested / "a.txt", "user.damfs.why") == b"suggested:beach: auto_tag/9, m"
     assert (suggested / "a.txt").stat().st_ino == (dam / "inbox/a.txt").stat().st_ino
     run("mv", suggested / "a.txt", beach)
     run("cp", suggested / "b.txt", beach)

@@ -5,16 +5,37 @@ Moving, copying or linking one into by-tag/<term>/ accepts; removing it here ref
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from damfs.catalog import predicates, proposals, term_names
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Predicate, ProposedFor
+from damfs.catalog.query_language import Query
 from damfs.core.library import Library
+from damfs.core.search_answer import Answer, Told
 from damfs.core.suggesting import RefuseProposal
 from damfs.errors import NotEmpty
-from damfs.model import AssetId, Facet
+from damfs.model import AssetId, Facet, TermId
 from damfs.presentation.views.facet import FacetView
 from damfs.presentation.views.term_places import KnownTerms, named
-from damfs.presentation.views.view import Commands, Place
+from damfs.presentation.views.view import Commands, Content, Entry, Place, Thing
+
+NO_TERM = TermId(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion(Answer):
+    """What user.damfs.score and user.damfs.why say of files that a term is proposed for."""
+
+    term: TermId = NO_TERM
+
+    def told(self, connection: Connection, asset: AssetId) -> Told | None:
+        found = proposals.proposal(connection, asset, self.term)
+        if found is None:
+            return None
+        by = ", ".join(filter(None, (found.processor, found.model)))
+        return Told(found.confidence, f"{self.query.where.text()}: {by}")
 
 
 class Suggested(FacetView):
@@ -46,6 +67,23 @@ class Suggested(FacetView):
             return None
         (id_,) = self._known.ids(connection, path)
         return ProposedFor(id_, path[0])
+
+    def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        entry = super().lookup(connection, place, name)
+        if entry is not None and isinstance(entry.node, Thing):
+            self._note(connection, place, [AssetId(entry.node.id)])
+        return entry
+
+    def content(self, connection: Connection, place: Place) -> Content:
+        found = super().content(connection, place)
+        self._note(connection, place, [row[0] for row in found.files])
+        return found
+
+    def _note(self, connection: Connection, place: Place, shown: Sequence[AssetId]) -> None:
+        """From where user.damfs.score and user.damfs.why of these files speak."""
+        if place.path:
+            (id_,) = self._known.ids(connection, place.path)
+            self.library.shown.note(Suggestion(Query(ProposedFor(id_, place.path[0])), [], term=id_), shown)
 
     def dir_facets(self, connection: Connection, path: tuple[str, ...]) -> frozenset[Facet]:
         return frozenset() if path else frozenset({predicates.PROPOSED_FACET})

@@ -1,4 +1,4 @@
-"""Requests about the vocabulary and about suggestions, as they go over the control socket (see `wire`). Pure data."""
+"""The requests about the vocabulary and about what models propose, as they travel over the control socket. Pure."""
 
 from __future__ import annotations
 
