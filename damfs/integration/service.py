@@ -55,7 +55,6 @@ from damfs.integration.wire import (
     History,
     Indexing,
     Making,
-    Modelling,
     OnTerms,
     Progress,
     Request,
@@ -70,6 +69,7 @@ from damfs.integration.wire import (
     Target,
     VersionRow,
 )
+from damfs.integration.wire_models import Modelling
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from damfs.core.concepts import Concept
+from damfs.integration.wire_models import Modelling
 
 LINE_LIMIT = 64 << 20
 """A vocabulary is one request."""
@@ -162,22 +163,6 @@ class Dedupe(Struct, frozen=True, tag="dedupe"):
     exact: bool = True
     near: bool = True
     apply: bool = False
-
-
-class GetModels(Struct, frozen=True, tag="models"):
-    """Which models there are, which answers, how far the new one is."""
-
-
-class UseModel(Struct, frozen=True, tag="use-model"):
-    """Load and try a model; if it works, name it in the settings and embed the library anew with it."""
-
-    name: str
-
-
-class DropModel(Struct, frozen=True, tag="drop-model"):
-    """Remove the vectors of a model that is not in use, by its name or the id of its space."""
-
-    name: str
 
 
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
@@ -364,7 +349,6 @@ Making = Retry | Transcode | GetProxies
 Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
 Judging = GetSuggestions | Judge | SuggestAll
 OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
-Modelling = GetModels | UseModel | DropModel
 Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
 Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
 
