@@ -19,6 +19,8 @@ SECOND_NS = 1_000_000_000
 QUIET_S = 2.0
 """A file that nobody asked for by name is taken when it was not written to for so long."""
 GIVEN_UP_S = 600.0
+INDEXES = frozenset({b"moov", b"moof", b"meta"})
+"""Of a clip, of its pieces, of a still picture (HEIF)."""
 BEFORE_INDEX = frozenset({b"ftyp", b"mdat", b"wide", b"free", b"skip"})
 
 
@@ -57,7 +59,7 @@ def why_not_yet(files: BlobStore, fact: FileFact, now_ns: int, quiet_s: float) -
 def lacks_index(descriptor: int) -> bool:
     """Whether it is a QuickTime or MP4 file without the box that says where its pictures are."""
     boxes = top_boxes(descriptor)
-    return bool(boxes) and boxes[0] in BEFORE_INDEX and not {b"moov", b"moof"} & set(boxes)
+    return bool(boxes) and boxes[0] in BEFORE_INDEX and not INDEXES & set(boxes)
 
 
 def top_boxes(descriptor: int, limit: int = 64) -> list[bytes]:

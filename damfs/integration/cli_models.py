@@ -17,7 +17,7 @@ from damfs.core.model_report import ModelStatus
 from damfs.integration import progress
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
-from damfs.integration.wire import DropModel, GetModels, UseModel
+from damfs.integration.wire_models import DropModel, GetModels, UseModel
 
 WAIT = click.option("--wait", is_flag=True, help="Show progress until the model answers.")
 

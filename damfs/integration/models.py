@@ -24,7 +24,8 @@ from damfs.core.processors.processor import Worker
 from damfs.core.settings_edit import choose_model_in_settings
 from damfs.core.worker_pool import JobTimedOut, WorkerDied, WorkerPool, open_worker_pool
 from damfs.errors import ModelUnavailable, NotFound
-from damfs.integration.wire import DropModel, Modelling, Progress, UseModel
+from damfs.integration.wire import Progress
+from damfs.integration.wire_models import DropModel, Modelling, UseModel
 
 ACTOR = "cli"
 TRY_S = 600.0

@@ -55,7 +55,6 @@ from damfs.integration.wire import (
     History,
     Indexing,
     Making,
-    Modelling,
     Progress,
     Request,
     Revert,
@@ -69,6 +68,7 @@ from damfs.integration.wire import (
     Target,
     VersionRow,
 )
+from damfs.integration.wire_models import Modelling
 from damfs.integration.wire_terms import OnTerms
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from damfs.integration.wire_models import Modelling
 from damfs.integration.wire_terms import OnTerms
 
 LINE_LIMIT = 64 << 20
@@ -164,22 +165,6 @@ class Dedupe(Struct, frozen=True, tag="dedupe"):
     apply: bool = False
 
 
-class GetModels(Struct, frozen=True, tag="models"):
-    """Which models there are, which answers, how far the new one is."""
-
-
-class UseModel(Struct, frozen=True, tag="use-model"):
-    """Load and try a model; if it works, name it in the settings and embed the library anew with it."""
-
-    name: str
-
-
-class DropModel(Struct, frozen=True, tag="drop-model"):
-    """Remove the vectors of a model that is not in use, by its name or the id of its space."""
-
-    name: str
-
-
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
     """Bring the sidecars beside originals and the catalog into step."""
 
@@ -283,7 +268,6 @@ Cutting = Cut
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
-Modelling = GetModels | UseModel | DropModel
 Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
 Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
 

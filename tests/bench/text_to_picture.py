@@ -1,4 +1,4 @@
-"""Whether words find the picture that they describe: captioned pictures of Debian's tuxpaint-stamps-default.
+"""Whether words find the picture that they describe: captioned photographs of Debian's tuxpaint-stamps-default.
 
 Each English caption is asked of all pictures, as a search does it; recall@10 is the share of captions whose own picture
 is among the ten nearest. The model is the one of the environment variable DAMFS_BENCH_MODEL, else the default one.
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 MODEL = "DAMFS_BENCH_MODEL"
 AT = (1, 5, 10)
+DRAWN = frozenset({"symbols", "cartoon", "flags", "roadsigns"})
+"""Folders of letters, drawings and signs: no photographs."""
 
 
 def measure(ground: Ground) -> Iterator[Figure]:
@@ -51,7 +53,7 @@ def captioned(folder: Path) -> list[tuple[Path, str]]:
     found: dict[str, Path] = {}
     for picture in sorted(folder.rglob("*.png")):
         text = picture.with_suffix(".txt")
-        if text.is_file():
+        if text.is_file() and DRAWN.isdisjoint(picture.relative_to(folder).parts):
             caption = text.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip().rstrip(".!")
             if caption:
                 found.setdefault(caption, picture)

@@ -158,3 +158,9 @@ def test_the_lease_tells_writers_from_readers(tmp_path: Path) -> None:
     assert open_writers.is_written(read_end) is None, "what has no leases cannot be told"
     os.close(read_end)
     os.close(write_end)
+
+
+async def test_a_picture_has_another_index(library: Library, card: Path) -> None:
+    sample_media.heic(card / "photo.heic")
+    later(library, 30)
+    assert (await watched(library)).counts == {"new": 1}
