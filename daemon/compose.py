@@ -20,6 +20,7 @@ from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
 from damfs.core.sidecar_keeping import SidecarKeeper
 from damfs.core.worker_pool import WorkerPool
+from damfs.integration.models import Models
 from damfs.presentation.fuse import native
 from damfs.presentation.fuse.appearance import Appearance
 from damfs.presentation.fuse.attribute_changes import AttributeChanges
@@ -56,6 +57,7 @@ class Parts:
     events: Events
     job_runner: JobRunner
     maker: Maker
+    models: Models
     sidecars: SidecarKeeper
     duplicates: DuplicateFinder
 
@@ -106,6 +108,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         events,
         JobRunner(library, pool),
         maker,
+        Models(library, pool),
         SidecarKeeper(library, reception),
         DuplicateFinder(library),
     )

@@ -23,6 +23,7 @@ from daemon.guard import Guard, guarding
 from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint, raise_read_ahead
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
+from damfs.core.model_switch import serve_models
 from damfs.core.status_report import Status
 from damfs.core.upkeep import repair, serve_chores
 from damfs.core.watcher import watch_stores
@@ -70,7 +71,7 @@ async def _serve_mounted(
     library: Library, parts: Parts, wanted: Wanted, options: set[str], on_ready: Callable[[], None], guard: Guard
 ) -> None:
     stop = trio.Event()
-    service = Service(library, stop.set, parts.reception, parts.maker)
+    service = Service(library, stop.set, parts.reception, parts.maker, parts.models)
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     guard.await_ready()
     with mounted(parts.operations, wanted.mountpoint, options):
@@ -82,6 +83,7 @@ async def _serve_mounted(
             await nursery.start(library.texts.follow)
             await nursery.start(parts.job_runner.serve)
             await nursery.start(serve_chores, library, parts.reception)
+            await nursery.start(serve_models, library)
             await nursery.start(parts.sidecars.serve)
             await nursery.start(parts.duplicates.serve)
             nursery.start_soon(parts.events.follow)

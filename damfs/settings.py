@@ -56,6 +56,10 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     anything else: a sentence-transformers model, by hub name or local path."""
     threads: Annotated[int, Meta(ge=0)] = 0
     """Threads of the model worker; 0: one for each core."""
+    idle_minutes: Annotated[float, Meta(ge=0)] = 10
+    """A model that nobody asked for so long gives its memory back; 0: never."""
+    memory_limit_mb: Annotated[int, Meta(ge=0)] = 0
+    """Address space of the model worker; 0: no limit. Libraries of models reserve more than they use."""
 
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +157,10 @@ class SidecarSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Write tags, ratings, labels and descriptions into XMP sidecars beside originals in writable stores by itself."""
 
 
+MODEL_USERS = ("embedding", "wording", "moments")
+"""Processors that are told which model is in use."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     library: LibrarySettings = LibrarySettings()
     indexer: IndexerSettings = IndexerSettings()
@@ -175,8 +183,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         """The table a processor is given: its own, or the model's for those that use one; {} for others."""
         if name.startswith("proxy-"):  # each further profile is a processor
             name = "proxy"
+        models = {"name": self.model.name, "threads": self.model.threads}
         tables = {
-            "proxy": self.proxy, "auto_tag": self.auto_tag, "embedding": self.model, "scenes": self.scenes,
+            "proxy": self.proxy, "auto_tag": self.auto_tag, "scenes": self.scenes,
+            **dict.fromkeys(MODEL_USERS, models),
             **dict.fromkeys(PREVIEWING, self.previews), **dict.fromkeys(DEEP_METADATA, self.metadata),
         }  # fmt: skip
         table = tables.get(name)
@@ -252,6 +262,10 @@ DEFAULT_SETTINGS = """\
 # name = "default"
 # Threads of the model worker; 0: one for each core.
 # threads = 0
+# Minutes after which a model that nobody asked for gives its memory back; 0: never.
+# idle_minutes = 10
+# Address space of the model worker in MB (what it reserves, more than what it uses); 0: no limit.
+# memory_limit_mb = 0
 
 [proxy]
 # enabled = true

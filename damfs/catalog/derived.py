@@ -184,3 +184,7 @@ def property_value(connection: Connection, name: str) -> str | None:
 
 def set_property(tx: Connection, name: str, value: str) -> None:
     tx.run("INSERT OR REPLACE INTO property (name, value) VALUES (?, ?)", name, value)
+
+
+def forget_property(tx: Connection, name: str) -> None:
+    tx.run("DELETE FROM property WHERE name = ?", name)

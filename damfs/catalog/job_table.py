@@ -21,13 +21,13 @@ class Failure(NamedTuple):
 
 
 def enqueue(tx: Connection, blob: BlobId, processor: str, version: int, priority: int, at_ns: int) -> None:
-    """A waiting job, in place of a done or failed one of an older version."""
+    """A waiting job, in place of one that is done, or that failed at an older version."""
     tx.run(
         "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
         " VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5) ON CONFLICT (blob, processor) DO UPDATE SET"
         " processor_version = excluded.processor_version, priority = excluded.priority, state = 'waiting',"
         " attempts = 0, due_ns = excluded.due_ns, error = NULL, updated_ns = excluded.updated_ns"
-        " WHERE job.processor_version < excluded.processor_version",
+        " WHERE job.processor_version < excluded.processor_version OR job.state = 'done'",
         blob,
         processor,
         version,

@@ -19,6 +19,7 @@ from damfs.catalog.field_predicates import NumberIn, asked, is_field
 from damfs.catalog.predicates import (
     CapturedIn,
     Everything,
+    Failed,
     InInbox,
     Not,
     OfMedia,
@@ -261,7 +262,7 @@ def _media(value: str, _: Meanings) -> Predicate:
     return OfMedia(Media(word))
 
 
-STATES: dict[str, Predicate] = {"untagged": Untagged(), "inbox": InInbox()}
+STATES: dict[str, Predicate] = {"untagged": Untagged(), "inbox": InInbox(), "failed": Failed()}
 
 
 def _state(value: str, _: Meanings) -> Predicate:

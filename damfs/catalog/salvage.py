@@ -94,6 +94,40 @@ class OldSearch(NamedTuple):
     query: str
 
 
+class OldJudgement(NamedTuple):
+    asset: int
+    term: int
+    confidence: float | None
+    processor: str
+    model: str
+
+
+class OldLabel(NamedTuple):
+    term: int
+    language: str
+    name: str
+    preferred: int
+
+
+class OldNote(NamedTuple):
+    term: int
+    language: str
+    note: str
+
+
+class OldDetail(NamedTuple):
+    term: int
+    language: str
+    prompt: str
+    uri: str
+    grouping: int
+
+
+class OldRelation(NamedTuple):
+    term: int
+    other: int
+
+
 class OldRemark(NamedTuple):
     asset: int
     rating: int
@@ -156,6 +190,17 @@ QUERIES: dict[type, tuple[str, str]] = {
     OldTerm: ("term", "SELECT id, name, broader FROM term WHERE id > ? AND id <= ?"),
     OldTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
     OldSearch: ("saved_search", "SELECT id, query FROM saved_search WHERE id > ? AND id <= ?"),
+    OldJudgement: (
+        "judgement",
+        "SELECT asset, term, confidence, processor, model FROM judgement WHERE asset > ? AND asset <= ?",
+    ),
+    OldLabel: ("term_label", "SELECT term, language, name, preferred FROM term_label WHERE term > ? AND term <= ?"),
+    OldNote: ("term_note", "SELECT term, language, note FROM term_note WHERE term > ? AND term <= ?"),
+    OldDetail: (
+        "term_detail",
+        "SELECT term, language, prompt, uri, grouping FROM term_detail WHERE term > ? AND term <= ?",
+    ),
+    OldRelation: ("term_relation", "SELECT term, other FROM term_relation WHERE term > ? AND term <= ?"),
     OldRemark: ("remark", "SELECT asset, rating, comment FROM remark WHERE asset > ? AND asset <= ?"),
     OldAttribute: ("attribute", "SELECT asset, name, value FROM attribute WHERE asset > ? AND asset <= ?"),
     OldFact: ("fact", "SELECT blob, processor, facts FROM fact WHERE blob > ? AND blob <= ?"),
@@ -171,7 +216,8 @@ QUERIES: dict[type, tuple[str, str]] = {
 }
 """Record to its table, and the rows of a range of ids: of what the rows are about, where they have no id."""
 RANGED_BY = {
-    **dict.fromkeys(("tagging", "rewrite", "remark", "attribute"), "asset"),
+    **dict.fromkeys(("tagging", "rewrite", "remark", "attribute", "judgement"), "asset"),
+    **dict.fromkeys(("term_label", "term_note", "term_detail", "term_relation"), "term"),
     **dict.fromkeys(("fact", "rendition", "embedding", "job"), "blob"),
 }
 HIGHEST = {

@@ -31,6 +31,10 @@ class Space:
     dimensions: Mapping[str, int]
 
     @property
+    def pictures(self) -> list[str]:
+        return sorted({model for model in (self.visual, self.meeting) if model is not None})
+
+    @property
     def models(self) -> tuple[str, ...]:
         return tuple(sorted(self.dimensions))
 
@@ -78,7 +82,19 @@ def learn(tx: Connection, found: Space, at_ns: int) -> bool:
 
 
 def drop(tx: Connection, id_: str) -> None:
+    """Also that anything was done for it: if it comes back it is made anew."""
+    tx.run("DELETE FROM fact WHERE json_extract(facts, '$.space.id') = ?", id_)
     tx.run("DELETE FROM space WHERE id = ?", id_)
+
+
+def drop_vectors(tx: Connection, models: tuple[str, ...], limit: int) -> int:
+    """How many went."""
+    marks = ", ".join("?" * len(models))
+    return tx.run(
+        f"DELETE FROM embedding WHERE id IN (SELECT id FROM embedding WHERE model IN ({marks}) LIMIT ?)",  # noqa: S608  # marks only
+        *models,
+        limit,
+    )
 
 
 def answering(connection: Connection) -> Space | None:

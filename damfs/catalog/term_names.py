@@ -167,9 +167,10 @@ def unrelate(tx: Connection, one: TermId, other: TermId) -> None:
     tx.run("DELETE FROM term_relation WHERE term = ? AND other = ?", min(one, other), max(one, other))
 
 
-def prompts(connection: Connection) -> list[tuple[str, str]]:
-    """Name and prompt of each term that may be proposed."""
+def prompts(connection: Connection) -> list[tuple[str, str, str]]:
+    """Name, prompt and name of the broader term ('': none) of each term that may be proposed."""
     return connection.rows(
-        "SELECT t.name, coalesce(d.prompt, '') FROM term AS t LEFT JOIN term_detail AS d ON d.term = t.id"
+        "SELECT t.name, coalesce(d.prompt, ''), coalesce(b.name, '') FROM term AS t"
+        " LEFT JOIN term_detail AS d ON d.term = t.id LEFT JOIN term AS b ON b.id = t.broader"
         " WHERE NOT coalesce(d.grouping, 0) ORDER BY t.name"
     )

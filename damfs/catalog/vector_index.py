@@ -86,6 +86,11 @@ class VectorIndex:
             present: bool = self._index.contains(key)
         return present
 
+    @property
+    def expansion_search(self) -> int:
+        """Candidates that a search looks at."""
+        return int(self._index.expansion_search)
+
     def wasteful(self) -> bool:
         """Whether so many vectors were removed that `rebuild` is worth its time (as long as adding them all)."""
         with self._turn():

@@ -40,7 +40,7 @@ def as_text(batch: BatchReport, library: str) -> str:
         "taken back": batch.withdrawn,
         "no videos": batch.no_video,
     }
-    said = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number) or "nothing to do"
+    said = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number) or "nothing was found"
     lines = [f"{batch.profile}: {said}", *_reasons("failed", batch.failed), *_reasons("waits", batch.delayed)]
     if batch.failed:
         lines.append(f"They are in failed/ of the mount; to try the same bytes again: damfs retry {library}")

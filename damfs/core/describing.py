@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from damfs.catalog import remarks, term_names, vocabulary
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
-from damfs.core.commands import AddTag, Execution, RemoveTag, known
+from damfs.core.commands import AddTag, DefineTerm, Execution, RemoveTag, known
 from damfs.core.term_commands import CoinTerm
 from damfs.errors import NoSpace, NotFound, Refused
 from damfs.model import AssetId, Facet, TermId
@@ -62,10 +62,12 @@ class SetTags:
 
     asset: AssetId
     paths: tuple[TagPath, ...]
+    defines: bool = False
+    """Also where the vocabulary is closed: what a file beside an original says is not lost."""
 
     def apply(self, x: Execution) -> None:
         known(x, self.asset)
-        wanted = {term for path in self.paths for term in _terms_of_path(x, path)}
+        wanted = {term for path in self.paths for term in _terms_of_path(x, path, defines=self.defines)}
         before = set(sayable(x.tx, self.asset))
         for term in sorted(wanted - before):
             AddTag(self.asset, term).apply(x)
@@ -73,14 +75,15 @@ class SetTags:
             RemoveTag(self.asset, term, alone=True).apply(x)
 
 
-def _terms_of_path(x: Execution, path: TagPath) -> set[TermId]:
+def _terms_of_path(x: Execution, path: TagPath, *, defines: bool) -> set[TermId]:
     """The last term, and those named before it that it does not imply."""
     terms: list[TermId] = []
     for name in path:
         if is_dropping(name):
             raise Refused(f"{name} belongs to a desktop and is no tag")
         there = term_names.resolve(x.tx, name)
-        terms.append(CoinTerm(name, terms[-1] if terms else None).apply(x) if there is None else there.id)
+        make = DefineTerm if defines else CoinTerm
+        terms.append(make(name, terms[-1] if terms else None).apply(x) if there is None else there.id)
     implied = set(vocabulary.with_broader(x.tx, terms[-1]))
     return {terms[-1], *(term for term in terms if term not in implied)}
 

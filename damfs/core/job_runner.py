@@ -19,11 +19,12 @@ from damfs.catalog import derived, job_table, stores
 from damfs.core.camera_proxies import recognise
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
+from damfs.core.model_progress import EMBEDDERS
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import DropJob, FailJob, FinishJob, RetryJob, ReturnJob
-from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerPool
+from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerDied, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
 from damfs.model import BlobId, Job
 from damfs.settings import cores
@@ -32,6 +33,8 @@ from damfs.storage.spots import Identity, identity
 log = logging.getLogger(__name__)
 
 LEASE_MARGIN_NS = 60_000_000_000
+MODEL_SLOTS = 16
+"""Jobs of the one model worker that are under way: those that wait for it go to it together."""
 IDLE_S = 60.0
 GATHER_S = 0.02
 """How long a slot sleeps when nothing is due and no news come: jobs that wait for a retry wake it earlier."""
@@ -50,6 +53,7 @@ class JobRunner:
         self._news = trio.Event()
         self._stirred = False
         self._filing: dict[BlobId, trio.Event] = {}
+        self._of_model: set[trio.CancelScope] = set()
         self._attempts = itertools.count(1)
         self.running: dict[str, int] = {}
         """Names at work now, with how many attempts."""
@@ -61,7 +65,8 @@ class JobRunner:
             with self._library.feed.follow() as batches:
                 for _ in range(media):
                     nursery.start_soon(self._slot, self._names(Worker.MEDIA))
-                nursery.start_soon(self._slot, self._names(Worker.MODEL))
+                for _ in range(MODEL_SLOTS):
+                    nursery.start_soon(self._slot, self._names(Worker.MODEL))
                 task_status.started()
                 async for _ in batches:
                     if not self._stirred:
@@ -69,7 +74,9 @@ class JobRunner:
                         nursery.start_soon(self._wake)
 
     def _names(self, worker: Worker) -> tuple[str, ...]:
-        return tuple(name for name, processor in self._processors.items() if processor.worker is worker)
+        """Of what runs in that pool; a planned one that asks for the prompt workers is led by the slots of media."""
+        workers = {worker, Worker.PROMPT} if worker is Worker.MEDIA else {worker}
+        return tuple(name for name, processor in self._processors.items() if processor.worker in workers)
 
     async def _wake(self) -> None:
         """A thousand changes at once have the idle slots look once, not a thousand times."""
@@ -86,9 +93,21 @@ class JobRunner:
                 with trio.move_on_after(self._pause(names)):
                     await news.wait()
             else:
+                await self._run_stoppable(job)
+
+    async def _run_stoppable(self, job: Job) -> None:
+        """Jobs that wait for a model which turns out to hang or die are given back, not tried one by one."""
+        with trio.CancelScope() as scope:
+            if self._is_models(job.processor):
+                self._of_model.add(scope)
+            try:
                 await self._run(job)
+            finally:
+                self._of_model.discard(scope)
 
     def _lease(self, names: tuple[str, ...]) -> Job | None:
+        if self._rests(names):
+            return None
         now = self._library.clock()
         limit = max(self._processors[name].timeout_s for name in names)
         if not job_table.is_due(self._library.db.writer, names, now):
@@ -96,7 +115,15 @@ class JobRunner:
         with self._library.db.transaction() as tx:
             return job_table.lease(tx, names, now, now + round(limit * 1e9) + LEASE_MARGIN_NS)
 
+    def _rests(self, names: tuple[str, ...]) -> bool:
+        return self._is_models(names[0]) and self._library.model_health.resting
+
+    def _is_models(self, processor: str) -> bool:
+        return self._processors[processor].worker is Worker.MODEL
+
     def _pause(self, names: tuple[str, ...]) -> float:
+        if self._rests(names):
+            return min(IDLE_S, max(0.05, (self._library.model_health.retry_ns - self._library.clock()) / 1e9))
         due = job_table.next_due_ns(self._library.db.writer, names)
         if due is None:
             return IDLE_S
@@ -137,17 +164,44 @@ class JobRunner:
             finally:
                 self.running.pop(subject.name, None)
             await self._finish(job, command)
-        except (BadMedia, ModelUnavailable, JobTimedOut) as error:
-            log.info("%s: %s", job.processor, error)
-            library.perform(FailJob(job, one_line(error)), actor)
+            self._note_health(job, None)
         except (Unavailable, NotFound, NoSpace) as error:
             library.perform(RetryJob(job, one_line(error), counts=False), actor)
         except DamfsError as error:
-            self._again_or_never(job, error)
+            self._note_health(job, error)
+            self._failed(job, error)
         except Exception as error:
             # what a plug-in hands over may be anything: its job fails, not the mount
             log.exception("%s: its result could not be stored", job.processor)
             self._again_or_never(job, ProcessorFailed(f"{type(error).__name__}: {error}"))
+
+    def _failed(self, job: Job, error: DamfsError) -> None:
+        """For good, or to be tried again; a model that cannot be used is no fault of the file."""
+        if isinstance(error, ModelUnavailable):
+            self._library.perform(RetryJob(job, one_line(error), counts=False, wait_s=0), self._actor(job))
+        elif isinstance(error, BadMedia) or (isinstance(error, JobTimedOut) and not self._is_models(job.processor)):
+            log.info("%s: %s", job.processor, error)
+            self._library.perform(FailJob(job, one_line(error)), self._actor(job))
+        else:
+            self._again_or_never(job, error)
+
+    def _note_health(self, job: Job, error: DamfsError | None) -> None:
+        """What the end of a job says of the model."""
+        health = self._library.model_health
+        if not self._is_models(job.processor):
+            return
+        if error is None:
+            health.well()
+            if job.processor in EMBEDDERS:
+                self._library.pace.note(self._library.clock())
+        elif isinstance(error, ModelUnavailable):
+            if not health.resting:
+                log.info("the model cannot be used: %s", error)
+                health.failed(one_line(error))
+        elif isinstance(error, JobTimedOut | WorkerDied):
+            health.suspected(one_line(error))
+        for scope in self._of_model if health.resting else ():
+            scope.cancel()
 
     async def _output(
         self, reference: ProcessorRef, source: Path, out: Path, subject: Subject, before: Identity | None
@@ -209,7 +263,9 @@ class JobRunner:
         digest = stores.digest_of(library.db.writer, job.blob)
         published = await trio.to_thread.run_sync(publish_renditions, library.renditions, digest, output.renditions)
         accept_above = library.settings.auto_tag.accept_above
-        return FinishJob(job, output.facts, published, output.embeddings, output.proposals, accept_above)
+        return FinishJob(
+            job, output.facts, published, output.embeddings, output.proposals, accept_above, output.replaces
+        )
 
     @staticmethod
     def _actor(job: Job) -> str:

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -30,11 +31,15 @@ from damfs.core.description import local_day
 from damfs.core.feed import Feed
 from damfs.core.followed_index import index_property
 from damfs.core.gate import Gate
-from damfs.core.model_choice import choose_model
+from damfs.core.model_health import ModelHealth
+from damfs.core.model_progress import Pace
+from damfs.core.model_report import ModelStatus
+from damfs.core.model_state import model_status
 from damfs.core.moments import Moments
 from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
+from damfs.core.processors.processor import Worker
 from damfs.core.search_turns import SearchTurns
 from damfs.core.searching import Searches
 from damfs.core.shown_answers import ShownAnswers
@@ -92,6 +97,9 @@ class Library:
         self.clock: Callable[[], int] = time.time_ns
         self.arriving: dict[StoreId, frozenset[Key]] = {}
         """Files of read-only stores that were still being written when their store was last scanned."""
+        self.model_health = ModelHealth(lambda: self.clock())
+        self.pace = Pace()
+        """Of the steps that embed."""
         self.terms_version = 0
         """Goes up after each commit that changed which names lead to which terms."""
         self.tidying = False
@@ -188,13 +196,16 @@ class Library:
 
     def status(self, connection: Connection) -> Status:
         """How the library is. Scans: for a reader thread."""
-        return self.extend_status(
-            status_of(connection, str(self.path), self.registry, self.model_in_use(), self.clock())
-        )
+        status = status_of(connection, str(self.path), self.registry, self.model_status(connection).words, self.clock())
+        if self.model_health.resting:
+            resting = {each.name for each in self.registry.processors if each.worker is Worker.MODEL}
+            status = replace(status, jobs=[each.delayed_if(each.processor in resting) for each in status.jobs])
+        return self.extend_status(status)
 
-    def model_in_use(self) -> str:
-        """What ranks similar-to/, in words."""
-        return choose_model(self.settings.model.name).words
+    def model_status(self, connection: Connection) -> ModelStatus:
+        """Which models there are, and what ranks similar-to/. Scans: for a reader thread."""
+        pace = self.pace.per_second(self.clock())
+        return model_status(connection, self.settings.model.name, self.model_health.trouble, pace)
 
     def save_vectors(self) -> None:
         """Stop following with the vector indexes and save those that changed. Blocks: for the end."""

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
-from damfs.catalog import assets, derived, vectors
+from damfs.catalog import assets, derived, spaces, vectors
 from damfs.catalog.database import Connection
 from damfs.core.nearest import Nearest
 from damfs.core.similar import Neighbour, best_model, shown
@@ -33,7 +33,7 @@ class Moments:
 
     def is_known(self, connection: Connection, asset: AssetId) -> bool:
         """Whether there are vectors of moments of the asset."""
-        return bool(self._models(connection, asset))
+        return self._model(connection, asset) is not None
 
     def nearest(self, connection: Connection, moment: Moment) -> list[Neighbour]:
         """Best first, the asset itself left out; remembered for `remembered`."""
@@ -54,10 +54,13 @@ class Moments:
         known = assets.asset(connection, asset)
         return [] if known is None or known.blob is None else derived.models_of_moments(connection, known.blob)
 
+    def _model(self, connection: Connection, asset: AssetId) -> str | None:
+        return best_model(self._models(connection, asset), spaces.answering(connection))
+
     def _search(self, connection: Connection, moment: Moment) -> list[Neighbour]:
         import numpy as np
 
-        known, model = assets.asset(connection, moment.asset), best_model(self._models(connection, moment.asset))
+        known, model = assets.asset(connection, moment.asset), self._model(connection, moment.asset)
         if known is None or known.blob is None or model is None:
             return []
         told = vectors.moments_of(connection, known.blob, model)

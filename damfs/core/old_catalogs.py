@@ -27,11 +27,29 @@ from damfs.catalog.salvage import (
     Salvage,
 )
 from damfs.core.backups import newest_first
+from damfs.core.old_terms import Judged, SaidOfTerm, judged, said_of_terms
 from damfs.core.restoring import KnownAsset, Place
 from damfs.model import AssetState, Digest, TagSource
 
 DIGEST_SIZE = 32
-TOLD = ("store", "folder", "blob", "asset", "copy", "version", "term", "tagging", "remark", "attribute", "saved_search")
+TOLD = (
+    "store",
+    "folder",
+    "blob",
+    "asset",
+    "copy",
+    "version",
+    "term",
+    "tagging",
+    "remark",
+    "attribute",
+    "term_label",
+    "term_note",
+    "term_detail",
+    "term_relation",
+    "judgement",
+    "saved_search",
+)
 """Tables whose gaps are worth a look into a backup; what was derived can be made again."""
 DERIVED = ("blob", "fact", "rendition", "embedding", "job")
 NUMBERED = ("asset", "version", "folder", "rendition", "change")
@@ -53,6 +71,9 @@ class Learnt:
     """Name to that of the broader term; broader ones first."""
     searches: dict[str, None] = field(default_factory=dict)
     """Those that were kept."""
+    said: dict[str, SaidOfTerm] = field(default_factory=dict)
+    """Of terms, by their names."""
+    judged: Judged = field(default_factory=dict)
     assets: dict[int, KnownAsset] = field(default_factory=dict)
     receiving: dict[int, OldAsset] = field(default_factory=dict)
     arrived: set[int] = field(default_factory=set)
@@ -119,6 +140,9 @@ def _tags(learnt: Learnt, old: Salvage) -> Tags:
     for term in terms.values():
         above = None if term.broader is None else terms.get(term.broader)
         learnt.terms.setdefault(term.name, None if above is None else above.name)
+    names = {id_: term.name for id_, term in terms.items()}
+    learnt.said = {**said_of_terms(old, names), **learnt.said}
+    learnt.judged = {**judged(old, names), **learnt.judged}
     tags: Tags = defaultdict(list)
     for tagging in old.each(OldTagging):
         if tagging.term in terms:
@@ -143,7 +167,7 @@ def _assets(learnt: Learnt, old: Salvage, tags: Tags) -> None:
             lie = [Place(store, key) for store, key in places.get(row.id, [])]
             new = KnownAsset(
                 row, Digest(digests[row.blob]), lie, tags.get(row.id, []),
-                remarks.get(row.id, SILENT), attributes.get(row.id, []),
+                remarks.get(row.id, SILENT), attributes.get(row.id, []), learnt.judged.get(row.id, []),
             )  # fmt: skip
             learnt.assets[row.id] = _together(learnt.assets.get(row.id), new)
     learnt.old_versions = learnt.old_versions or max(0, versions - len(learnt.arrived))

@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -225,12 +226,9 @@ def longest_unused(root: Path, rows: Sequence[Rendition]) -> list[Rendition]:
 def open_in_use(path: Path) -> int:
     """A descriptor to read from, that keeps the file from being removed to make room; it was used now. Blocks."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with suppress(OSError):  # a file system without locks, or that cannot be written now: it can be read all the same
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         os.utime(fd)
-    except OSError:
-        os.close(fd)
-        raise
     return fd
 
 

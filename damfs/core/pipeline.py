@@ -15,6 +15,8 @@ from damfs.errors import DamfsError
 from damfs.model import Facts
 
 NO_SETTINGS: Mapping[str, Facts] = {}
+AGAIN = 100
+"""Added to the priority of what is done again: something is there already, so whatever is new goes first."""
 
 
 class CircularNeeds(DamfsError):
@@ -38,7 +40,9 @@ class Planned:
 def ordered(processors: tuple[Processor, ...]) -> tuple[Processor, ...]:
     """Needs before what needs them. Raises CircularNeeds. Needs that are not among them are passed over."""
     by_name = {processor.name: processor for processor in processors}
-    sorter = TopologicalSorter({name: sorted(processor.needs & by_name.keys()) for name, processor in by_name.items()})
+    sorter = TopologicalSorter(
+        {name: sorted((each.needs | each.after) & by_name.keys()) for name, each in by_name.items()}
+    )
     try:
         return tuple(by_name[name] for name in sorter.static_order())
     except CycleError as error:
@@ -52,27 +56,33 @@ def plan(
     waiting: Set[str],
     processors: Sequence[Processor],
     settings: Mapping[str, Facts] = NO_SETTINGS,
+    failed: Set[str] = frozenset(),
 ) -> tuple[Planned, ...]:
     """The jobs to enqueue now, most urgent first.
 
     ``done``: processor to the version that is done. ``waiting``: those with a job already (or one that failed for
-    good). ``settings``: each processor's own table, put into the subject it is asked about.
+    good, which ``failed`` tells as well). ``settings``: each processor's own table, put into the subject it is asked
+    about.
 
-    A processor is due when it is not done at its version, all its needs are settled, and it accepts the subject. A
-    need is settled when it is done at its version, or when its own needs are settled and it declines: an answer
-    given before the facts are there would not count. A new version plans that processor again, not those that
-    build on it: they say so with a version of their own. While a need is being done anew, they wait for it.
+    A processor is due when it is not done at its version (or says that what it found holds no more), all its needs are
+    settled, and it accepts the subject. A need is settled when it is done at its version, or when its own needs are
+    settled and it declines: an answer given before the facts are there would not count. A new version plans that
+    processor again, not those that build on it: they say so with a version of their own. While a need is being done
+    anew, they wait for it. What a processor only comes after may also have failed.
     """
     settled: set[str] = set()
     due = []
+    missed = {name for processor in processors for name in processor.after} - {each.name for each in processors}
     for processor in ordered(tuple(processors)):
-        if done.get(processor.name) == processor.version:
+        asked = replace(subject, settings=settings.get(processor.name, subject.settings))
+        is_done = done.get(processor.name) == processor.version
+        if is_done:
             settled.add(processor.name)
-        elif processor.needs <= settled:
-            if not _accepts(processor, subject, settings):
+        if processor.needs <= settled and processor.after <= settled | missed | failed:
+            if not _accepts(processor, asked):
                 settled.add(processor.name)
-            elif processor.name not in waiting:
-                due.append(Planned(processor.name, processor.version, processor.priority))
+            elif processor.name not in waiting and not (is_done and _is_current(processor, asked)):
+                due.append(Planned(processor.name, processor.version, processor.priority + AGAIN * is_done))
     return tuple(sorted(due, key=lambda planned: planned.priority))
 
 
@@ -84,11 +94,17 @@ def _is_spared(processor: Processor, subject: Subject) -> bool:
     return SPARED.get(processor.name) in subject.facts and "asked" not in subject.facts
 
 
-def _accepts(processor: Processor, subject: Subject, settings: Mapping[str, Facts]) -> bool:
+def _is_current(processor: Processor, subject: Subject) -> bool:
+    try:
+        return processor.is_current(subject)
+    except Exception:  # noqa: BLE001 - a plug-in's fault: what it has found stays
+        return True
+
+
+def _accepts(processor: Processor, subject: Subject) -> bool:
     if _is_spared(processor, subject):
         return False
-    asked = replace(subject, settings=settings.get(processor.name, subject.settings))
     try:
-        return processor.accepts(asked)
+        return processor.accepts(subject)
     except Exception:  # noqa: BLE001 - a plug-in's fault: the worker asks again, and there it is a failed job with a reason
         return True

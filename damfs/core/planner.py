@@ -9,14 +9,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from damfs.catalog import assets, derived, job_table, term_names
+from damfs.catalog import assets, derived, job_table, spaces, term_names
 from damfs.catalog.database import Connection
 from damfs.core import pipeline
 from damfs.core.model_choice import choose_model
 from damfs.core.processors.processor import Processor, Subject
-from damfs.model import Asset, AssetState, BlobId, Facts
+from damfs.core.words import words_of
+from damfs.model import Asset, AssetState, BlobId, Facts, Media
 from damfs.settings import Settings
 from damfs.storage.droppings import is_temporary
+
+MODEL_USERS = frozenset({"embedding", "wording", "moments", "auto_tag"})
+"""Processors whose settings say which model is in use, and the id of its space once it is known."""
 
 
 class Planner:
@@ -34,28 +38,41 @@ class Planner:
         done = {name: version for name, (state, version) in states.items() if state == "done"}
         busy = {name for name, (state, _) in states.items() if state in {"waiting", "leased"}}
         current = {processor.name: processor.version for processor in self._processors}
-        busy |= {
+        failed = {
             name for name, (state, version) in states.items() if state == "failed" and version == current.get(name)
         }
         subject = self.subject(tx, asset)
         settings = {processor.name: self.settings_of(tx, processor.name) for processor in self._processors}
-        for planned in pipeline.plan(subject, done, busy, self._processors, settings):
+        for planned in pipeline.plan(subject, done, busy | failed, self._processors, settings, failed):
             job_table.enqueue(tx, blob, planned.processor, planned.version, planned.priority, at_ns)
 
     def subject(self, connection: Connection, asset: Asset) -> Subject:
         """What a processor may know of an asset, without renditions and settings."""
-        facts = derived.facts_of(connection, asset.blob) if asset.blob is not None else {}
-        return Subject(asset.name, asset.media, asset.size, facts)
+        if asset.blob is None:
+            return Subject(asset.name, asset.media, asset.size)
+        return Subject(
+            asset.name,
+            asset.media,
+            asset.size,
+            derived.facts_of(connection, asset.blob),
+            models=frozenset(derived.models_of(connection, asset.blob)),
+            words=words_of(connection, asset.blob) if asset.media is not Media.OTHER else (),
+        )
 
     def settings_of(self, connection: Connection, processor: str) -> Facts:
         """A processor's own table; auto_tag's with the vocabulary and the model's."""
         own = self._settings.of_processor(processor)
-        if processor in {"embedding", "auto_tag"}:
+        if processor in MODEL_USERS:
             own = {**self._settings.of_processor("embedding"), **own, "name": self._model}
+            found = spaces.named(connection, self._model)
+            own |= {} if found is None else {"space": found.id, "pictures": found.pictures}
         if processor != "auto_tag":
             return own
         if self._terms is None:
-            self._terms = [{"name": name, "prompt": prompt} for name, prompt in term_names.prompts(connection)]
+            self._terms = [
+                {"name": name, "prompt": prompt, "broader": broader}
+                for name, prompt, broader in term_names.prompts(connection)
+            ]
         return {**own, "terms": self._terms}
 
     def situation(self, connection: Connection) -> str:

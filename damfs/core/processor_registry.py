@@ -28,6 +28,7 @@ class ProcessorRef:
     reference: str
     worker: Worker
     timeout_s: float
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def _instance(point: EntryPoint) -> Processor:
 
 
 def _reference(processor: Processor, value: str) -> ProcessorRef:
-    return ProcessorRef(processor.name, value, processor.worker, processor.timeout_s)
+    return ProcessorRef(processor.name, value, processor.worker, processor.timeout_s, processor.batch)
 
 
 def _one_line(error: Exception) -> str:

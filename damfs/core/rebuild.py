@@ -24,6 +24,7 @@ from damfs.core.commands import AddStore, Command
 from damfs.core.keys import keys_for
 from damfs.core.library import Library, locked, new_catalog
 from damfs.core.old_catalogs import Learnt, learn, salvaged
+from damfs.core.old_terms import RestoreSaid
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
 from damfs.core.reception import Reception
@@ -88,6 +89,7 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
     summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
     library.execute([SaveSearch(query) for query in learnt.searches], ACTOR)
+    library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
     await _restore_assets(library, learnt, summary)
     found = await sync_all(library, Reception(library), ACTOR, write=False)
     summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from damfs.catalog import assets, derived, remarks, salvage, stores, term_names, trash, vocabulary
+from damfs.catalog import assets, derived, proposals, remarks, salvage, stores, term_names, trash, vocabulary
+from damfs.catalog.proposals import Proposal
 from damfs.catalog.remarks import SILENT, Remark
 from damfs.catalog.salvage import OldAsset, OldEmbedding, OldFact, OldJob, OldRendition
 from damfs.core.asset_names import clean_name
@@ -39,6 +40,8 @@ class KnownAsset:
     tags: Sequence[tuple[str, TagSource, float]] = ()
     remark: Remark = SILENT
     attributes: Sequence[tuple[bytes, bytes]] = ()
+    judged: Sequence[tuple[str, float | None, str, str]] = ()
+    """Terms that a person has judged: what was proposed, how surely, by which processor and model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class RestoreAsset:
             self._describe(x, same.id)
         given = sum(_tag(x, id_, *tag) for tag in self.known.tags)
         self._remark(x, id_)
+        for judged in self.known.judged:
+            _judge(x, id_, *judged)
         tell(x.changes, "restored", id_, seen(x.tx, id_))
         return Restored(found is not None, given)
 
@@ -193,6 +198,13 @@ def _tag(x: Execution, id_: AssetId, name: str, source: TagSource, confidence: f
     term = term_names.resolve(x.tx, name)
     term_id = vocabulary.define(x.tx, name, None, x.at_ns) if term is None else term.id
     return vocabulary.attach(x.tx, id_, term_id, source, confidence, x.at_ns).changed
+
+
+def _judge(x: Execution, id_: AssetId, name: str, confidence: float | None, processor: str, model: str) -> None:
+    term = vocabulary.term_named(x.tx, name)
+    if term is not None:
+        proposed = None if confidence is None else Proposal(confidence, processor, model)
+        proposals.judge(x.tx, id_, term.id, proposed, x.at_ns)
 
 
 def _copy_at(x: Execution, place: Place) -> Copy | None:

@@ -5,14 +5,18 @@ Renditions are published before their rows (blob first, row second); the job run
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from damfs.catalog import assets, derived, field_values, job_table, predicates, vocabulary
+import msgspec
+
+from damfs.catalog import assets, derived, field_values, job_table, predicates, spaces, vectors, vocabulary
 from damfs.catalog.proposals import Origin
 from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
+from damfs.core.model_commands import LearnSpace
 from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
-from damfs.core.processors.processor import MadeEmbedding, Proposal
+from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Proposal
 from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
 from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
 
@@ -38,12 +42,16 @@ class FinishJob:
     embeddings: tuple[MadeEmbedding, ...]
     proposals: tuple[Proposal, ...]
     accept_above: float = NEVER
+    replaces: tuple[str, ...] = ()
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
         values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
             derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
+        self._learn_space(x)
+        for model in self.replaces:
+            vectors.drop_of_blob(x.tx, blob, model)
         for embedding in self.embeddings:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
         self._describe(x, field_values.changed_facets(values))
@@ -55,6 +63,12 @@ class FinishJob:
         if self.job.processor == "editor_hash":
             touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
+
+    def _learn_space(self, x: Execution) -> None:
+        """A processor that asked a model says which space its vectors are of."""
+        told = self.facts.get(SPACE_FACT)
+        if isinstance(told, Mapping):
+            LearnSpace(msgspec.convert(told, spaces.Space)).apply(x)
 
     def _describe(self, x: Execution, values: frozenset[Facet]) -> None:
         """Let the assets know what they are and when they were captured. ``values``: facets of fields that changed."""
@@ -118,10 +132,12 @@ class RetryJob:
     job: Job
     error: str
     counts: bool = True
+    wait_s: int = UNREACHABLE_S
+    """Without ``counts``."""
 
     def apply(self, x: Execution) -> None:
         backoff = min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2 ** (self.job.attempts - 1))
-        due = x.at_ns + (backoff if self.counts else UNREACHABLE_S) * SECOND_NS
+        due = x.at_ns + (backoff if self.counts else self.wait_s) * SECOND_NS
         job_table.retry(x.tx, self.job.id, self.error, due, x.at_ns, counts=self.counts)
 
 

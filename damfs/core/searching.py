@@ -14,7 +14,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from damfs.catalog import assets, change_feed, derived, full_text
+from damfs.catalog import assets, change_feed, derived, full_text, spaces
 from damfs.catalog.database import Connection
 from damfs.catalog.embedder import MINILM
 from damfs.catalog.predicates import Everything
@@ -98,17 +98,17 @@ class Searches:
         self.ran += 1
         if not query.is_ranked:
             return Answer(query, assets.list_rows(connection, query.where))
-        allowed = None if query.must == Everything() else set(assets.list_ids(connection, query.must))
         orders = self._by_text(connection, query)
-        vectors = asked.vectors or {}
-        if query.words:
-            orders += [self._by_vector(connection, space, vector, allowed) for space, vector in vectors.items()]
+        vectors = asked.vectors or {} if query.words else {}
+        filtered = (vectors or query.like) and query.must != Everything()
+        allowed = set(assets.list_ids(connection, query.must)) if filtered else None
+        orders += [self._by_vector(connection, space, vector, allowed) for space, vector in vectors.items()]
         orders += [self._by_likeness(connection, asset, allowed) for asset in query.like]
         ranked = fused([list(order) for order in orders if order])[: self._count]
         rows = assets.list_rows_of(connection, [asset for asset, _ in ranked])
         reasons = {row[0]: [order[row[0]] for order in orders if row[0] in order] for row in rows}
         trouble = asked.trouble if query.words and not vectors else ""
-        return Answer(query, rows, dict(ranked), reasons, tuple(vectors) if query.words else (), trouble)
+        return Answer(query, rows, dict(ranked), reasons, tuple(vectors), trouble)
 
     def _by_text(self, connection: Connection, query: Query) -> list[dict[AssetId, Reason]]:
         hits = full_text.find_texts(connection, query.words, query.where, self._count)
@@ -129,7 +129,7 @@ class Searches:
         known = assets.asset(connection, asset)
         if known is None or known.blob is None:
             return {}
-        space = best_model(derived.models_of(connection, known.blob))
+        space = best_model(derived.models_of(connection, known.blob), spaces.answering(connection))
         vector = None if space is None else derived.vector_of(connection, known.blob, space)
         if space is None or vector is None:
             return {}

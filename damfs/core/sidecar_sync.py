@@ -195,7 +195,7 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
 def _retag(id_: AssetId, tags: Sequence[tuple[str, ...]], change: Edits) -> list[Command[object]]:
     paths = [tuple(clean_name(step) for step in path) for path in merged_tags(tags, change)]
     fit = tuple(path for path in paths if not any(is_dropping(step) for step in path))
-    return [] if set(fit) == set(tags) else [SetTags(id_, fit)]
+    return [] if set(fit) == set(tags) else [SetTags(id_, fit, defines=True)]
 
 
 async def _holds(library: Library, id_: AssetId, sidecar: Asset, kind: str, here: object, before: object) -> bool:

@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Collection
 from typing import NamedTuple
 
-from damfs.catalog import assets, derived
+from damfs.catalog import assets, derived, spaces
 from damfs.catalog.database import Connection
-from damfs.catalog.embedder import CONSE, EFFICIENTNET
+from damfs.catalog.spaces import Space
 from damfs.core.nearest import Hit, Nearest
 from damfs.core.processors.processor import LOOK_MODEL
 from damfs.model import AssetId
@@ -64,7 +64,7 @@ class Similar:
         asset = assets.asset(connection, id_)
         if asset is None or asset.blob is None:
             return []
-        model = best_model(derived.models_of(connection, asset.blob))
+        model = best_model(derived.models_of(connection, asset.blob), spaces.answering(connection))
         vector = None if model is None else derived.vector_of(connection, asset.blob, model)
         if model is None or vector is None:
             return []
@@ -81,15 +81,8 @@ def shown(connection: Connection, hit: Hit) -> Neighbour | None:
     return Neighbour(asset.id, asset.name, asset.size, asset.mtime_ns, asset.mode, hit.score, hit.at_ns)
 
 
-def best_model(models: Collection[str]) -> str | None:
-    """The one to rank by, of those that know the asset: a person's own model for pictures, EfficientNet, the built-in
-    descriptor, and words only where there is no picture. The meeting space of words and pictures never is it."""
-    ranked = [model for model in models if model != CONSE]
-    return min(ranked, key=_preference, default=None)
-
-
-def _preference(model: str) -> tuple[int, str]:
-    known = (EFFICIENTNET, LOOK_MODEL)
-    if model.endswith(OWN_PICTURES):
-        return 0, model
-    return (1 + known.index(model) if model in known else len(known) + 1), model
+def best_model(models: Collection[str], space: Space | None) -> str | None:
+    """The one to rank by, of those that know the asset: the pictures of the space that answers, the built-in
+    descriptor, and words only where there is no picture. Never a space that is just being made: few are in it."""
+    ranked = [LOOK_MODEL] if space is None else [space.visual, LOOK_MODEL, space.words]
+    return next((model for model in ranked if model is not None and model in models), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,10 @@ class JobCount:
     failed: int
     delayed: int = 0
     """Waiting for a later try: their store is offline, most likely."""
+
+    def delayed_if(self, resting: bool) -> JobCount:  # one switch, named by the method
+        """The same, where what waits has to wait for more than its turn."""
+        return replace(self, waiting=0, delayed=self.delayed + self.waiting) if resting else self
 
 
 @dataclass(frozen=True, slots=True)

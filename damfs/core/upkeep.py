@@ -41,7 +41,8 @@ ACTOR = "upkeep"
 CHORES_EVERY_S = 30.0
 BATCH = 100
 """Blobs planned in one transaction: it holds the loop for about 20 ms."""
-TERM_CHANGES = frozenset({"term-defined", "term-removed"})
+PLAN_CHANGES = frozenset({"term-defined", "term-removed", "model-chosen", "model-loaded", "model-dropped"})
+"""Changes that may change which jobs there are."""
 PLANNED_FOR = "planned-for"
 """Property that holds what `Planner.situation` was when every blob was last asked about."""
 INTERRUPTED = ".part"
@@ -186,12 +187,12 @@ async def plan_again(library: Library, blobs: list[BlobId]) -> None:
 async def serve_chores(
     library: Library, reception: Reception, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Tidy once; copy the catalog daily, retry what was held back, save vectors and plan for new terms, until
-    cancelled."""
+    """Tidy once; copy the catalog daily, retry what was held back, save vectors and plan for new terms and models,
+    until cancelled."""
     library.tidying = True
     async with trio.open_nursery() as nursery:
         with library.feed.follow() as batches:
-            nursery.start_soon(_plan_for_new_terms, library, batches)
+            nursery.start_soon(_plan_for_news, library, batches)
             task_status.started()
             await tidy(library, library.clock())
             library.tidying = False
@@ -199,9 +200,9 @@ async def serve_chores(
                 await _do_chores(library, reception)
 
 
-async def _plan_for_new_terms(library: Library, batches: AsyncIterator[Batch]) -> None:
+async def _plan_for_news(library: Library, batches: AsyncIterator[Batch]) -> None:
     async for batch in batches:
-        if any(change.kind in TERM_CHANGES for change in batch):
+        if any(change.kind in PLAN_CHANGES for change in batch):
             await plan_changed(library)
 
 

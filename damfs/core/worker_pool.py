@@ -12,26 +12,28 @@ import logging
 import math
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
 import trio_parallel  # type: ignore[import-untyped]  # it ships no annotations
 
 from damfs import errors
+from damfs.core.gathering import Gathering
 from damfs.core.processor_registry import ProcessorRef
-from damfs.core.processors.processor import Output, Subject, Worker
-from damfs.core.worker_process import Failure, Situation, run_processor, settle_in
+from damfs.core.processors.processor import Output, Subject, Work, Worker
+from damfs.core.worker_process import Failure, Situation, run_processor, run_together, settle_in
 from damfs.settings import Settings, cores
 
-MODEL_IDLE_S = 600.0
-"""A model that nobody asked for so long gives its memory back."""
 MEDIA_IDLE_S = 60.0
 PROMPT_WORKERS = 2
 GRACE_S = 2.0
 _MEGABYTE = 1 << 20
+R = TypeVar("R")
+A = TypeVarTuple("A")
 _UNLIMITED = trio.CapacityLimiter(math.inf)
 _log = logging.getLogger(__name__)
 
@@ -54,12 +56,20 @@ class _Pool:
     limiter: trio.CapacityLimiter
 
 
+_Kind = tuple[ProcessorRef, str]
+"""What may go to a worker together: runs of one processor with the same settings."""
+
+
 class WorkerPool:
     """Made by `open_worker_pool`."""
 
     def __init__(self, pools: dict[Worker, _Pool], time_limit_s: float = math.inf) -> None:
         self._pools = pools
         self._time_limit_s = time_limit_s
+        self.gatherings: dict[Worker, Gathering[_Kind, Work, Output | Failure]] = {
+            worker: Gathering(self._together, (WorkerDied, JobTimedOut), round(pool.limiter.total_tokens))
+            for worker, pool in pools.items()
+        }
 
     async def run(self, processor: ProcessorRef, source: Path, out: Path, subject: Subject) -> Output:
         """One run in a worker of the processor's pool. After an error ``out`` may hold anything.
@@ -68,11 +78,28 @@ class WorkerPool:
         ProcessorFailed, both with the traceback in the worker as a note; WorkerDied; JobTimedOut. The time limit
         counts from when a worker is free, and includes starting one (about 0.3 s) and loading a model.
         """
-        pool, limit_s = self._pools[processor.worker], min(processor.timeout_s, self._time_limit_s)
+        if processor.batch > 1:
+            kind = (processor, repr(sorted(subject.settings.items())))
+            gathering = self.gatherings[processor.worker]
+            return _unpacked(await gathering.run(kind, Work(source, out, subject), processor.batch))
+        worker, limit_s, reference = processor.worker, self._limit_s(processor), processor.reference
+        return _unpacked(await self.ask(worker, limit_s, run_processor, reference, source, out, subject))
+
+    async def ask(self, worker: Worker, timeout_s: float, question: Callable[[Unpack[A]], R], *given: *A) -> R:
+        """Call a function of plain data in a worker of a pool. Raises WorkerDied, JobTimedOut."""
+        pool = self._pools[worker]
         async with pool.limiter:
-            with trio.move_on_after(limit_s):
-                return _unpacked(await _in_worker(pool, processor, source, out, subject))
-        raise JobTimedOut(f"took longer than {limit_s:g} s and was stopped")
+            with trio.move_on_after(timeout_s):
+                return await _in_worker(pool, question, *given)
+        raise JobTimedOut(f"took longer than {timeout_s:g} s and was stopped")
+
+    async def _together(self, kind: _Kind, works: Sequence[Work]) -> list[Output | Failure]:
+        processor, _ = kind
+        limit_s = self._limit_s(processor)
+        return await self.ask(processor.worker, limit_s, run_together, processor.reference, list(works))
+
+    def _limit_s(self, processor: ProcessorRef) -> float:
+        return min(processor.timeout_s, self._time_limit_s)
 
 
 @asynccontextmanager
@@ -80,7 +107,9 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
     """Nothing is started until it is needed. Runs must have ended (or been cancelled) before the block ends."""
     parent, limit = os.getpid(), settings.indexer.memory_limit_mb * _MEGABYTE
     media = Situation(parent=parent, memory_limit=limit, threads=1)
-    model = Situation(parent=parent, memory_limit=None, threads=settings.model.threads or cores())
+    model_limit = settings.model.memory_limit_mb * _MEGABYTE or None
+    model = Situation(parent=parent, memory_limit=model_limit, threads=settings.model.threads or cores())
+    idle_s = settings.model.idle_minutes * 60 or math.inf
     async with AsyncExitStack() as stack:
         yield WorkerPool(
             {
@@ -91,9 +120,7 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
                 Worker.PROMPT: _Pool(
                     await stack.enter_async_context(_context(media, MEDIA_IDLE_S)), trio.CapacityLimiter(PROMPT_WORKERS)
                 ),
-                Worker.MODEL: _Pool(
-                    await stack.enter_async_context(_context(model, MODEL_IDLE_S)), trio.CapacityLimiter(1)
-                ),
+                Worker.MODEL: _Pool(await stack.enter_async_context(_context(model, idle_s)), trio.CapacityLimiter(1)),
             },
             settings.indexer.time_limit_s or math.inf,
         )
@@ -115,17 +142,13 @@ async def _context(situation: Situation, idle_s: float) -> AsyncIterator[trio_pa
             _log.info("workers did not stop by themselves: %s", error.args[0])
 
 
-async def _in_worker(
-    pool: _Pool, processor: ProcessorRef, source: Path, out: Path, subject: Subject
-) -> Output | Failure:
+async def _in_worker(pool: _Pool, question: Callable[[Unpack[A]], R], *given: *A) -> R:
     try:
         # The pool's own limiter was taken before the clock started.
-        report: Output | Failure = await pool.context.run_sync(
-            run_processor, processor.reference, source, out, subject, kill_on_cancel=True, limiter=_UNLIMITED
-        )
+        answer: R = await pool.context.run_sync(question, *given, kill_on_cancel=True, limiter=_UNLIMITED)
     except trio_parallel.BrokenWorkerError as error:
         raise WorkerDied(_death(error)) from None
-    return report
+    return answer
 
 
 def _unpacked(report: Output | Failure) -> Output:

@@ -19,6 +19,7 @@ import select
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from damfs.core.processors.processor import (
     Processor,
     Proposal,
     Subject,
+    Work,
 )
 from damfs.model import Facts, RenditionKind
 
@@ -78,6 +80,26 @@ def settle_in(situation: Situation) -> None:
         _limit_memory(situation.memory_limit)
 
 
+def run_together(reference: str, works: Sequence[Work]) -> list[Output | Failure]:
+    """Several runs of one processor at once, with what became of each."""
+    try:
+        processor = _processor(reference)
+        accepted = [work for work in works if processor.accepts(work.subject)]
+        made = dict(zip(map(id, accepted), processor.run_many(accepted), strict=True))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as below
+        return [_failure(error)] * len(works)
+    return [_reported(made.get(id(work), Output()), work.out) for work in works]
+
+
+def _reported(made: Output | Exception, out: Path) -> Output | Failure:
+    try:
+        if isinstance(made, Exception):
+            raise made
+        return _plain(made, out)
+    except Exception as error:  # noqa: BLE001 - as below
+        return _failure(error)
+
+
 def run_processor(reference: str, source: Path, out: Path, subject: Subject) -> Output | Failure:
     """One run. ``accepts`` is asked again: the subject may have changed since the job was planned."""
     try:
@@ -113,6 +135,7 @@ def _plain(output: Output, out: Path) -> Output:
             MadeEmbedding(str(made.model), bytes(made.vector), None if made.at_ns is None else int(made.at_ns))
             for made in output.embeddings
         ),
+        replaces=tuple(str(model) for model in output.replaces),
         proposals=tuple(Proposal(str(made.term), float(made.confidence)) for made in output.proposals),
     )
 

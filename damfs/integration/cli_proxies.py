@@ -79,9 +79,9 @@ def _made(owner: Path, target: Target, profile: str, *, quiet: bool) -> bool:
 def transcode(library: Path, query: tuple[str, ...], profile: str, as_json: bool) -> None:
     """Make proxies of many videos by a profile, and wait for them.
 
-    QUERY is files or folders (of the mount, or of a store), or words of which all must hold: tag:beach, date:2026-11,
-    type:video, is:inbox, is:untagged, is:failed, *. The same bytes are worked on once, whatever they are called; what
-    was made before is not made again. Works mounted or not.
+    QUERY is files or folders (of the mount, or of a store), or a question as in search/ of the mount: tag:beach,
+    type:video, date:2026-11, is:inbox, camera:…, * for everything. The same bytes are worked on once, whatever they are
+    called; what was made before is not made again. Works mounted or not.
 
     It may be interrupted at any time (Ctrl-C): what was made is kept, what waits is taken back, and the same command
     goes on there.
@@ -98,7 +98,7 @@ def transcode(library: Path, query: tuple[str, ...], profile: str, as_json: bool
 
 
 def asked_for(library: Path, query: tuple[str, ...], profile: str) -> Transcode:
-    """Existing files and folders are taken as such, all else as words."""
+    """Existing files and folders are taken as such, all else is a question."""
     words: list[str] = []
     shown: list[int] = []
     stored: list[bytes] = []
@@ -116,7 +116,7 @@ def asked_for(library: Path, query: tuple[str, ...], profile: str) -> Transcode:
             shown += assets_of(files_below(path))
     if words and (shown or stored):
         raise Refused(f"name files or ask a question, not both at once; {words[0]} is no file")
-    return Transcode(tuple(words), tuple(dict.fromkeys(shown)), tuple(stored), profile)
+    return Transcode(" ".join(words), tuple(dict.fromkeys(shown)), tuple(stored), profile)
 
 
 def files_below(path: Path) -> Iterable[Path]:

@@ -73,8 +73,8 @@ class MakingProxies:
 
     async def _selected(self, request: Transcode) -> list[AssetId]:
         ids = [AssetId(id_) for id_ in request.assets] + [self._asset_at(path) for path in request.paths]
-        if request.words:
-            where = selecting.predicate_of(self._library.db.writer, request.words)
+        if request.query:
+            where = selecting.predicate_of(self._library.db.writer, request.query)
             rows = await self._library.db.read(lambda connection: assets.list_place(connection, where))
             ids += [row.id for row in rows]
         return ids

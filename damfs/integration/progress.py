@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from damfs.core.model_report import ModelStatus
 from damfs.core.status_report import JobCount, Status
 from damfs.integration.wire import Progress as Step
 
@@ -33,7 +34,8 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
 
         def report(step: Step) -> None:
             seconds = max(0.001, time.monotonic() - began)
-            rate = f"{step.size_done / seconds / 1e6:,.0f} MB/s" if step.size else ""
+            speed = step.size_done / seconds / 1e6
+            rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else ""
             total, done = (step.size or step.total, step.size_done if step.size else step.done)
             words = (
                 f"{step.what}: {step.done:,} of {step.total:,} files"
@@ -59,6 +61,21 @@ def wait_until_done(ask: Callable[[], Status], *, show: bool) -> Status:
             if settled >= SETTLED_ASKS or (status.mountpoint is None and status.to_do):
                 return status
             time.sleep(ASK_EVERY_S)  # noqa: TID251  # the CLI has no event loop
+
+
+def wait_for_model(ask: Callable[[], ModelStatus], *, show: bool) -> ModelStatus:
+    """Ask again and again until the wanted model answers and all is embedded, or it is clear that it cannot be."""
+    with _bars("{task.fields[rate]}") if show else _nothing() as bars:
+        task = None if bars is None else bars.add_task("embedding", total=None, rate="")
+        while True:
+            status = ask()
+            if bars is not None and task is not None:
+                rate = f"{status.per_second:,.1f}/s" if status.per_second else ""
+                words = f"{status.wanted}: {status.done:,} of {status.steps:,}"
+                bars.update(task, description=words, total=status.steps or None, completed=status.done, rate=rate)
+            if status.settled or not status.mounted:
+                return status
+            time.sleep(ASK_EVERY_S)  # noqa: TID251  # as above
 
 
 def is_settled(status: Status) -> bool:

@@ -35,6 +35,7 @@ from damfs.integration.care import Care
 from damfs.integration.cutting import cut
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
+from damfs.integration.models import Models
 from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
 from damfs.integration.terms import Terms
@@ -54,6 +55,7 @@ from damfs.integration.wire import (
     History,
     Indexing,
     Making,
+    Modelling,
     OnTerms,
     Progress,
     Request,
@@ -78,7 +80,8 @@ Answerer = Callable[[Any, Report], Awaitable[object]]
 
 class Service:
     """``stop``: what a Stop request does; without one nothing is mounted here. ``reception``: who seals files here,
-    ``maker``: who makes pieces of clips; without one for the time of a request."""
+    ``maker``: who makes pieces of clips; without one for the time of a request. ``models``: who asks the model worker
+    of the daemon."""
 
     def __init__(
         self,
@@ -86,11 +89,13 @@ class Service:
         stop: Callable[[], None] | None = None,
         reception: Reception | None = None,
         maker: Maker | None = None,
+        models: Models | None = None,
     ) -> None:
         self._library = library
         self._reception = Reception(library) if reception is None else reception
         self._stop = stop
         self._maker = maker
+        self._models = Models(library) if models is None else models
         self._pairing = Pairing(library, self._reception)
         self.scanning: dict[str, trio.Lock] = {}
         self._answerers = {
@@ -112,6 +117,7 @@ class Service:
             Making,
             MakingProxies(library, mounted=mounted, asset_at=self._asset_at_bytes, asset_of=self._target).answer,
         )
+        yield Modelling, self._models.answer
         yield OnTerms, Terms(library).answer
         yield SyncSidecars, self._sync_sidecars
         yield Dedupe, self._pairing.answer

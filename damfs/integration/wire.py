@@ -164,6 +164,22 @@ class Dedupe(Struct, frozen=True, tag="dedupe"):
     apply: bool = False
 
 
+class GetModels(Struct, frozen=True, tag="models"):
+    """Which models there are, which answers, how far the new one is."""
+
+
+class UseModel(Struct, frozen=True, tag="use-model"):
+    """Load and try a model; if it works, name it in the settings and embed the library anew with it."""
+
+    name: str
+
+
+class DropModel(Struct, frozen=True, tag="drop-model"):
+    """Remove the vectors of a model that is not in use, by its name or the id of its space."""
+
+    name: str
+
+
 class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
     """Bring the sidecars beside originals and the catalog into step."""
 
@@ -296,10 +312,10 @@ class Found(Struct, frozen=True):
 
 
 class Transcode(Struct, frozen=True, tag="transcode"):
-    """Make proxies by a profile, and wait for them. ``words``: a question; ``paths``: of files in stores, absolute,
+    """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
 
-    words: tuple[str, ...] = ()
+    query: str = ""
     assets: tuple[int, ...] = ()
     paths: tuple[bytes, ...] = ()
     profile: str = ""
@@ -348,8 +364,9 @@ Making = Retry | Transcode | GetProxies
 Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
 Judging = GetSuggestions | Judge | SuggestAll
 OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
+Modelling = GetModels | UseModel | DropModel
 Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
-Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | OnTerms | Stop
+Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
 
 
 class Progress(Struct, frozen=True, tag="progress"):

@@ -16,6 +16,7 @@ from damfs.errors import DamfsError
 from tests.bench import (
     busy,
     doubling,
+    embedding,
     ingesting,
     listing,
     lookup,
@@ -27,8 +28,12 @@ from tests.bench import (
     scanning,
     searching,
     starting,
+    text_to_picture,
+    transcoding,
     untagging,
+    vectors,
     writing,
+    zeroshot,
 )
 from tests.bench.figure import SIZES, Figure
 from tests.bench.ground import BenchFailed, Ground, open_ground
@@ -50,8 +55,14 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "search": (searching.measure, ("search-listing",)),
     "fulltext": (searching.measure_text, ("full-text",)),
     "previews": (previewing.measure, ("previews-clip", "previews-sprite", "previews-stills")),
+    "transcode": (transcoding.measure, (*transcoding.MEASURED, "transcode-many")),
     "busy": (busy.measure, ("stat-busy",)),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
+    "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
+    "index": (
+        vectors.measure,
+        ("index-recall", "index-query", "index-load", "nearest", "nearest-half", "nearest-few"),
+    ),
     "start": (starting.measure_start, ("start-empty", "start-many")),
     "duplicates": (
         doubling.measure,
@@ -59,7 +70,17 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     ),
 }
 """What is measured together, and the figures that come of it."""
-NAMES = frozenset(GROUPS) | {name for _, names in GROUPS.values() for name in names}
+ON_REQUEST: dict[str, tuple[Measure, tuple[str, ...]]] = {
+    "index-million": (
+        vectors.measure_million,
+        ("index-million-recall", "index-million-query", "index-million-load"),
+    ),
+    "embedding": (embedding.measure, ("embed-pictures", "embed-words")),
+    "text-to-picture": (text_to_picture.measure, ("text-to-picture",)),
+}
+"""Only when asked for: they need models, packages of pictures, or twenty minutes."""
+SOME = ", ".join(GROUPS | ON_REQUEST)
+NAMES = frozenset(GROUPS | ON_REQUEST) | {name for _, names in (GROUPS | ON_REQUEST).values() for name in names}
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -67,7 +88,7 @@ def main(given: Sequence[str] | None = None) -> int:
     wanted = frozenset(arguments.only) or frozenset(GROUPS)
     failed = False
     with open_ground(SIZES[arguments.size], arguments.directory) as ground:
-        for group, (measure, names) in GROUPS.items():
+        for group, (measure, names) in (GROUPS | ON_REQUEST).items():
             if not wanted & {group, *names}:
                 continue
             try:
@@ -83,7 +104,9 @@ def main(given: Sequence[str] | None = None) -> int:
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure damfs on this machine.")
     parser.add_argument("--size", choices=sorted(SIZES), default="small", help="full takes about 20 minutes and 6 GB")
-    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", choices=sorted(NAMES), help=", ".join(GROUPS))
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NAME", choices=sorted(NAMES), help=", ".join(GROUPS | ON_REQUEST)
+    )
     parser.add_argument("--directory", type=Path, help="on the disk to measure; default: the temporary directory")
     return parser.parse_args(given)
 

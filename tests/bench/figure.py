@@ -28,6 +28,7 @@ class Size:
     clip_lines: int = 1080
     photos: int = 6
     probed: int = 100
+    transcoded_s: float = 4.0
     alike: tuple[int, int] = (6, 2)
     """Pictures among which duplicates are looked for, and of how many the edits are."""
 
@@ -47,6 +48,7 @@ SIZES = {
         clip_lines=180,
         photos=1,
         probed=8,
+        transcoded_s=0.4,
     ),
     "small": Size(2_000, 1_000, 64 * MIB, (500, 64 * KIB), (4, 32 * MIB), 200, notices=60, runs=3, alike=(150, 10)),
     "full": Size(
@@ -60,6 +62,7 @@ SIZES = {
         runs=5,
         clip_s=600,
         probed=1000,
+        transcoded_s=10.0,
         alike=(300, 40),
     ),
 }

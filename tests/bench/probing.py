@@ -46,7 +46,7 @@ def measure(ground: Ground) -> Iterator[Figure]:
 
 def made_clips(folder: Path, number: int) -> list[Path]:
     """Copies of a few clips: probing reads what is inside, whoever has the same."""
-    originals = [make(folder / name, seconds=1, size=(640, 360)) for name, make in KINDS]
+    originals = [make(folder / name, seconds=0.5, size=(320, 180)) for name, make in KINDS]
     paths = []
     for count in range(number):
         original = originals[count % len(originals)]

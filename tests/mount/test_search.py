@@ -136,7 +136,7 @@ def test_a_search_is_kept_by_mkdir_listed_and_forgotten_by_rmdir(dam: Daemon) ->
         os.rmdir(place)
     with pytest.raises(OSError, match="Invalid argument"):
         os.mkdir(dam / "search/rating:many")
-    with pytest.raises(PermissionError):
+    with pytest.raises((PermissionError, FileNotFoundError)):  # the second: seen from mkdir, "car" is not kept either
         os.mkdir(dam / "search/car/below")
 
 

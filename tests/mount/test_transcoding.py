@@ -127,6 +127,22 @@ def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path) -> None
     assert left_behind(footage) == []
 
 
+def test_interrupted_while_it_is_mounted_the_daemon_finishes_what_runs(serve: Serve, footage: Path) -> None:
+    dam = serve(footage).start()
+    process = begun(footage)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "2 that waited were taken back" in said or "1 that waited were taken back" in said
+    until(lambda: jobs(footage).keys() == {"done"}, "what ran is finished, what waited is gone", 60)
+    before = jobs(footage)["done"]
+    assert before < 3
+    done = answer("transcode", footage, "type:video", "--profile", "h264")
+    assert (done["made"], done["there"]) == (3 - before, before)
+    dam.end()
+    assert left_behind(footage) == []
+
+
 def test_killed_it_starts_again(footage: Path) -> None:
     process = begun(footage)
     process.kill()
@@ -140,12 +156,13 @@ def test_killed_it_starts_again(footage: Path) -> None:
 
 def test_what_is_asked_wrongly_is_said_in_one_line(footage: Path) -> None:
     for words, said in (
-        (("nonsense",), '"nonsense" is neither a file nor a question'),
-        (("tag:none",), 'no term "none"'),
-        (("type:film",), "there are: video, image, audio, other"),
+        (("tag:none",), 'there is no term "none"'),
+        (("type:film",), "video"),
+        (("like:clip360.mp4",), "like: only ranks"),
         (("*", "--profile", "avi"), 'no profile "avi"; there are: dnxhr-lb'),
     ):
         done = damfs("transcode", footage, *words, check=False)
         assert done.returncode == 1
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
+    assert damfs("transcode", footage, "nonsense").stdout == "dnxhr-lb: nothing was found\n"

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
-from damfs.core.processors.processor import MadeEmbedding, MadeRendition, Output, Processor, Proposal, Subject, Worker
+from damfs.core.processors.processor import (
+    MadeEmbedding,
+    MadeRendition,
+    Output,
+    Processor,
+    Proposal,
+    Subject,
+    Work,
+    Worker,
+)
 from damfs.errors import BadMedia, ModelUnavailable
 from damfs.model import RenditionKind
 
@@ -120,6 +131,37 @@ class NoModel(Bad):
         if (source.parent / "weights").exists():
             return Output({"ran": True})
         raise ModelUnavailable("model.name: there is no such model")
+
+
+class Hanging(Bad):
+    name = "hanging"
+    worker = Worker.MODEL
+    timeout_s = 0.5
+
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        while True:
+            pass
+
+
+class Batch(Bad):
+    """Tells how many went through it together."""
+
+    name = "batch"
+    worker = Worker.MODEL
+    batch = 8
+
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        raise AssertionError("run_many is asked")
+
+    def run_many(self, works: Sequence[Work]) -> list[Output | Exception]:
+        if any("deadly" in work.subject.name for work in works):
+            ctypes.string_at(0)
+        return [self._made(work, len(works)) for work in works]
+
+    def _made(self, work: Work, together: int) -> Output | Exception:
+        if "broken" in work.subject.name:
+            return BadMedia(f"{work.subject.name}: ends after 12 of 30 frames")
+        return Output({"together": together, "pid": os.getpid()})
 
 
 class NeedsTerms(First):

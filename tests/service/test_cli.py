@@ -183,6 +183,16 @@ def test_problems_of_a_scan_are_told_and_do_not_end_it(damfs: Damfs, library: Pa
     ]  # fmt: skip
 
 
+def test_a_file_that_is_still_being_written_waits_and_is_told(damfs: Damfs, library: Path, folder: Path) -> None:
+    with (folder / "running.mov").open("wb") as recording:
+        recording.write(b"half")
+        recording.flush()
+        done = damfs("add", library, folder)
+        assert "1 waiting" in done.out
+        assert "not yet: 'running.mov': a program has it open for writing; a later scan takes it" in done.err
+    assert "1 new" in damfs("scan", library, "Photos").out
+
+
 def test_a_folder_that_is_gone_is_offline(damfs: Damfs, library: Path, folder: Path) -> None:
     damfs("add", library, folder)
     folder.rename(folder.with_name("away"))

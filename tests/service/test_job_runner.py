@@ -21,15 +21,17 @@ from damfs.core.reception import Reception
 from damfs.core.results import BACKOFF_FIRST_S, UNREACHABLE_S, RetryFailed
 from damfs.core.upkeep import repair
 from damfs.core.worker_pool import open_worker_pool
-from damfs.model import Asset, Change, Media
+from damfs.model import Asset, BlobId, Change, Media
 from tests.service.job_processors import (
     FIFO,
     Bad,
+    Batch,
     Crashing,
     Elsewhere,
     Endless,
     Failing,
     First,
+    Hanging,
     NoModel,
     Second,
     TooLong,
@@ -49,7 +51,9 @@ from tests.small_library import (
     the_asset,
 )
 
-ALL = entry_points_of(First, Second, Bad, Elsewhere, Crashing, Endless, TooLong, Failing, Unstorable, NoModel)
+ALL = entry_points_of(
+    First, Second, Bad, Elsewhere, Crashing, Endless, TooLong, Failing, Unstorable, NoModel, Hanging, Batch
+)
 SECOND_NS = 1_000_000_000
 
 
@@ -344,21 +348,85 @@ async def test_bytes_that_no_asset_has_now_are_worked_on_when_one_has(
     assert job(library, clip, "probe")[:2] == ("waiting", 0)
 
 
-async def test_without_a_model_the_job_fails_and_is_tried_at_the_next_start(
+async def test_without_a_model_its_jobs_wait_and_one_line_says_why(
     library: Library, watch: Watch, tmp_path: Path
 ) -> None:
     added(library, tmp_path / "footage")
-    prepare(tmp_path / "footage" / "model.mov")
+    for name in ("model.mov", "model and more.mov", "model again.mov"):
+        prepare(tmp_path / "footage" / name)
     await scanned(library)
     clip = the_asset(library, "model.mov")
-    async with running(library):
-        await watch.until("FailJob")
-    assert job(library, clip, "model")[3] == "model.name: there is no such model"
-    prepare(tmp_path / "footage" / "weights")
-    await repair(library, Reception(library))
-    async with running(library):
-        await watch.until("FinishJob")
+    async with running(library) as runner:
+        await watch.until("RetryJob")
+        await watch.until("ReturnJob", 2)
+        assert runner.running == {}
+        tried = len(watch.performed)
+        watch.later(30)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert len(watch.performed) == tried, "a model that cannot be had is not asked for again and again"
+        assert job(library, clip, "model")[:2] == ("waiting", 0)
+        status = library.status(library.db.writer)
+        assert "cannot be used: model.name: there is no such model" in status.model
+        assert (status.to_do, status.failed) == (0, 0), "nobody waits for it"
+        assert sum(count.delayed for count in status.jobs) == 3
+        prepare(tmp_path / "footage" / "weights")
+        watch.later(60)
+        await watch.until("FinishJob", 3)
     assert job(library, clip, "model")[0] == "done"
+    assert library.model_health.trouble == ""
+
+
+async def test_a_model_that_hangs_is_noticed_and_its_other_jobs_are_given_back(
+    library: Library, watch: Watch, tmp_path: Path
+) -> None:
+    added(library, tmp_path / "footage")
+    for number in range(5):
+        prepare(tmp_path / "footage" / f"hanging {number}.mov")
+    await scanned(library)
+    async with running(library):
+        await watch.until("ReturnJob", 3)
+        await trio.testing.wait_all_tasks_blocked()
+    kinds = [type(command).__name__ for command in watch.performed]
+    assert kinds.count("RetryJob") == 2
+    assert "FailJob" not in kinds
+    assert library.model_health.trouble.startswith("took longer than 0.5 s and was stopped, 2 times in a row")
+    assert "model.name" in library.model_health.trouble
+
+
+async def test_jobs_that_wait_for_the_model_go_to_it_together(library: Library, watch: Watch, tmp_path: Path) -> None:
+    added(library, tmp_path / "footage")
+    for number in range(12):
+        prepare(tmp_path / "footage" / f"batch {number}.mov")
+    prepare(tmp_path / "footage" / "batch broken.mov")
+    await scanned(library)
+    async with running(library):
+        await watch.until("FinishJob", 12)
+        await watch.until("FailJob")
+    told = [derived.facts_of(library.db.writer, BlobId(number)).get("batch") for number in range(1, 14)]
+    facts = [each for each in told if each is not None]
+    assert len(facts) == 12
+    sizes = [size for each in facts if isinstance(size := each["together"], int)]
+    assert max(sizes) > 1
+    assert {each["pid"] for each in facts} == {facts[0]["pid"]}, "the model is loaded once"
+    assert all(size <= 8 for size in sizes)
+    bad = the_asset(library, "batch broken.mov")
+    assert job(library, bad, "batch")[3] == "batch broken.mov: ends after 12 of 30 frames", "its own fault only"
+
+
+async def test_a_batch_that_kills_the_model_is_done_again_one_by_one(
+    library: Library, watch: Watch, tmp_path: Path
+) -> None:
+    added(library, tmp_path / "footage")
+    for number in range(6):
+        prepare(tmp_path / "footage" / f"batch {number}.mov")
+    prepare(tmp_path / "footage" / "batch deadly.mov")
+    await scanned(library)
+    async with running(library):
+        await watch.until("FinishJob", 6)
+        await watch.until("RetryJob")
+    kinds = [type(command).__name__ for command in watch.performed]
+    assert kinds.count("RetryJob") == 1, "one bad file costs the others nothing"
+    assert library.model_health.trouble == ""
 
 
 async def test_leases_of_a_dead_daemon_are_given_back_at_the_start(library: Library, watch: Watch) -> None:

@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 import trio
 
-from damfs.catalog import derived, remarks, stores
+from damfs.catalog import derived, remarks, stores, term_names, vocabulary
+from damfs.catalog.proposals import Origin
+from damfs.catalog.term_names import Detail, Label
 from damfs.core.backups import DAILY, back_up, back_up_daily, newest_first, numbered
 from damfs.core.check import check
 from damfs.core.commands import Rename, SetMode
 from damfs.core.describing import SetAttribute, SetComment, SetRating
 from damfs.core.library import Library, open_library
+from damfs.core.processors.probe import Probe
 from damfs.core.rebuild import CATALOG, MAKING, rebuild
 from damfs.core.rebuild_report import as_text
 from damfs.core.rewriting import BeginRewrite, CloseRewrite
+from damfs.core.suggesting import RefuseProposal, Suggest
+from damfs.core.term_commands import AddLabel, RelateTerms, SetTermDetail, SetTermNote
 from damfs.core.trashing import trash_assets
 from damfs.errors import BadLibrary
 from damfs.model import AssetId, AssetState, RenditionKind, TermId
@@ -60,9 +65,20 @@ def attributes_of(library: Library, id_: AssetId) -> dict[bytes, bytes | None]:
 
 
 def vocabulary_of(library: Library) -> list[tuple[object, ...]]:
-    return library.db.writer.rows(
-        "SELECT t.name, b.name FROM term AS t LEFT JOIN term AS b ON b.id = t.broader ORDER BY t.name"
-    )
+    """Terms, with what is said of them, and what was judged."""
+    db = library.db.writer
+    terms = vocabulary.list_terms(db)
+    names = {each.id: each.name for each in terms}
+    judged = db.rows("SELECT t.name, j.confidence, j.model FROM judgement AS j JOIN term AS t ON t.id = j.term")
+    said: list[tuple[object, ...]] = [
+        (
+            each.name, names.get(each.broader) if each.broader else None, term_names.labels(db, each.id),
+            term_names.notes(db, each.id), term_names.detail(db, each.id),
+            [other.name for other in term_names.related(db, each.id)],
+        )
+        for each in terms
+    ]  # fmt: skip
+    return [*said, *judged]
 
 
 @pytest.fixture
@@ -78,6 +94,7 @@ async def path(tmp_path: Path) -> Path:
         library.execute([Rename(renamed.id, "portrait.jpg"), SetMode(renamed.id, 0o600)], "test")
         library.execute([SetRating(renamed.id, 9), SetAttribute(renamed.id, b"user.\xff", bytes(range(256)))], "test")
         library.perform(SetComment(the_asset(library, "beach.mov").id, "the long one"), "test")
+        _describe_terms(library, renamed.id)
         await trash_assets(library, [the_asset(library, "gone.mov").id], "test")
         (tmp_path / "card" / "day 1").mkdir(parents=True)
         (tmp_path / "card" / "day 1" / "one.mov").write_bytes(b"one")
@@ -87,6 +104,14 @@ async def path(tmp_path: Path) -> Path:
         _tag(library, "one.mov", "sea")
         _derive(library)
     return path
+
+
+def _describe_terms(library: Library, picture: AssetId) -> None:
+    sea, sunset = term(library, "sea"), term(library, "sunset")
+    library.execute([AddLabel(sea, Label("fr", "mer", preferred=True)), SetTermNote(sea, "en", "salt water")], "test")
+    library.execute([SetTermDetail(sea, Detail("en", "a photo of the sea")), RelateTerms(sea, sunset)], "test")
+    library.perform(Suggest(picture, Origin("auto_tag/2", "m"), [(sea, 0.5)]), "test")
+    library.perform(RefuseProposal(picture, sea), "test")
 
 
 def _tag(library: Library, name: str, tag: str) -> None:
@@ -108,8 +133,9 @@ def _derive(library: Library) -> None:
         derived.set_embedding(tx, beach.blob, "look/1", None, b"\0\0\0\0")
         tx.run(
             "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
-            " VALUES (?, 'probe', 1, 1, 'done', 0, 0)",
+            " VALUES (?, 'probe', ?, 1, 'done', 0, 0)",
             beach.blob,
+            Probe.version,
         )
 
 

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damfs.core.processors.auto_tag import CONSE_SCALE, CONTRASTIVE_SCALE, AutoTag, Scale
+from damfs.core.processors.auto_tag import (
+    CONSE_SCALE,
+    CONTRASTIVE_SCALE,
+    AutoTag,
+    Scale,
+    Seen,
+    lineage,
+    phrased,
+)
 from damfs.core.processors.processor import Output, Subject
 from damfs.model import Media
 
@@ -50,18 +58,33 @@ def test_accepts_pictures_when_there_is_a_vocabulary_and_a_model() -> None:
     assert not accepts(Media.IMAGE, settings("beach", name="none"))
 
 
-def test_margin_is_to_the_second_best_and_at_least_to_the_floor() -> None:
-    assert CONSE_SCALE.margin([0.7, 0.9, 0.2]) == pytest.approx(0.2)
-    assert CONSE_SCALE.margin([0.9]) == pytest.approx(0.9 - CONSE_SCALE.floor)
-    assert CONSE_SCALE.margin([0.3, 0.1]) < 0
+def test_the_gap_is_to_the_nearest_rival_and_at_least_to_the_floor() -> None:
+    assert CONSE_SCALE.seen([0.7, 0.9, 0.2], [0.8, 0.2], 0.5) == Seen(0.9, 0.9 - 0.8, 0.5)
+    assert CONSE_SCALE.seen([0.9], [], 0.5).gap == CONSE_SCALE.widest_gap
+    assert CONTRASTIVE_SCALE.seen([0.25], [], 0.0).gap == pytest.approx(0.25 - CONTRASTIVE_SCALE.floor)
+    assert not CONSE_SCALE.is_sure(Seen(0.99, 0.01, 1.0)), "two terms that fit alike"
+    assert not CONSE_SCALE.is_sure(Seen(0.5, 0.2, 1.0)), "the only term, and it does not fit"
 
 
 @pytest.mark.parametrize("scale", [CONSE_SCALE, CONTRASTIVE_SCALE])
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=20))
-def test_confidence_is_a_share_and_grows_with_the_margin(scale: Scale, margins: list[float]) -> None:
-    confidences = [scale.confidence(margin) for margin in sorted(margins)]
+@given(st.lists(st.tuples(*[st.floats(-1, 1)] * 3), min_size=2, max_size=20))
+def test_confidence_is_a_share_and_grows_with_all_that_is_seen(
+    scale: Scale, given: list[tuple[float, float, float]]
+) -> None:
+    ordered = [Seen(*map(min, zip(*given[position:], strict=True))) for position in range(len(given))]
+    confidences = [scale.confidence(seen) for seen in ordered]
     assert all(0 <= confidence <= 1 for confidence in confidences)
     assert confidences == sorted(confidences)
+
+
+def test_a_lineage_ends_also_where_it_goes_in_a_circle() -> None:
+    assert lineage("dog", {"dog": "animal", "animal": ""}) == {"dog", "animal"}
+    assert lineage("a", {"a": "b", "b": "a"}) == {"a", "b"}
+
+
+def test_a_prompt_stands_for_its_term() -> None:
+    assert phrased("beach").phrase == "a photo of a beach"
+    assert phrased("work", "people at their desks") == ("work", "people at their desks", "")
 
 
 def test_no_poster_no_proposal() -> None:
@@ -92,3 +115,13 @@ def test_nothing_is_proposed_when_two_terms_fit_alike(photos: dict[str, Path]) -
     output = tagged(photos["flower"], "flower", "flowers", "car")
     assert output.proposals == ()
     assert output.facts["best"] in {"flower", "flowers"}
+
+
+@needs_models
+def test_what_is_broader_is_no_rival(photos: dict[str, Path]) -> None:
+    subject = Subject(
+        "x", Media.IMAGE, 1, renditions={"poster/jpeg": photos["flower"]},
+        settings={**SETTINGS, "terms": [{"name": "flower", "broader": "flowers"}, {"name": "flowers"}]},
+    )  # fmt: skip
+    (proposal,) = AutoTag().run(Path("x"), Path("out"), subject).proposals
+    assert proposal.term in {"flower", "flowers"}

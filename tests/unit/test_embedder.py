@@ -20,11 +20,14 @@ from damfs.catalog.embedder import (
     MINILM,
     Embedder,
     SentenceTransformerEmbedder,
+    device,
+    enough_memory,
     load_embedder,
     photo_of,
     picture_labels,
 )
 from damfs.errors import ModelUnavailable
+from tests.sample_media.models import tiny_clip
 
 needs_models = pytest.mark.skipif(
     os.environ.get("DAMFS_NO_MODELS") == "1", reason="installed without models (./bootstrap --no-models)"
@@ -56,24 +59,7 @@ def photos() -> dict[str, Image.Image]:
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP with random weights, 280 kB, saved as a person's own model would be."""
-    import torch
-    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizerFast
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = small | {"vocab_size": 514, "max_position_embeddings": 77, "bos_token_id": 512}
-    text |= {"projection_dim": 32, "eos_token_id": 513, "pad_token_id": 513}
-    vision = small | {"image_size": 32, "patch_size": 8, "projection_dim": 32}
-    letters = list(bytes_to_unicode().values())
-    tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizerFast(vocab={token: number for number, token in enumerate(tokens)}, merges=[])
-    tokenizer.model_max_length = 77
-    eyes = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    directory = tmp_path_factory.mktemp("models") / "tiny-clip"
-    torch.manual_seed(0)
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).save_pretrained(directory)
-    CLIPProcessor(eyes, tokenizer).save_pretrained(directory)
-    return directory
+    return tiny_clip(tmp_path_factory.mktemp("models") / "tiny-clip")
 
 
 def unit(rows: NDArray[np.float32]) -> bool:
@@ -227,7 +213,37 @@ def test_a_model_of_the_hubs_cache_carries_its_revision(
         (snapshot / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert SentenceTransformerEmbedder("somebody/tiny-clip").text_model == "somebody/tiny-clip@0123456789ab#text"
+    assert SentenceTransformerEmbedder("somebody/tiny-clip").text_model == "somebody/tiny-clip@0123456789ab-32#text"
+
+
+def test_too_little_memory_is_said_and_what_to_do() -> None:
+    told = (RuntimeError("DefaultCPUAllocator: can't allocate memory"), OSError("Cannot allocate memory"))
+    for error in (MemoryError(), *told):
+        with pytest.raises(ModelUnavailable, match=r"more memory than there is.*model\.name"), enough_memory("big"):
+            raise error
+    with pytest.raises(RuntimeError, match="other"), enough_memory("big"):
+        raise RuntimeError("other")
+
+
+@needs_models
+def test_the_length_of_the_vectors_is_part_of_the_id(clip: Path, tmp_path: Path) -> None:
+    longer = SentenceTransformerEmbedder(str(tiny_clip(tmp_path / "tiny-clip", dimension=48)))
+    assert longer.id.endswith("-48")
+    assert longer.visual_model is not None
+    assert longer.visual_model.endswith("-48#picture")
+    assert SentenceTransformerEmbedder(str(clip)).id.endswith("-32")
+
+
+def test_a_broken_graphics_card_means_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+
+    def broken() -> bool:
+        raise RuntimeError("the driver is too old")
+
+    monkeypatch.setattr(torch.cuda, "is_available", broken)
+    device.cache_clear()
+    assert device() == "cpu"
+    device.cache_clear()
 
 
 @needs_models

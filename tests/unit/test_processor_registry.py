@@ -149,7 +149,8 @@ def test_the_daemon_loads_processors_without_codecs_and_models() -> None:
     heavy, statuses = run.stdout.splitlines()
     assert heavy == "[]"
     own = (
-        "auto_tag", "editor_hash", "embedding", "preview", "probe", "proxy", "scenes", "sheet", "sprite", "waveform",
+        "auto_tag", "editor_hash", "embedding", "moments", "preview", "probe", "proxy", "scenes", "sheet", "sprite",
+        "waveform", "wording",
     )  # fmt: skip
     expected = [(name, "ready") for name in own]
     assert set(expected) <= set(ast.literal_eval(statuses)), statuses

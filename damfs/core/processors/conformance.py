@@ -6,7 +6,7 @@ proxy is published only when every property is equal, or differs for a reason th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -29,6 +29,16 @@ STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "dv", "h264", "hevc", "avi"
 PROGRESSIVE = "progressive"
 FIRST = {"tt": "top first", "bt": "top first", "bb": "bottom first", "tb": "bottom first"}
 """What is shown first; which field is coded first is the codec's own business."""
+
+
+ALIKE: Mapping[str, tuple[frozenset[str], ...]] = {
+    "colour_transfer": (frozenset({"bt709", "smpte170m", "bt2020-10", "bt2020-12"}),),
+    "colour_space": (frozenset({"bt470bg", "smpte170m"}),),
+}
+"""Values that mean the same."""
+USUAL_RANGE = "tv"
+LEFT_OUT = (None, PROGRESSIVE)
+"""What a proxy says where its format could not keep something; anything else is wrong."""
 
 
 class Verdict(StrEnum):
@@ -109,7 +119,8 @@ def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally) -> t
         *picture_rows(theirs, ours, plan),
         *sound_rows(theirs.tracks, ours.tracks),
     ]
-    return tuple(excused(row, plan.profile.lacks.get(row.name, "")) for row in rows)
+    lacks = {key: why for key, why in plan.profile.lacks.items() if not key.startswith("colour_")}
+    return tuple(excused(row, lacks.get(row.name, "") if row.proxy in LEFT_OUT else "") for row in rows)
 
 
 def excused(row: Row, why: str) -> Row:
@@ -159,15 +170,31 @@ def picture_rows(theirs: Properties, ours: Properties, plan: Plan) -> Iterable[R
     turned = "the pictures themselves were turned upright" if theirs.turned and not ours.turned else ""
     yield excused(same("rotation", theirs.turned, ours.turned), turned)
     yield same("field_order", FIRST.get(theirs.field_order, PROGRESSIVE), FIRST.get(ours.field_order, PROGRESSIVE))
+    meant = meant_colour(plan)
     for key, value in theirs.colour.items():
-        yield same(key, value, ours.colour[key]) if value is not None else unsaid(key, ours.colour[key])
+        yield colour_row(key, value, ours.colour[key], meant[key], plan.profile.lacks.get(key, ""))
 
 
-def unsaid(key: str, found: object) -> Row:
-    """A source that says nothing has nothing to keep."""
-    if found is None:
-        return Row(key, None, None, Verdict.EQUAL)
-    return Row(key, None, found, Verdict.EXPLAINED, "the source does not say; this is what players take it for")
+def meant_colour(plan: Plan) -> dict[str, object]:
+    """What the proxy was to say."""
+    primaries, transfer, space, colour_range = plan.colour
+    return {
+        "colour_primaries": media.PRIMARIES.get(primaries),
+        "colour_transfer": media.TRANSFERS.get(transfer),
+        "colour_space": media.SPACES.get(space),
+        "colour_range": media.RANGES.get(colour_range),
+    }
+
+
+def colour_row(key: str, source: object, proxy: object, meant: object, lacking: str) -> Row:
+    """What differs is explained only where it is just what was meant."""
+    if source == proxy:
+        return Row(key, source, proxy, Verdict.EQUAL)
+    if source is None and proxy in {meant, USUAL_RANGE}:
+        return Row(key, source, proxy, Verdict.EXPLAINED, "the source does not say; this is what players take it for")
+    alike = any({source, proxy} <= names for names in ALIKE.get(key, ()))
+    why = "the same by another name" if alike else lacking
+    return Row(key, source, proxy, *((Verdict.EXPLAINED, why) if why and proxy == meant else (Verdict.UNEQUAL, "")))
 
 
 def shown_times(container: InputContainer) -> tuple[list[Fraction], Fraction]:

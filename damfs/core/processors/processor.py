@@ -8,7 +8,7 @@ What it returns is committed in one transaction by the job runner.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,9 @@ from damfs.model import Facts, Media, RenditionKind
 
 LOOK_MODEL = "look-1"
 """Id of the built-in visual descriptor: what similar-to/ ranks by when no model can run."""
+
+SPACE_FACT = "space"
+"""Under this name a processor that asked a model tells in its facts of which space its vectors are."""
 
 
 class Worker(StrEnum):
@@ -42,6 +45,19 @@ class Subject:
     """Renditions made so far by ``kind/profile``, e.g. ``poster/jpeg``; empty in ``accepts``."""
     settings: Facts = field(default_factory=dict)
     """The processor's own table of damfs.toml, plus ``terms`` for the vocabulary where it asked for it."""
+    models: frozenset[str] = frozenset()
+    """Models that have a vector of these bytes already."""
+    words: tuple[str, ...] = ()
+    """What people call them and say of them: names, folders, terms and comments of every asset that has these bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One run of a processor. ``source`` is never written; files go below ``out``, an empty directory."""
+
+    source: Path
+    out: Path
+    subject: Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,8 @@ class Output:
     """Replaces what this processor found before. ``media`` and ``captured_*`` of the probe move the asset."""
     renditions: tuple[MadeRendition, ...] = ()
     embeddings: tuple[MadeEmbedding, ...] = ()
+    replaces: tuple[str, ...] = ()
+    """Models of which nothing is kept that was made of these bytes before; of others, what has the same moment is."""
     proposals: tuple[Proposal, ...] = ()
 
 
@@ -89,15 +107,26 @@ class Processor(ABC):
     """A new version plans assets again that an older one has done."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Names of processors that must be done (or have declined) before this one."""
+    after: ClassVar[frozenset[str]] = frozenset()
+    """As ``needs``, of those that are installed: it runs without the others too."""
     worker: ClassVar[Worker] = Worker.MEDIA
     priority: ClassVar[int] = 50
     """Lower runs first: what a person looks at before what takes long."""
     timeout_s: ClassVar[float] = 600.0
     """Wall-clock limit of one run; the worker is killed after it."""
+    batch: ClassVar[int] = 1
+    """So many runs that wait for a worker at the same time are given to `run_many` together."""
 
     @abstractmethod
     def accepts(self, subject: Subject) -> bool:
         """Whether there is anything to do for this subject. Pure: called in the daemon, on its loop."""
+
+    def is_current(self, subject: Subject) -> bool:
+        """Whether what this version found before still holds; if not, it is done again, after all else. Pure.
+
+        After a run it *MUST* hold, whatever the run found: else it would be run for ever.
+        """
+        return True
 
     @abstractmethod
     def run(self, source: Path, out: Path, subject: Subject) -> Output:
@@ -106,3 +135,13 @@ class Processor(ABC):
         Raises BadMedia with one clear line when the bytes are at fault (not tried again); anything else is
         tried again with backoff.
         """
+
+    def run_many(self, works: Sequence[Work]) -> list[Output | Exception]:
+        """For each of up to ``batch`` runs what it made or raised. Worth overriding where many cost less together."""
+        return [self._run_one(work) for work in works]
+
+    def _run_one(self, work: Work) -> Output | Exception:
+        try:
+            return self.run(work.source, work.out, work.subject)
+        except Exception as error:  # noqa: BLE001 - one run's fault is not another's
+            return error

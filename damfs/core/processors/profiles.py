@@ -17,6 +17,8 @@ class Encoder:
     pixel_format: str
     options: Mapping[str, str] = field(default_factory=dict)
     hardware: bool = False
+    bottom_first: Mapping[str, str] = field(default_factory=dict)
+    """Options beside those, for sources that show their bottom field first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class Profile:
     """The encoder refuses smaller pictures; such sources are enlarged."""
     spaces: frozenset[int] | None = None
     """Colour matrices (FFmpeg's numbers) that the bitstream can name; others are converted to BT.709."""
+    primaries: frozenset[int] | None = None
+    transfers: frozenset[int] | None = None
+    full_range: bool = True
+    """Whether full range can be said; else such pictures are converted."""
     for_fields: str = ""
     """The profile that takes its place for interlaced sources, where it cannot hold fields."""
     deinterlace: bool = False
@@ -60,7 +66,7 @@ def h264_encoders(extra: Mapping[str, str]) -> tuple[Encoder, ...]:
     return (
         Encoder("h264_nvenc", "yuv420p", {**NVENC, **extra}, hardware=True),
         Encoder("h264_qsv", "nv12", {**QSV, **extra}, hardware=True),
-        Encoder("libx264", "yuv420p", {**X264, **extra}),
+        Encoder("libx264", "yuv420p", {**X264, **extra}, bottom_first={"x264-params": "bff=1"}),
     )
 
 
@@ -73,7 +79,20 @@ ROWS = (
         for_fields="prores-proxy",
         lacks={"colour_space": "DNxHR names BT.709 and BT.2020 only; the pictures were converted to BT.709"},
     ),
-    Profile("prores-proxy", (Encoder("prores_aw", "yuv422p10le", {"profile": "0", "vendor": "apl0"}),)),
+    Profile(
+        "prores-proxy",
+        (Encoder("prores_aw", "yuv422p10le", {"profile": "0", "vendor": "apl0"}),),
+        spaces=frozenset({1, 6, 9}),
+        primaries=frozenset({1, 5, 6, 9, 11, 12}),
+        transfers=frozenset({1, 16, 18}),
+        full_range=False,
+        lacks={
+            "colour_range": "ProRes knows limited range only; the pictures were converted",
+            "colour_space": "ProRes names BT.601, BT.709 and BT.2020 only; the pictures were converted to BT.709",
+            "colour_primaries": "ProRes has no name for these",
+            "colour_transfer": "ProRes has no name for this curve",
+        },
+    ),
     Profile("h264-intra", h264_encoders(INTRA)),
     Profile(
         "h264-intra-mp4",

@@ -83,9 +83,10 @@ class Further(Proxy):
         if self.makes in asked(subject):
             return True
         settings = subject.settings
-        also = settings.get("also", ())
-        wanted = {settings.get("profile", USUAL), *(also if isinstance(also, list | tuple) else ())}
-        return bool(settings.get("enabled", True)) and self.makes in wanted and self.makes != made.get("wanted", USUAL)
+        also, usual = settings.get("also", ()), settings.get("profile", USUAL)
+        wanted = {usual, *(also if isinstance(also, list | tuple) else ())}
+        by_proxy = made.get("wanted", usual)  # where it has not run it is spared, and so is this
+        return bool(settings.get("enabled", True)) and self.makes in wanted and self.makes != by_proxy
 
     def profile(self, subject: Subject) -> str:
         return self.makes
@@ -200,14 +201,15 @@ def made_by(encoder: Encoder, source: Path, out: Path, name: str, profile: Profi
 
 
 def teller(path: Path) -> Callable[[float], None]:
-    """Writes the share that is done, now and then. A reader may see an empty file."""
-    told = time.monotonic()
+    """Writes the share that is done, now and then; a reader finds one or the other."""
+    told, beside = time.monotonic(), path.with_name(path.name + ".new")
 
     def tell(share: float) -> None:
         nonlocal told
         if time.monotonic() - told > TELL_EVERY_S:
             told = time.monotonic()
-            path.write_text(f"{min(1.0, share):.4f}", encoding="ascii")
+            beside.write_text(f"{min(1.0, share):.4f}", encoding="ascii")
+            beside.rename(path)
 
     return tell
 

@@ -6,8 +6,10 @@ Runs in worker processes only (imports av); reads the start of the file, or its 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -18,9 +20,15 @@ from damfs.core.processors.profiles import Encoder, Profile
 from damfs.errors import BadMedia
 
 KEPT_TAGS = ("creation_time", "location", "make", "model")
-BT709, SMPTE170M, FULL_RANGE = 1, 6, 2
+BT709, SMPTE170M, LIMITED, FULL_RANGE = 1, 6, 1, 2
+SAME_MATRICES = {5: 6, 6: 5}
+"""BT.470BG and SMPTE 170M, by FFmpeg's numbers."""
+SAME_CURVES = {6: 1, 14: 1, 15: 1}
+"""SMPTE 170M and BT.2020 have the curve of BT.709."""
+NO_OTHERS: Mapping[int, int] = MappingProxyType({})
 PROGRESSIVE = 1
 INTERLACED = (2, 3, 4, 5)
+BOTTOM_FIRST = (3, 4)
 KEPT_BELOW = 960
 """Pictures whose longer side is no more than this are not halved: nobody could judge anything by them."""
 SCALE_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
@@ -157,15 +165,29 @@ def colour_of(stream: VideoStream, frame: VideoFrame, profile: Profile) -> tuple
     Both matrices and ranges are named: left alone, the filter converts tagged pictures to what it takes for usual.
     """
     context = stream.codec_context
-    space, colour_range = context.colorspace, context.color_range
+    primaries = nameable(context.color_primaries, profile.primaries)
+    transfer = nameable(context.color_trc, profile.transfers, same=SAME_CURVES)
     if frame.format.is_rgb:
-        return (context.color_primaries, context.color_trc, BT709, 1), ":out_color_matrix=bt709:out_range=tv"
+        return (primaries, transfer, BT709, LIMITED), ":out_color_matrix=bt709:out_range=tv"
+    space = context.colorspace
     if space not in SCALE_MATRICES:
         space = BT709 if media.assumed_space(frame) == "itu709" else SMPTE170M
-    made = space if profile.spaces is None or space in profile.spaces else BT709
-    ranges = ":in_range=pc:out_range=pc" if colour_range == FULL_RANGE else ":in_range=tv:out_range=tv"
+    made = nameable(space, profile.spaces, BT709, SAME_MATRICES)
+    full = context.color_range == FULL_RANGE
+    kept_full = full and profile.full_range
+    ranges = f":in_range={'pc' if full else 'tv'}:out_range={'pc' if kept_full else 'tv'}"
     matrices = f":in_color_matrix={SCALE_MATRICES[space]}:out_color_matrix={SCALE_MATRICES[made]}"
-    return (context.color_primaries, context.color_trc, made, colour_range), matrices + ranges
+    tag = LIMITED if full and not kept_full else context.color_range
+    return (primaries, transfer, made, tag), matrices + ranges
+
+
+def nameable(
+    value: int, names: frozenset[int] | None, otherwise: int = media.UNSPECIFIED, same: Mapping[int, int] = NO_OTHERS
+) -> int:
+    """The value, or the same thing by another name, where the format has names for some only."""
+    if names is None or value in names or value == media.UNSPECIFIED:
+        return value
+    return same[value] if same.get(value) in names else otherwise
 
 
 def timecode_for(timecode: str | None, rate: Fraction) -> str | None:

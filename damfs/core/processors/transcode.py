@@ -111,7 +111,10 @@ class PictureTrack:
 
     def __init__(self, out: OutputContainer, source: VideoStream, plan: Plan) -> None:
         self.out, self.source, self.plan = out, source, plan
-        stream = out.add_stream(plan.encoder.codec, rate=plan.rate, options=dict(plan.encoder.options))
+        options = dict(plan.encoder.options)
+        if plan.field_order in proxy_plan.BOTTOM_FIRST:
+            options |= plan.encoder.bottom_first
+        stream = out.add_stream(plan.encoder.codec, rate=plan.rate, options=options)
         assert isinstance(stream, VideoStream)
         self.stream = stream
         self.graph: Graph | None = None
@@ -131,6 +134,7 @@ class PictureTrack:
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = plan.colour
         context.field_order = plan.field_order
         context.thread_count = plan.threads
+        context.thread_type = "AUTO"  # PyAV's own choice is by slice: most encoders then hold everything up
         context.flags |= Flags.frame_duration
         if plan.interlaced:
             context.flags |= Flags.interlaced_dct
@@ -162,6 +166,8 @@ class PictureTrack:
     def encode(self, frame: VideoFrame, at: int, duration: int) -> None:
         frame.pts, frame.time_base, frame.duration = at, self.plan.time_base, duration
         frame.pict_type = 0
+        # some encoders ask the frame, which has what the filter made of the source's
+        frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = self.plan.colour
         self.out.mux(self.stream.encode(frame))
         self.times.append(at)
         self.end = max(self.end, (at + duration) * self.plan.time_base)

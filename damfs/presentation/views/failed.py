@@ -20,7 +20,7 @@ ONLY_PLACE = 1
 
 class FailedView(View):
     name = "failed"
-    place_kind = 13
+    place_kind = 46
     drifts = True
     live = False
 
