@@ -45,7 +45,6 @@ from damfs.integration.wire import (
     Caring,
     Cut,
     Cutting,
-    Dedupe,
     FindSimilar,
     GetInfo,
     GetStatus,
@@ -63,13 +62,13 @@ from damfs.integration.wire import (
     Scan,
     Searching,
     Stop,
-    SyncSidecars,
     Tag,
     Tagging,
     TakingBack,
     Target,
     VersionRow,
 )
+from damfs.integration.wire_pairs import Dedupe, SyncSidecars
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from damfs.core.concepts import Concept
+from damfs.integration.wire_pairs import Dedupe, SyncSidecars
 
 LINE_LIMIT = 64 << 20
 """A vocabulary is one request."""
@@ -156,14 +157,6 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
-class Dedupe(Struct, frozen=True, tag="dedupe"):
-    """Show groups of duplicates; ``apply``: keep the best of each."""
-
-    exact: bool = True
-    near: bool = True
-    apply: bool = False
-
-
 class GetModels(Struct, frozen=True, tag="models"):
     """Which models there are, which answers, how far the new one is."""
 
@@ -178,13 +171,6 @@ class DropModel(Struct, frozen=True, tag="drop-model"):
     """Remove the vectors of a model that is not in use, by its name or the id of its space."""
 
     name: str
-
-
-class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
-    """Bring the sidecars beside originals and the catalog into step."""
-
-    write: bool = True
-    """Also write, in writable stores; else only read."""
 
 
 class GetVocabulary(Struct, frozen=True, tag="vocabulary"):
