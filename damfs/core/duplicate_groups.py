@@ -111,13 +111,13 @@ def list_near(connection: Connection, *, ranked: bool = True) -> list[Group]:
     return groups
 
 
-def exact(connection: Connection, blob: BlobId) -> Group | None:
+def exact(connection: Connection, blob: BlobId, *, ranked: bool = True) -> Group | None:
     """None where the bytes are not repeated."""
-    group = _exact(connection, blob)
+    group = _exact(connection, blob, ranked=ranked)
     return group if len(group.members) > 1 or places(connection, blob, group.members) > 1 else None
 
 
-def near(connection: Connection, blob: BlobId) -> Group | None:
+def near(connection: Connection, blob: BlobId, *, ranked: bool = True) -> Group | None:
     """The group that a blob belongs to."""
     shown: dict[BlobId, bool] = {}
     pairs: dict[tuple[BlobId, BlobId], Pair] = {}
@@ -136,7 +136,7 @@ def near(connection: Connection, blob: BlobId) -> Group | None:
     if not duplicates.members(connection, blob):
         return None
     blobs = _reached(blob, like)
-    return None if len(blobs) < 2 else _near(connection, blobs, [pairs[key] for key in sorted(pairs)])
+    return None if len(blobs) < 2 else _near(connection, blobs, [pairs[key] for key in sorted(pairs)], ranked=ranked)
 
 
 def places(connection: Connection, blob: BlobId, members: Sequence[Member]) -> int:

@@ -16,7 +16,7 @@ from damfs.core import dedupe_report
 from damfs.integration import mounts, progress
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
-from damfs.integration.wire import Dedupe
+from damfs.integration.wire_pairs import Dedupe
 
 
 @click.command(

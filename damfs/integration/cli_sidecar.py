@@ -16,7 +16,7 @@ from damfs.core import sidecar_report
 from damfs.integration import mounts, progress
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
-from damfs.integration.wire import SyncSidecars
+from damfs.integration.wire_pairs import SyncSidecars
 
 
 @click.group(epilog=examples("damfs sidecar sync ~/library", "damfs sidecar sync ~/library --read-only --json"))

@@ -15,7 +15,8 @@ from damfs.core.duplicate_groups import Sort
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.sidecar_pass import sync_all
-from damfs.integration.wire import Dedupe, Progress, SyncSidecars
+from damfs.integration.wire import Progress
+from damfs.integration.wire_pairs import Dedupe, SyncSidecars
 
 ACTOR = "cli"
 

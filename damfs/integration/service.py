@@ -45,7 +45,6 @@ from damfs.integration.wire import (
     Caring,
     Cut,
     Cutting,
-    Dedupe,
     FindSimilar,
     GetInfo,
     GetStatus,
@@ -61,7 +60,6 @@ from damfs.integration.wire import (
     Scan,
     Searching,
     Stop,
-    SyncSidecars,
     Tag,
     Tagging,
     TakingBack,
@@ -69,6 +67,7 @@ from damfs.integration.wire import (
     VersionRow,
 )
 from damfs.integration.wire_models import Modelling
+from damfs.integration.wire_pairs import Dedupe, SyncSidecars
 from damfs.integration.wire_terms import OnTerms
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from damfs.integration.wire_models import Modelling
+from damfs.integration.wire_pairs import Dedupe, SyncSidecars
 from damfs.integration.wire_terms import OnTerms
 
 LINE_LIMIT = 64 << 20
@@ -155,21 +156,6 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     """What could be taken back, latest first."""
 
     limit: int = 20
-
-
-class Dedupe(Struct, frozen=True, tag="dedupe"):
-    """Show groups of duplicates; ``apply``: keep the best of each."""
-
-    exact: bool = True
-    near: bool = True
-    apply: bool = False
-
-
-class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
-    """Bring the sidecars beside originals and the catalog into step."""
-
-    write: bool = True
-    """Also write, in writable stores; else only read."""
 
 
 class Search(Struct, frozen=True, tag="search"):

@@ -6,17 +6,19 @@ Read-only: whoever wants to be rid of one asks `damfs dedupe`, or removes it whe
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
-from damfs.catalog import predicates
+from damfs.catalog import change_feed, predicates
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Everything
 from damfs.catalog.query_language import Query
 from damfs.core import duplicate_groups
 from damfs.core.asset_names import is_text, split_ending
 from damfs.core.duplicate_groups import DUPLICATES_FACET, Group, Sort
+from damfs.core.library import Library
 from damfs.core.search_answer import Answer, Told
-from damfs.model import AssetId, BlobId, Facet
+from damfs.model import AssetId, BlobId, Facet, Seq
 from damfs.presentation.views.names import qualified, qualifiers, shown_names
 from damfs.presentation.views.view import (
     READ_DIRECTORY,
@@ -31,6 +33,7 @@ from damfs.presentation.views.view import (
 )
 
 WHY = "why.txt"
+KEPT = 64
 SORTS = tuple(Sort)
 
 
@@ -40,15 +43,21 @@ class Duplicates(View):
     slow_lookup = True
     live = False
 
+    def __init__(self, library: Library) -> None:
+        super().__init__(library)
+        self._lock = threading.Lock()
+        self._told: dict[int, tuple[Seq, Entry]] = {}
+        """why.txt of the groups that were listed last, each with the last change that it knows of."""
+
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if place.id is not None:
-            return next((entry for entry in self._files(connection, place) if entry.name == name), None)
+            return self._file(connection, place, name)
         if not place.path:
             return self._sort(name) if name in SORTS else None
         if not is_text(name):
             return None
         for id_ in qualifiers(name):
-            group = _group(connection, Sort(place.path[0]), BlobId(id_))
+            group = _group(connection, Sort(place.path[0]), BlobId(id_), ranked=False)
             if group is not None and _name(group) == name:
                 return self._directory(group)
         return None
@@ -60,6 +69,16 @@ class Duplicates(View):
             return [self._sort(sort) for sort in SORTS]
         listing = duplicate_groups.list_exact if place.path[0] == Sort.EXACT else duplicate_groups.list_near
         return [self._directory(group) for group in listing(connection, ranked=False)]
+
+    def _file(self, connection: Connection, place: Place, name: str) -> Entry | None:
+        """Without what costs more the more was said of the files; why.txt says it all."""
+        assert place.id is not None
+        if name == WHY:
+            seq, entry = self._told.get(place.id, (None, None))
+            is_current = seq == change_feed.last_seq(connection)
+            return entry if is_current else next(iter(self._files(connection, place)), None)
+        group = _group(connection, *_meant(place.id), ranked=False)
+        return None if group is None else next((each for each in _entries(group) if each.name == name), None)
 
     def _files(self, connection: Connection, place: Place) -> Entries:
         assert place.id is not None
@@ -73,6 +92,10 @@ class Duplicates(View):
         text = duplicate_groups.explained(connection, group)
         thing = Thing(ThingKind.TEXT, self.library.complaints.add(text))
         why = Entry(WHY, thing, len(text.encode("utf-8", "backslashreplace")), self.library.made_ns, READ_FILE)
+        with self._lock:
+            while len(self._told) >= KEPT:
+                self._told.pop(next(iter(self._told)))
+            self._told[place.id] = (change_feed.last_seq(connection), why)
         return [why, *_entries(group)]
 
     def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
@@ -109,9 +132,10 @@ def _meant(id_: int) -> tuple[Sort, BlobId]:
     return SORTS[id_ % 2], BlobId(id_ // 2)
 
 
-def _group(connection: Connection, sort: Sort, blob: BlobId) -> Group | None:
+def _group(connection: Connection, sort: Sort, blob: BlobId, *, ranked: bool = True) -> Group | None:
+    """Not ``ranked``: members by their ids, which costs less."""
     found = duplicate_groups.exact if sort is Sort.EXACT else duplicate_groups.near
-    return found(connection, blob)
+    return found(connection, blob, ranked=ranked)
 
 
 def _name(group: Group) -> str:
