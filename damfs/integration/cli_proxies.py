@@ -21,7 +21,8 @@ from damfs.integration import mounts, progress, proxy_text
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.cli_versions import OWNER, PATH, found
 from damfs.integration.client import call
-from damfs.integration.wire import GetProxies, ProxyReport, Target, Transcode
+from damfs.integration.proxy_report import ProxyReport
+from damfs.integration.wire import GetProxies, Target, Transcode
 
 PROFILE = click.option("--profile", default="", help="Which; that of the settings (proxy.profile) if left out.")
 INTERRUPTED = 130

@@ -23,7 +23,8 @@ from damfs.core.processors.profiles import PROFILES, shown_first
 from damfs.core.results import RetryFailed
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused
-from damfs.integration.wire import GetProxies, Making, Progress, ProxyReport, ProxyRow, Retry, Target, Transcode
+from damfs.integration.proxy_report import ProxyReport, ProxyRow
+from damfs.integration.wire import GetProxies, Making, Progress, Retry, Target, Transcode
 from damfs.model import Asset, AssetId, BlobId, Media, Rendition, RenditionKind
 
 ACTOR = "cli"

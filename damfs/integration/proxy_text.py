@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from damfs.integration.wire import ProxyReport, ProxyRow
+from damfs.integration.proxy_report import ProxyReport, ProxyRow
 
 MEGABYTE = 1e6
 STATES = {

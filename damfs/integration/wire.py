@@ -222,25 +222,6 @@ class GetProxies(Struct, frozen=True, tag="get-proxies"):
     target: Target
 
 
-class ProxyRow(Struct, frozen=True):
-    """``state``: made, running, waiting, failed, needless, none. ``instead``: the profile that took its place."""
-
-    profile: str
-    state: str
-    shown: bool
-    """Whether proxies/ shows it."""
-    file: str = ""
-    size: int = 0
-    reason: str = ""
-    instead: str = ""
-    report: dict[str, object] = {}  # msgspec copies it
-
-
-class ProxyReport(Struct, frozen=True):
-    name: str
-    rows: tuple[ProxyRow, ...]
-
-
 class Stop(Struct, frozen=True, tag="stop"):
     """Unmount and end the daemon."""
 

@@ -1,0 +1,24 @@
+"""What is answered of a video by each profile: plain data for the wire. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ProxyRow(Struct, frozen=True):
+    """``state``: made, running, waiting, failed, needless, none. ``instead``: the profile that took its place."""
+
+    profile: str
+    state: str
+    shown: bool
+    """Whether proxies/ shows it."""
+    file: str = ""
+    size: int = 0
+    reason: str = ""
+    instead: str = ""
+    report: dict[str, object] = {}  # msgspec copies it
+
+
+class ProxyReport(Struct, frozen=True):
+    name: str
+    rows: tuple[ProxyRow, ...]
