@@ -46,7 +46,6 @@ from damfs.integration.wire import (
     Cut,
     Cutting,
     Dedupe,
-    FindSimilar,
     GetInfo,
     GetStatus,
     GetStores,
@@ -61,7 +60,6 @@ from damfs.integration.wire import (
     Request,
     Revert,
     Scan,
-    Searching,
     Stop,
     SyncSidecars,
     Tag,
@@ -70,6 +68,7 @@ from damfs.integration.wire import (
     Target,
     VersionRow,
 )
+from damfs.integration.wire_search import FindSimilar, Searching
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 
 ACTOR = "cli"

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from damfs.core.concepts import Concept
+from damfs.integration.wire_search import Searching
 
 LINE_LIMIT = 64 << 20
 """A vocabulary is one request."""
@@ -265,52 +266,6 @@ class SuggestAll(Struct, frozen=True, tag="suggest-all"):
     """Look at every picture again."""
 
 
-class Search(Struct, frozen=True, tag="search"):
-    """``limit``: rows answered at most; 0: all."""
-
-    query: str
-    limit: int = 0
-
-
-class FindSimilar(Struct, frozen=True, tag="similar"):
-    """What is like a file, or (``at_ns``) a moment of it: by its asset, or its path in a store, absolute."""
-
-    asset: int = 0
-    path: bytes = b""
-    at_ns: int | None = None
-    limit: int = 0
-
-
-class GetSearches(Struct, frozen=True, tag="get-searches"):
-    pass
-
-
-class KeepSearch(Struct, frozen=True, tag="keep-search"):
-    query: str
-    forget: bool = False
-
-
-class FoundRow(Struct, frozen=True):
-    """``path``: below the mountpoint. ``score``: None where there is no order."""
-
-    asset: int
-    name: str
-    path: str
-    score: float | None
-    why: str
-
-
-class Found(Struct, frozen=True):
-    """``query``: as it was understood. ``spaces``: of the vectors compared; ``trouble``: why there were none."""
-
-    query: str
-    total: int
-    ranked: bool
-    spaces: list[str]
-    trouble: str
-    rows: list[FoundRow]
-
-
 class Transcode(Struct, frozen=True, tag="transcode"):
     """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
@@ -359,7 +314,6 @@ Tagging = Tag
 History = GetVersions | GetInfo | Revert
 Cutting = Cut
 Caring = Verify | Check
-Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
 Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
 Judging = GetSuggestions | Judge | SuggestAll
