@@ -17,7 +17,7 @@ from damfs.errors import Refused
 from damfs.integration import mounts, progress
 from damfs.integration.cli_options import AS_JSON, examples
 from damfs.integration.client import call
-from damfs.integration.wire import FindSimilar, Found, FoundRow, GetSearches, KeepSearch, Search
+from damfs.integration.wire_search import FindSimilar, Found, FoundRow, GetSearches, KeepSearch, Search
 
 LIMIT = click.option(
     "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Files shown; 0: all that were found."

@@ -26,7 +26,8 @@ from damfs.core.search_answer import Answer
 from damfs.core.search_commands import ForgetSearch, SaveSearch
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import NotFound, Refused
-from damfs.integration.wire import FindSimilar, Found, FoundRow, GetSearches, KeepSearch, Progress, Search, Searching
+from damfs.integration.wire import Progress
+from damfs.integration.wire_search import FindSimilar, Found, FoundRow, GetSearches, KeepSearch, Search, Searching
 from damfs.model import AssetId, CopyState
 
 ACTOR = "cli"

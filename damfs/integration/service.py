@@ -45,7 +45,6 @@ from damfs.integration.wire import (
     Caring,
     Cut,
     Cutting,
-    FindSimilar,
     GetInfo,
     GetStatus,
     GetStores,
@@ -58,7 +57,6 @@ from damfs.integration.wire import (
     Request,
     Revert,
     Scan,
-    Searching,
     Stop,
     Tag,
     Tagging,
@@ -68,6 +66,7 @@ from damfs.integration.wire import (
 )
 from damfs.integration.wire_models import Modelling
 from damfs.integration.wire_pairs import Dedupe, SyncSidecars
+from damfs.integration.wire_search import FindSimilar, Searching
 from damfs.integration.wire_terms import OnTerms
 from damfs.model import LIBRARY_STORE, AssetId, Store, StoreKind, Term
 

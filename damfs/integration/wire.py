@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from damfs.integration.wire_models import Modelling
 from damfs.integration.wire_pairs import Dedupe, SyncSidecars
+from damfs.integration.wire_search import Searching
 from damfs.integration.wire_terms import OnTerms
 
 LINE_LIMIT = 64 << 20
@@ -158,52 +159,6 @@ class GetUndo(Struct, frozen=True, tag="get-undo"):
     limit: int = 20
 
 
-class Search(Struct, frozen=True, tag="search"):
-    """``limit``: rows answered at most; 0: all."""
-
-    query: str
-    limit: int = 0
-
-
-class FindSimilar(Struct, frozen=True, tag="similar"):
-    """What is like a file, or (``at_ns``) a moment of it: by its asset, or its path in a store, absolute."""
-
-    asset: int = 0
-    path: bytes = b""
-    at_ns: int | None = None
-    limit: int = 0
-
-
-class GetSearches(Struct, frozen=True, tag="get-searches"):
-    pass
-
-
-class KeepSearch(Struct, frozen=True, tag="keep-search"):
-    query: str
-    forget: bool = False
-
-
-class FoundRow(Struct, frozen=True):
-    """``path``: below the mountpoint. ``score``: None where there is no order."""
-
-    asset: int
-    name: str
-    path: str
-    score: float | None
-    why: str
-
-
-class Found(Struct, frozen=True):
-    """``query``: as it was understood. ``spaces``: of the vectors compared; ``trouble``: why there were none."""
-
-    query: str
-    total: int
-    ranked: bool
-    spaces: list[str]
-    trouble: str
-    rows: list[FoundRow]
-
-
 class Transcode(Struct, frozen=True, tag="transcode"):
     """Make proxies by a profile, and wait for them. ``query``: as in search/; ``paths``: of files in stores, absolute,
     without links. ``profile``: '' for that of the settings."""
@@ -233,7 +188,6 @@ Tagging = Tag
 History = GetVersions | GetInfo | Revert
 Cutting = Cut
 Caring = Verify | Check
-Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
 Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
 Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
