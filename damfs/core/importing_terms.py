@@ -2,7 +2,7 @@
 
 A concept that was imported before, or whose name leads to a term, is that term: it keeps its name, comes below what the
 file says, and gets what it does not have yet. Nothing is taken away. A few statements for the whole and a few for each
-new term: the loop stands still meanwhile, some tenths of a second for 5,000 terms.
+new term: the loop stands still meanwhile, a second for 5,000 terms with 10,000 synonyms.
 """
 
 from __future__ import annotations
