@@ -150,11 +150,21 @@ def _extended(library: Library, parts: Parts, service: Service, mountpoint: str,
     return replace(
         status,
         mountpoint=mountpoint,
-        scanning=[*service.names_being_scanned(), *(["renditions"] if library.tidying else [])],
+        scanning=[*service.names_being_scanned(), *_busy(library, parts)],
         unsettled=parts.drafts.unsettled,
         native=parts.operations.directories.native.describe(),
         held_back={str(id_): reason for id_, reason in parts.reception.held_back.items()},
     )
+
+
+def _busy(library: Library, parts: Parts) -> list[str]:
+    """What else is under way that changes what the mount shows."""
+    under_way = {
+        "renditions": library.tidying,
+        "sidecars": parts.sidecars.is_busy,
+        "duplicates": parts.duplicates.is_busy,
+    }
+    return [name for name, is_so in under_way.items() if is_so]
 
 
 async def _stay_alive() -> None:

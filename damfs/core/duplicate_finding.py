@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 ACTOR = "duplicates"
 AFTER = frozenset({PROCESSOR, "embedding"})
 """Processors whose results are compared."""
-GATHER_S = 2.0
+GATHER_S = 0.3
 """Both of them may be on their way."""
 
 
@@ -55,6 +55,11 @@ class DuplicateFinder:
         self._library = library
         self._due: deque[BlobId] = deque()
         self._news = trio.Event()
+        self._comparing = False
+
+    @property
+    def is_busy(self) -> bool:
+        return self._comparing or bool(self._due)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
@@ -83,11 +88,13 @@ class DuplicateFinder:
             await trio.sleep(GATHER_S)
             self._news = trio.Event()
             due, self._due = list(dict.fromkeys(self._due)), deque()
+            self._comparing = True
             for blob in due:
                 try:
                     await compare(self._library, blob)
                 except DamfsError as error:
                     log.info("bytes were not compared: %s", error)
+            self._comparing = False
 
 
 async def compare(library: Library, blob: BlobId) -> bool:

@@ -71,8 +71,13 @@ class SidecarKeeper:
         self._reception = reception
         self._stirred = Stirred()
         self._news = trio.Event()
+        self._tending = False
         self._has_any = False
         """Whether any file is called like a sidecar: a library without pays nothing for them."""
+
+    @property
+    def is_busy(self) -> bool:
+        return self._tending or bool(self._stirred)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
@@ -125,10 +130,12 @@ class SidecarKeeper:
             await trio.sleep(GRACE_S)
             self._news = trio.Event()
             stirred, self._stirred = self._stirred, Stirred()
+            self._tending = True
             try:
                 await self.tend(stirred)
             except DamfsError as error:
                 log.info("sidecars were not looked after: %s", error)
+            self._tending = False
 
     async def tend(self, stirred: Stirred) -> None:
         """Bring everything that something happened to into order."""

@@ -19,7 +19,8 @@ from damfs.integration import mounts, progress
 from damfs.integration.cli_options import AS_JSON, examples
 from damfs.integration.cli_versions import OWNER, PATH, found
 from damfs.integration.client import call
-from damfs.integration.wire import Cut, CutRow, Target
+from damfs.integration.cut_row import CutRow
+from damfs.integration.wire import Cut, Target
 from damfs.model import RenditionKind
 
 FOLDERS = {RenditionKind.CLIP: "clips", RenditionKind.FRAME: "frames"}

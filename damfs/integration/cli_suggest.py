@@ -14,7 +14,7 @@ from damfs.errors import Refused
 from damfs.integration import mounts
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
-from damfs.integration.wire import GetSuggestions, Judge, SuggestAll
+from damfs.integration.term_requests import GetSuggestions, Judge, SuggestAll
 
 LIST, ACCEPT, REFUSE, AGAIN = "list", "accept", "refuse", "again"
 

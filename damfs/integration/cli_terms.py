@@ -16,8 +16,7 @@ from damfs.core.concepts import Concept
 from damfs.errors import NotFound, Refused
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
-from damfs.integration.vocabulary_files import files
-from damfs.integration.wire import (
+from damfs.integration.term_requests import (
     AddTerm,
     ChangeTerm,
     DescribeTerm,
@@ -26,8 +25,9 @@ from damfs.integration.wire import (
     LabelTerm,
     MergeTerm,
     RelateTerm,
-    Request,
 )
+from damfs.integration.vocabulary_files import files
+from damfs.integration.wire import Request
 
 TERM = click.argument("name", metavar="TERM")
 LANGUAGE = click.option("--language", default="", help="As a tag: fr, pt-BR, zh-Hant.")

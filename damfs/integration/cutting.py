@@ -17,7 +17,7 @@ from damfs.core.on_demand import ENDINGS, Maker, Wanted
 from damfs.core.spans import Span, time_name
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused, Unavailable
-from damfs.integration.wire import CutRow
+from damfs.integration.cut_row import CutRow
 from damfs.model import AssetId, RenditionKind
 
 MS_NS = 1_000_000

@@ -41,6 +41,8 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
                 f"{step.what}: {step.done:,} of {step.total:,} files"
                 if step.total
                 else f"{step.what}: {step.done:,} found"
+                if step.done
+                else step.what
             )
             bars.update(task, description=words, total=total or None, completed=done, rate=rate)
 

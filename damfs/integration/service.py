@@ -38,6 +38,7 @@ from damfs.integration.making import MakingProxies
 from damfs.integration.models import Models
 from damfs.integration.pairing import Pairing
 from damfs.integration.taking_back import Returns
+from damfs.integration.term_requests import OnTerms
 from damfs.integration.terms import Terms
 from damfs.integration.wire import (
     Add,
@@ -55,7 +56,6 @@ from damfs.integration.wire import (
     History,
     Indexing,
     Making,
-    OnTerms,
     Progress,
     Request,
     Revert,

@@ -26,7 +26,7 @@ from damfs.core.term_commands import (
     unknown,
 )
 from damfs.errors import NotFound
-from damfs.integration.wire import (
+from damfs.integration.term_requests import (
     AddTerm,
     ChangeTerm,
     DescribeTerm,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from damfs.core.concepts import Concept
+from damfs.integration.term_requests import OnTerms
 from damfs.integration.wire_models import Modelling
 
 LINE_LIMIT = 64 << 20
@@ -96,19 +96,6 @@ class Cut(Struct, frozen=True, tag="cut"):
     at_ms: int = -1
 
 
-class CutRow(Struct, frozen=True):
-    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
-
-    asset: int
-    asset_name: str
-    name: str
-    kind: str
-    file: str
-    size: int
-    cut: str
-    method: str
-
-
 class Retry(Struct, frozen=True, tag="retry"):
     """Failed jobs again; of one processor, or of all."""
 
@@ -170,84 +157,6 @@ class SyncSidecars(Struct, frozen=True, tag="sync-sidecars"):
 
     write: bool = True
     """Also write, in writable stores; else only read."""
-
-
-class GetVocabulary(Struct, frozen=True, tag="vocabulary"):
-    """Every term with all that is said of it, as concepts; their keys are numbers."""
-
-
-class ImportVocabulary(Struct, frozen=True, tag="import-vocabulary"):
-    """``concepts``: as `concepts.checked` has them."""
-
-    concepts: tuple[Concept, ...]
-
-
-class AddTerm(Struct, frozen=True, tag="add-term"):
-    """A new term; ``below``: a term, or ''."""
-
-    name: str
-    below: str = ""
-
-
-class ChangeTerm(Struct, frozen=True, tag="change-term"):
-    """Another name, another place (``below`` "" with ``move``: the top), or none at all."""
-
-    term: str
-    name: str = ""
-    keep: bool = False
-    """The old name as a synonym."""
-    move: bool = False
-    below: str = ""
-    remove: bool = False
-
-
-class MergeTerm(Struct, frozen=True, tag="merge-term"):
-    term: str
-    into: str
-
-
-class DescribeTerm(Struct, frozen=True, tag="describe-term"):
-    """What is None stays as it is."""
-
-    term: str
-    note: str | None = None
-    language: str = ""
-    prompt: str | None = None
-    grouping: bool | None = None
-
-
-class LabelTerm(Struct, frozen=True, tag="label-term"):
-    term: str
-    label: str
-    language: str = ""
-    preferred: bool = False
-    remove: bool = False
-
-
-class RelateTerm(Struct, frozen=True, tag="relate-term"):
-    term: str
-    other: str
-    remove: bool = False
-
-
-class GetSuggestions(Struct, frozen=True, tag="suggestions"):
-    """What waits for a person, surest first."""
-
-    term: str = ""
-    above: float = 0.0
-
-
-class Judge(Struct, frozen=True, tag="judge"):
-    """Accept or refuse suggestions: of a term, of assets, those surer than something; all of these together."""
-
-    accept: bool
-    term: str = ""
-    assets: tuple[int, ...] = ()
-    above: float = 0.0
-
-
-class SuggestAll(Struct, frozen=True, tag="suggest-all"):
-    """Look at every picture again."""
 
 
 class Search(Struct, frozen=True, tag="search"):
@@ -346,9 +255,6 @@ Cutting = Cut
 Caring = Verify | Check
 Searching = Search | FindSimilar | GetSearches | KeepSearch
 Making = Retry | Transcode | GetProxies
-Editing = AddTerm | ChangeTerm | MergeTerm | DescribeTerm | LabelTerm | RelateTerm
-Judging = GetSuggestions | Judge | SuggestAll
-OnTerms = GetVocabulary | ImportVocabulary | Editing | Judging
 Keeping = Caring | SyncSidecars | Dedupe | TakingBack | History
 Request = Indexing | Asking | Tagging | Keeping | Searching | Making | Cutting | Modelling | OnTerms | Stop
 

@@ -129,7 +129,7 @@ def encoded(path: Path, frames: Iterator[Image.Image], size: tuple[int, int], cr
         stream = container.add_stream("libx264", rate=RATE, options={"crf": str(crf), "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for number, picture in enumerate(frames):
-            frame = av.VideoFrame.from_image(picture.resize(size))  # type: ignore[no-untyped-call]  # av has no types here
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture.resize(size)), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -149,7 +149,7 @@ CLIP_EDITS: dict[str, tuple[float, float, float, int]] = {
 def edited_clip(source: Path, target: Path, edit: str) -> Path:
     begin, end, scale, crf = CLIP_EDITS[edit]
     with av.open(str(source)) as container:
-        shown = [frame.to_image() for frame in container.decode(video=0)]  # type: ignore[no-untyped-call]  # as above
+        shown = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     kept = shown[round(len(shown) * begin) : round(len(shown) * end)]
     size = (round(SIZE[0] * scale) // 2 * 2, round(SIZE[1] * scale) // 2 * 2)
     return encoded(target, iter(kept), size, crf)

@@ -15,6 +15,7 @@ import pytest
 from damfs.catalog import derived
 from damfs.catalog.database import Connection
 from damfs.model import BlobId
+from tests.mount.conftest import Serve
 from tests.mount.daemon_process import Daemon, damfs, rows
 
 FILES = {"red car.txt": b"red", "blue car.txt": b"blue", "sunset.txt": b"sun", "CarAtDusk.txt": b"dusk"}
@@ -271,3 +272,14 @@ def day_of(dam: Daemon, name: str) -> Path:
     """Where the file lies in the library's own store."""
     (found,) = (dam.library / "originals").rglob(name)
     return found.relative_to(dam.library / "originals")
+
+
+def test_a_model_that_cannot_be_had_costs_a_moment_and_is_told(serve: Serve) -> None:
+    settings = '[model]\nname = "/nowhere/model"\n[search]\nwait_s = 0.2\n[proxy]\nenabled = false\n'
+    dam = serve(settings=settings).start()
+    (dam / "inbox/red car.txt").write_bytes(b"red")
+    dam.settled()
+    assert names(dam / "search/car") == ["01 red car.txt"]
+    for _ in range(20):
+        assert names(dam / "search/red") == ["01 red car.txt"]
+    assert damfs("search", dam.library, "car").stderr.startswith("compared as texts only: ")

@@ -18,11 +18,13 @@ from tests.sample_media import dnxhr, h264, truncated
 if TYPE_CHECKING:
     from tests.mount.conftest import Serve
 
+LIMIT_S = 200.0
+pytestmark = pytest.mark.timeout(300)
 OFF = QUICK + "[indexer]\nworkers = 1\n[proxy]\nenabled = false\n"
 
 
 def answer(*words: str | Path, code: int = 0) -> dict[str, object]:
-    done = damfs(*words, "--json", check=False)
+    done = damfs(*words, "--json", check=False, limit_s=LIMIT_S)
     assert done.returncode == code, done.stderr
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
@@ -90,7 +92,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips that take a while."""
     folder = tmp_path_factory.mktemp("clips")
     for lines in (360, 352, 344):
-        h264(folder / f"clip{lines}.mp4", seconds=10, size=(640, lines), options={"preset": "ultrafast"})
+        h264(folder / f"clip{lines}.mp4", seconds=8, size=(640, lines), options={"preset": "ultrafast"})
     return folder
 
 
@@ -108,7 +110,9 @@ def begun(library: Path) -> subprocess.Popen[str]:
         [*DAMFS, "transcode", str(library), "*", "--profile", "h264"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
-    until(lambda: any((library / "state/work").glob("*/progress")) or process.poll() is not None, "it is begun", 60)
+    until(
+        lambda: any((library / "state/work").glob("*/progress")) or process.poll() is not None, "it is begun", LIMIT_S
+    )
     assert process.poll() is None, process.communicate()
     return process
 
@@ -116,7 +120,7 @@ def begun(library: Path) -> subprocess.Popen[str]:
 def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path) -> None:
     process = begun(footage)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130, said
     assert "run the same command again to go on" in said
     assert left_behind(footage) == []
@@ -131,10 +135,10 @@ def test_interrupted_while_it_is_mounted_the_daemon_finishes_what_runs(serve: Se
     dam = serve(footage).start()
     process = begun(footage)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130, said
     assert "2 that waited were taken back" in said or "1 that waited were taken back" in said
-    until(lambda: jobs(footage).keys() == {"done"}, "what ran is finished, what waited is gone", 60)
+    until(lambda: jobs(footage).keys() == {"done"}, "what ran is finished, what waited is gone", LIMIT_S)
     before = jobs(footage)["done"]
     assert before < 3
     done = answer("transcode", footage, "type:video", "--profile", "h264")
@@ -146,7 +150,7 @@ def test_interrupted_while_it_is_mounted_the_daemon_finishes_what_runs(serve: Se
 def test_killed_it_starts_again(footage: Path) -> None:
     process = begun(footage)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=LIMIT_S)
     assert "leased" in jobs(footage)
     done = answer("transcode", footage, "*", "--profile", "h264")
     assert (int(str(done["made"])) + int(str(done["there"])), done["failed"]) == (3, {})

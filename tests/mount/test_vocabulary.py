@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from damfs.integration.client import call
-from damfs.integration.wire import GetVocabulary
+from damfs.integration.term_requests import GetVocabulary
 from tests.mount.conftest import Serve
 from tests.mount.daemon_process import QUICK, Daemon, damfs, rows, run, until
 

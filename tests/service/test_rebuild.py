@@ -16,6 +16,7 @@ from damfs.core.check import check
 from damfs.core.commands import Rename, SetMode
 from damfs.core.describing import SetAttribute, SetComment, SetRating
 from damfs.core.library import Library, open_library
+from damfs.core.processors.probe import Probe
 from damfs.core.rebuild import CATALOG, MAKING, rebuild
 from damfs.core.rebuild_report import as_text
 from damfs.core.rewriting import BeginRewrite, CloseRewrite
@@ -132,8 +133,9 @@ def _derive(library: Library) -> None:
         derived.set_embedding(tx, beach.blob, "look/1", None, b"\0\0\0\0")
         tx.run(
             "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
-            " VALUES (?, 'probe', 1, 1, 'done', 0, 0)",
+            " VALUES (?, 'probe', ?, 1, 'done', 0, 0)",
             beach.blob,
+            Probe.version,
         )
 
 

@@ -5,7 +5,6 @@ Runs in worker processes only (imports av); writes one file below the job's own 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal
@@ -14,8 +13,6 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.error import BlockingIOError as AvBlockingIOError
-from av.error import EOFError as AvEOFError
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -24,6 +21,7 @@ from damfs.core.processors import copying, media, pieces, places
 from damfs.core.processors.copying import NotCopyable
 from damfs.core.processors.pieces import SLACK, AnyStream, Cut
 from damfs.core.processors.places import HALF_MS
+from damfs.core.processors.sound_track import pulled
 from damfs.errors import BadMedia
 
 ENCODER: Final[Literal["libx264"]] = "libx264"
@@ -108,14 +106,6 @@ class Piece:
         for sounds in self.sounds.values():
             sounds.close()
         return last if self.pictures else self.end
-
-
-def pulled(graph: Graph) -> Iterator[VideoFrame | AudioFrame]:
-    while True:
-        try:
-            yield graph.pull()
-        except (AvBlockingIOError, AvEOFError):
-            return
 
 
 class PictureTrack:

@@ -1,0 +1,18 @@
+"""What is answered of a piece or a frame that was cut. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class CutRow(Struct, frozen=True):
+    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
+
+    asset: int
+    asset_name: str
+    name: str
+    kind: str
+    file: str
+    size: int
+    cut: str
+    method: str
