@@ -199,7 +199,9 @@ def embed(dam: Daemon, name: str, at_ns: int, *numbers: float) -> None:
         derived.set_embedding(catalog, BlobId(blob), "look-1", None if at_ns < 0 else at_ns, vector)
 
 
-def test_a_moment_of_a_video_has_neighbours_of_its_own(dam: Daemon) -> None:
+@pytest.fixture(scope="module")
+def film(dam: Daemon) -> None:
+    """A film whose first moment is like one picture, and its last like another."""
     for name in ("film.mp4", "day.png", "night.png"):
         (dam / "inbox" / name).write_bytes(f"no real {name}".encode())
     dam.settled()
@@ -208,6 +210,10 @@ def test_a_moment_of_a_video_has_neighbours_of_its_own(dam: Daemon) -> None:
     embed(dam, "film.mp4", -1, 1, 1, 0)
     embed(dam, "film.mp4", 1_000_000_000, 1, 0.1, 0)
     embed(dam, "film.mp4", 72_000_000_000, 0.1, 1, 0)
+
+
+@pytest.mark.usefixtures("film")
+def test_a_moment_of_a_video_has_neighbours_of_its_own(dam: Daemon) -> None:
     early, late = dam / "similar-to/film.mp4@00-00-02", dam / "similar-to/film.mp4@00-01-10.5"
     assert names(early) == ["01 day.png", "02 night.png"]
     assert names(late) == ["01 night.png", "02 day.png"]
@@ -222,6 +228,7 @@ def test_a_moment_of_a_video_has_neighbours_of_its_own(dam: Daemon) -> None:
     assert names(dam / "similar-to") == []
 
 
+@pytest.mark.usefixtures("film")
 def test_the_command_line_searches_and_finds_what_is_alike(dam: Daemon) -> None:
     found = json.loads(damfs("search", dam.library, "red", "car", "--json").stdout)
     assert [row["name"] for row in found["rows"]] == ["red car.txt"]
@@ -256,6 +263,7 @@ def test_searches_are_kept_from_the_command_line_as_well(dam: Daemon) -> None:
     assert "no searches are kept" in damfs("search", dam.library).stdout
 
 
+@pytest.mark.usefixtures("film")
 def test_a_library_that_is_not_mounted_can_be_searched(dam: Daemon) -> None:
     dam.end()
     try:
