@@ -113,10 +113,12 @@ TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '
 
 
 def dump(library: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table; but not when the vectors were last saved, which the daemon does by itself."""
+    """Every row of every table; but not what the daemon notes by itself: when vectors were saved, and for which
+    settings the jobs were planned."""
     tables = [str(name) for (name,) in rows(library, TABLES)]
     found = {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
-    return {**found, "property": [row for row in found["property"] if not str(row[0]).startswith("vectors:")]}
+    own = ("vectors:", "planned-for")
+    return {**found, "property": [row for row in found["property"] if not str(row[0]).startswith(own)]}
 
 
 @dataclass(slots=True)

@@ -15,12 +15,21 @@ from damfs.core.concepts import Concept, ConceptLabel
 from damfs.errors import BadVocabulary
 
 COLUMNS = ("name", "broader", "synonyms", "note", "language", "prompt")
+CELL_LIMIT = 1 << 17
 SEPARATOR = re.compile(r"(?<!\\);")
 SYNONYM = re.compile(r"(?P<name>.*?)(@(?P<language>[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*))?", re.DOTALL)
 
 
 def read(text: str, file: str) -> list[Concept]:
     """Raises BadVocabulary."""
+    before = csv.field_size_limit(CELL_LIMIT)  # one for the whole process, which other libraries change
+    try:
+        return _read(text, file)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _read(text: str, file: str) -> list[Concept]:
     found: dict[str, Concept] = {}
     reader = csv.reader(io.StringIO(text, newline=""), dialect=_dialect(text), strict=True)
     try:
