@@ -23,7 +23,6 @@ MANY, FEW = "everything", "handful"
 ACTOR = "bench"
 BATCH = 2_000
 MODE = 0o644
-PROCESSORS = ("probe", "preview", "exiftool")
 PREVIEWS = (
     (RenditionKind.POSTER, "full"),
     *((RenditionKind.THUMBNAIL, side) for side in ("128", "256", "512", "1024")),
@@ -80,8 +79,7 @@ def write_small(path: Path) -> None:
 def _target(library: Library, folder: Path) -> _Target:
     store = library.perform(AddStore("twin", StoreKind.READ_ONLY, str(folder)), ACTOR)
     many, few = (library.perform(DefineTerm(name), ACTOR) for name in (MANY, FEW))
-    processors = tuple(each for each in library.registry.processors if each.name in PROCESSORS)
-    return _Target(library, store, stores.root_folder(library.db.writer, store), many, few, processors)
+    return _Target(library, store, stores.root_folder(library.db.writer, store), many, few, library.registry.processors)
 
 
 def _insert(tx: Connection, target: _Target, path: Path, number: int, *, in_few: bool) -> None:

@@ -73,9 +73,6 @@ def read_only(dam: Daemon) -> None:
 
 
 def conflict(dam: Daemon) -> None:
-    """The kernel asks the server whether a directory may replace another one."""
-    with meets(errno.EEXIST):
-        (dam / "by-tag/used").rename(dam / "by-tag/other")
     with meets(errno.EEXIST):
         (dam / "by-tag/used").mkdir()
     with meets(errno.EEXIST):
@@ -85,6 +82,8 @@ def conflict(dam: Daemon) -> None:
 def not_empty(dam: Daemon) -> None:
     with meets(errno.ENOTEMPTY):
         (dam / "by-tag/used").rmdir()
+    with meets(errno.ENOTEMPTY):  # the kernel asks the server whether a directory may replace another one
+        (dam / "by-tag/other").rename(dam / "by-tag/used")
 
 
 def unavailable(dam: Daemon) -> None:
@@ -113,6 +112,11 @@ def too_big(dam: Daemon) -> None:
     path.unlink()
 
 
+def bad_query(dam: Daemon) -> None:
+    with meets(errno.EINVAL):
+        os.mkdir(dam / "search/rating:>=many")
+
+
 CASES: dict[type[errors.DamfsError], Callable[[Daemon], None]] = {
     errors.NotFound: not_found,
     errors.Refused: refused,
@@ -121,6 +125,7 @@ CASES: dict[type[errors.DamfsError], Callable[[Daemon], None]] = {
     errors.NotEmpty: not_empty,
     errors.Unavailable: unavailable,
     errors.TooBig: too_big,
+    errors.BadQuery: bad_query,
 }
 
 

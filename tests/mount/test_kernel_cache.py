@@ -178,8 +178,7 @@ def test_listing_a_thousand_files(shared: Daemon, tmp_path: Path, term: Path) ->
     shared.add(folder)
     inodes = [entry.inode() for entry in os.scandir(shared / "originals/thousand")]
     call(shared.library, Tag(tuple(inode & ID_MASK for inode in inodes), (term.name,)))
-    shared.stats()
-    before = shared.stats()
+    before = shared.stats_at_rest()
     listing = run("ls", "-l", term).stdout.splitlines()
     after = shared.stats()
     assert len(listing) == 1001

@@ -67,6 +67,7 @@ def test_sync_says_what_it_did(dam: Daemon, tmp_path: Path) -> None:
         run("cp", jpeg(tmp_path / name, orientation=1 if name == "a.jpg" else 6), store / name)
     (store / "bad.jpg.xmp").write_text("no packet")
     damfs("tag", store / "a.jpg", "Beach")
+    dam.settled()
     done = damfs("sidecar", "sync", dam.mountpoint, check=False)
     assert done.returncode == 1
     assert done.stdout.startswith(

@@ -16,8 +16,9 @@ from tests.mount.daemon_process import QUICK, Daemon, damfs, dump, operations, r
 from tests.sample_media import h264, jpeg, make_all, wav
 
 LISTED = {
-    "README.md", "by-date", "by-tag", "by-type", "clips", "duplicates", "editors", "failed", "frames", "inbox",
-    "originals", "previews", "proxies", "search", "similar-to", "suggested", "trash", "untagged", "versions",
+    "README.md", "by-camera", "by-codec", "by-date", "by-lens", "by-place", "by-resolution", "by-tag", "by-type",
+    "clips", "duplicates", "editors", "failed", "frames", "inbox", "originals", "previews", "proxies", "search",
+    "similar-to", "suggested", "trash", "untagged", "versions",
 }  # fmt: skip
 
 
