@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 
 import trio
 
-from damfs.core.asking_model import vectors_of
+from damfs.core.asking_model import model_of, vectors_of
 from damfs.core.duplicate_finding import DuplicateFinder
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
@@ -98,7 +98,9 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         made_by_kernel=kernel_cache.made_by_kernel,
     )
     ask = functools.partial(vectors_of, library, pool)
-    library.search_turns.vectors = QueryVectors(ask, nursery, library.settings.search.wait_s)
+    library.search_turns.vectors = QueryVectors(
+        ask, nursery, library.settings.search.wait_s, space=functools.partial(model_of, library)
+    )
     return Parts(
         reception,
         operations,

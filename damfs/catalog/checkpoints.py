@@ -30,7 +30,14 @@ class Checkpoints:
         self.begun = 0
 
     def committed(self, writer: apsw.Connection, name: str, pages: int) -> int:
-        """SQLite's hook: the log has so many pages after a commit."""
+        """SQLite's hook: the log has so many pages after a commit, which is done: nothing may leave here."""
+        try:
+            self._consider(writer, name, pages)
+        except (apsw.Error, RuntimeError) as error:  # the thread is at it, or there can be no more threads
+            log.info("the catalog's log is brought over later: %s", error)
+        return int(apsw.SQLITE_OK)
+
+    def _consider(self, writer: apsw.Connection, name: str, pages: int) -> None:
         if pages < self._due - PAGES:  # it began anew
             self._due = PAGES
         if pages >= LIMIT_PAGES:
@@ -40,7 +47,6 @@ class Checkpoints:
             self.begun += 1
             self._thread = threading.Thread(target=self._bring_over, name="checkpoint")
             self._thread.start()
-        return int(apsw.SQLITE_OK)
 
     def _bring_over(self) -> None:
         try:

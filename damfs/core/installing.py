@@ -20,6 +20,7 @@ from damfs.catalog import rewrites, stores, versions
 from damfs.catalog.rewrites import Rewrite
 from damfs.catalog.versions import Version
 from damfs.core.commands import Command, SetTimes
+from damfs.core.ingest import Heal, PlanAgain
 from damfs.core.keys import is_taken, keys_for, link_or_take, version_keys
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
@@ -68,10 +69,7 @@ async def install(library: Library, row: Rewrite, hashed: Hashed, good: Copy | N
     bytes that was just read; in the writable store they are kept once. ``also``: in the same transaction, before."""
     asset, now = _known(library, row.asset)
     if hashed.digest == now.digest:
-        row = rewrites.of(library.db.writer, asset.id) or row
-        dated = [SetTimes(asset.id, row.mtime_ns)] if row.dated else []
-        library.execute([*also, EndRewrite(asset.id), *dated], ACTOR, durable=True)
-        await trio.to_thread.run_sync(library.staging.discard, asset.id)
+        await _end_unchanged(library, asset, row, hashed, good, also)
         return
     store = library.library_store().id
     files, target = library.blob_store(store), _target(library, asset)
@@ -84,6 +82,22 @@ async def install(library: Library, row: Rewrite, hashed: Hashed, good: Copy | N
             await trio.to_thread.run_sync(_forget_second_name, files, target.key, kept)
         raise
     await _commit(library, asset, hashed, target, kept, placed, also)
+    await trio.to_thread.run_sync(library.staging.discard, asset.id)
+
+
+async def _end_unchanged(
+    library: Library, asset: Asset, row: Rewrite, hashed: Hashed, good: Copy | None, also: Commands
+) -> None:
+    """The bytes that the asset has already. Where no copy of them was found good, these heal it."""
+    known_good = good is not None or await trio.to_thread.run_sync(library.staging.is_shared, asset.id)
+    heal: list[Command[object]] = []
+    if not known_good and asset.blob is not None:
+        store = library.library_store().id
+        placed = await _place(library, library.blob_store(store), asset, row, None, None)  # beside what was found bad
+        heal = [Heal(asset.id, hashed.digest, hashed.size, store, placed), PlanAgain(asset.blob)]
+    row = rewrites.of(library.db.writer, asset.id) or row
+    dated = [SetTimes(asset.id, row.mtime_ns)] if row.dated else []
+    library.execute([*also, *heal, EndRewrite(asset.id), *dated], ACTOR, durable=True)
     await trio.to_thread.run_sync(library.staging.discard, asset.id)
 
 

@@ -207,8 +207,14 @@ class Maker:
         if await trio.to_thread.run_sync(_is_in_use, path):
             return 0
         self._library.perform(DropMade(row), ACTOR)
-        await trio.to_thread.run_sync(path.unlink, True)  # missing_ok
+        await trio.to_thread.run_sync(_removed, path)
         return row.size
+
+
+def _removed(path: Path) -> None:
+    """Blocks. What stays has no row any more: `rendition_upkeep` removes it."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def longest_unused(root: Path, rows: Sequence[Rendition]) -> list[Rendition]:
@@ -237,7 +243,7 @@ def _is_in_use(path: Path) -> bool:
     for fd in _opened(path):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # somebody has it, or a file system that cannot tell: then it is kept
             return True
     return False
 
@@ -246,7 +252,7 @@ def _opened(path: Path) -> Iterator[int]:
     """Once; not where it is gone."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
         return
     try:
         yield fd

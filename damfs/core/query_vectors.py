@@ -39,6 +39,9 @@ class QueryVectors:
     trouble: str = ""
     """Why the last search got no vectors; '' when it did."""
     asked: int = 0
+    space: Callable[[], str] = str
+    """The model that answers now: what another one said of the same words is of no use."""
+    _space: str = ""
     _known: OrderedDict[str, Vectors] = field(default_factory=OrderedDict)
     _pending: dict[str, trio.Event] = field(default_factory=dict)
     _since: float = 0.0
@@ -46,6 +49,9 @@ class QueryVectors:
 
     async def of(self, words: str) -> Vectors | None:
         """Within the time limit, or None."""
+        if self.space() != self._space:
+            self._space = self.space()
+            self._known.clear()
         if words in self._known:
             self._known.move_to_end(words)
             self.trouble = ""
@@ -77,8 +83,11 @@ class QueryVectors:
 
     async def _learn(self, words: str, answered: trio.Event) -> None:
         self.asked += 1
+        space = self._space
         try:
-            self._known[words] = await self.ask(words)
+            found = await self.ask(words)
+            if space == self._space:
+                self._known[words] = found
             self.trouble = ""
         except DamfsError as error:
             log.info("no vectors for a search: %s", error)

@@ -110,18 +110,20 @@ def _stage_copy(library: Library, files: BlobStore, id_: AssetId, key: Key) -> N
         os.close(source)
 
 
-def _own_names(library: Library, asset: Asset) -> list[Key]:
-    """Where the current bytes of an asset lie in the writable store."""
+def _own_names(library: Library, asset: Asset) -> list[tuple[Key, int]]:
+    """Where the current bytes of an asset lie in the writable store, with the inode of each."""
     connection, store = library.db.writer, library.library_store().id
     return [
-        stores.key_of(connection, copy.folder, copy.name)
+        (stores.key_of(connection, copy.folder, copy.name), copy.inode)
         for copy in stores.copies_of_asset(connection, asset.id)
         if copy.store == store and copy.blob == asset.blob
     ]
 
 
-def _remove(files: BlobStore, names: list[Key]) -> None:
-    """The target's file has the same bytes, and was just read. Blocks."""
-    for key in names:
+def _remove(files: BlobStore, names: list[tuple[Key, int]]) -> None:
+    """The target's file has the same bytes, and was just read. What lies there now may be another's: that stays.
+    Blocks."""
+    for key, inode in names:
         with suppress(DamfsError):
-            files.remove(key)
+            if files.stat(key).inode == inode:
+                files.remove(key)

@@ -18,6 +18,7 @@ from damfs.core.spans import Span, time_name
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused, Unavailable
 from damfs.integration.cut_row import CutRow
+from damfs.integration.making import first_of
 from damfs.model import AssetId, RenditionKind
 
 MS_NS = 1_000_000
@@ -64,5 +65,8 @@ async def _maker(library: Library, maker: Maker | None) -> AsyncIterator[Maker]:
     if maker is not None:
         yield maker
         return
-    async with open_worker_pool(library.settings) as pool, trio.open_nursery() as nursery:
-        yield Maker(library, pool, nursery)
+    try:
+        async with open_worker_pool(library.settings) as pool, trio.open_nursery() as nursery:
+            yield Maker(library, pool, nursery)
+    except BaseExceptionGroup as group:  # what ends the block is told as itself
+        raise first_of(group) from None

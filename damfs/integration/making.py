@@ -19,7 +19,7 @@ from damfs.core import selecting, transcoding
 from damfs.core.asking import is_made, processor_of, proxy_job
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
-from damfs.core.processors.profiles import PROFILES, shown_first
+from damfs.core.processors.profiles import PROFILES
 from damfs.core.results import RetryFailed
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused
@@ -96,7 +96,7 @@ class MakingProxies:
                 yield
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:  # what ends the block, be it an interrupt, is told as itself
-            raise _first(group) from None
+            raise first_of(group) from None
 
     def _report(self, asset: Asset) -> ProxyReport:
         if asset.blob is None or asset.media is not Media.VIDEO:
@@ -129,7 +129,7 @@ class MakingProxies:
         return ProxyRow(profile, "none", False)
 
 
-def _first(error: BaseException) -> BaseException:
+def first_of(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

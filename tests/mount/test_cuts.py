@@ -200,3 +200,16 @@ def test_a_limit_removes_what_was_unused_longest_but_nothing_that_is_open(serve:
     assert len(second.read_bytes()) == second.stat().st_size > 1_700_000, "made anew"
     files = {path.name for path in (dam.library / "state/renditions").rglob("*-clip-*")}
     assert len(files) == len(rows(dam.library, "SELECT 1 FROM rendition WHERE kind = 'clip'")) <= 2
+
+
+def test_a_clip_that_is_gone_is_one_line_without_a_daemon(serve: Serve, tmp_path: Path) -> None:
+    dam = serve().start()
+    run("cp", h264(tmp_path / "clip.mov", seconds=1.0), dam / "inbox")
+    dam.idle()
+    dam.end()
+    for path in (dam.library / "originals").rglob("clip.mov"):
+        path.unlink()
+    done = damfs("clip", "clip.mov", "--library", dam.library, "--in", "0", "--out", "0.5", check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from damfs.core.upkeep import repair
 from damfs.core.verify import verify
 from damfs.core.verify_report import Verdict
 from damfs.errors import Conflict, NotFound, ReadOnly, Unavailable
-from damfs.model import Asset, AssetId, AssetState
+from damfs.model import Asset, AssetId, AssetState, BlobId
 from damfs.settings import VersionSettings
 from tests.service.kill_points_processors import PROCESSORS
 from tests.small_library import (
@@ -104,6 +105,18 @@ async def test_the_same_bytes_are_no_version(library: Library, clip: Asset) -> N
     assert contents(library, clip.id) == [b"one"]
     assert asset(library, clip.id) == clip, "not even its time"
     assert library.staging.entries() == {}
+
+
+@pytest.mark.expect_warnings("a copy is damaged")
+async def test_the_same_bytes_heal_a_file_that_went_bad(library: Library, clip: Asset) -> None:
+    """P5: what is bad was not noticed yet, and the bytes just written are the only good ones."""
+    path = library.originals / "2024/07/15/clip.mov"
+    path.write_bytes(b"rot")
+    await overwritten(library, clip.id, b"one")
+    assert library.asset(clip.id) == replace(clip, state=AssetState.PRESENT)
+    assert [found.read_bytes() for found in library.source_paths(clip.blob or BlobId(0))] == [b"one"]
+    assert path.read_bytes() == b"rot", "what may be somebody's stays"
+    assert rewrites.of(library.db.writer, clip.id) is None
 
 
 async def test_a_time_that_is_set_meanwhile_is_that_of_the_next_version(library: Library, clip: Asset) -> None:

@@ -146,3 +146,18 @@ def test_a_log_that_no_thread_comes_to_is_brought_over_by_the_commit(
             derived.set_property(tx, f"name {number}", "x" * 30_000)
     assert database._checkpoints.begun == 0
     assert log.stat().st_size < 150 * 4096
+
+
+def test_a_commit_is_a_commit_even_if_its_log_cannot_be_brought_over(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was told that it failed would do it again."""
+    monkeypatch.setattr(checkpoints, "LIMIT_PAGES", 1)
+
+    def busy(*_: object) -> int:
+        raise apsw.BusyError("the thread is at it")
+
+    monkeypatch.setattr(database._checkpoints, "_consider", busy)
+    with database.transaction() as tx:
+        derived.set_property(tx, "name", "value")
+    assert derived.property_value(database.writer, "name") == "value"

@@ -77,3 +77,12 @@ async def test_a_model_that_cannot_be_had_is_asked_again_after_a_rest(
     await trio.sleep(REST_S)
     model.error = ""
     assert await vectors.of("sky") == {"m": b"sky"}
+
+
+async def test_another_model_is_asked_anew(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    model, spaces = Model(1), ["first"]
+    vectors = QueryVectors(model, nursery, LIMIT_S, space=lambda: spaces[-1])
+    assert await vectors.of("sea") is not None
+    spaces.append("second")
+    assert await vectors.of("sea") is not None
+    assert model.asked == ["sea", "sea"]

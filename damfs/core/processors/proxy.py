@@ -72,7 +72,7 @@ class Proxy(Processor):
 class Further(Proxy):
     """A profile beside the one of the settings: wanted of every clip (``also``), or asked for."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"probe", "proxy"})
+    after: ClassVar[frozenset[str]] = frozenset({"proxy"})
     priority: ClassVar[int] = 85
     makes: ClassVar[str]
 

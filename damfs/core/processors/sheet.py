@@ -33,7 +33,8 @@ Scene = tuple[int, int]
 class Sheet(Processor):
     name: ClassVar[str] = "sheet"
     version: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset({"probe", "scenes"})
+    needs: ClassVar[frozenset[str]] = frozenset({"probe"})
+    after: ClassVar[frozenset[str]] = frozenset({"scenes"})
     priority: ClassVar[int] = 65
     timeout_s: ClassVar[float] = 900.0
 
