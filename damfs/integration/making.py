@@ -19,7 +19,7 @@ from damfs.core import selecting, transcoding
 from damfs.core.asking import is_made, processor_of, proxy_job
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
-from damfs.core.processors.profiles import PROFILES
+from damfs.core.processors.profiles import PROFILES, shown_first
 from damfs.core.results import RetryFailed
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused
