@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """``moves``: whether --apply puts it into the trash."""
+    """``moves``: whether --apply would put it into the trash, or did so. Pictures that are alike are looked at closely
+    only then, and may be left."""
 
     asset: int
     name: str
@@ -47,7 +48,7 @@ def as_text(report: DedupeReport) -> str:
             f"{report.moved:,} in the trash, what was said of them is said of the kept ones; damfs undo takes it back"
         )
     else:
-        lines.append(f"{len(report.groups):,} groups; --apply would put {moves:,} files into the trash")
+        lines.append(f"{len(report.groups):,} groups; --apply would put up to {moves:,} files into the trash")
     return "\n".join([*lines, *(f"left as it is: {problem}" for problem in report.problems)]) + "\n"
 
 

@@ -1,54 +1,61 @@
 """Keeps one copy of a group of duplicates: what people said of the others is said of it, then these go to the trash.
 
-Nothing is deleted: the trash keeps the bytes, `damfs undo` takes all of a run back. Concurrency: on the loop, reading
-and hashing in threads. Crash rule: what is said and the trash are one transaction; files are settled after it, as ever.
+Nothing is deleted: the trash keeps the bytes, `damfs undo` takes it back. Concurrency: on the loop, reading and hashing
+in threads, looking closely in a program of its own; what was true before is looked at again in the step that commits.
+Crash rule: a group is one transaction, what is said and the trash; files are settled after it, as ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
+from functools import partial
 
-import trio
-
-from damfs.catalog import remarks, stores, vocabulary
+from damfs.catalog import derived, remarks, stores, vocabulary
 from damfs.catalog.database import Connection
-from damfs.catalog.duplicates import Member
+from damfs.catalog.duplicates import Member, Pair
 from damfs.core import duplicate_groups
+from damfs.core.bursts import Recording, are_two
+from damfs.core.close_looks import objections
 from damfs.core.commands import AddTag, Command, Trash
 from damfs.core.dedupe_report import Copy, DedupeReport, Suggestion
 from damfs.core.describing import SetAttribute, SetComment, SetRating
-from damfs.core.duplicate_groups import WHOLE_REASONS, Group, Sort, reason_of
+from damfs.core.duplicate_groups import Group, Sort, reason_of
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.trashing import settle
 from damfs.errors import DamfsError, Unavailable
 from damfs.model import AssetId, AssetState, CopyState
+from damfs.model import Copy as FileCopy
 
 ACTOR = "cli"
-AT_ONCE = 500
-"""Files of one transaction, and so of one undo."""
+CERTAIN = {"the same picture": 0.2, "the same film": 0.1}
+"""Reasons that let a file go, and the largest distance; pictures are then looked at closely as well."""
 Report = Callable[[int, int], None]
 
 
 async def dedupe(
     library: Library, reception: Reception, sorts: Sequence[Sort], *, apply: bool, report: Report = lambda _, __: None
 ) -> DedupeReport:
-    """Show the groups of these sorts; with ``apply`` also act on them."""
-    groups = await library.db.read(lambda connection: _groups(connection, sorts))
-    found = await library.db.read(lambda connection: [suggestion(connection, group) for group in groups])
-    summary = DedupeReport(found, applied=apply)
-    if apply:
-        await _apply(library, reception, groups, summary, report)
+    """Show the groups of these sorts; with ``apply`` also act on them: what looks alike is asked for when the same
+    bytes were merged, so that nothing that was said of them is lost on the way."""
+    summary = DedupeReport(applied=apply)
+    for sort in (each for each in Sort if each in sorts):
+        groups = await library.db.read(partial(_groups, sort=sort))
+        found = await library.db.read(partial(_suggestions, groups=groups))
+        if apply:
+            found = await _apply(library, reception, list(zip(groups, found, strict=True)), summary, report)
+        summary.groups += found
     return summary
 
 
-def _groups(connection: Connection, sorts: Sequence[Sort]) -> list[Group]:
-    found: list[Group] = []
-    if Sort.EXACT in sorts:
-        found += duplicate_groups.list_exact(connection)
-    if Sort.NEAR in sorts:
-        found += duplicate_groups.list_near(connection)
-    return [group for group in found if len(group.members) > 1]
+def _groups(connection: Connection, sort: Sort) -> list[Group]:
+    listed = duplicate_groups.list_exact if sort is Sort.EXACT else duplicate_groups.list_near
+    return [group for group in listed(connection) if len(group.members) > 1]
+
+
+def _suggestions(connection: Connection, groups: Sequence[Group]) -> list[Suggestion]:
+    return [suggestion(connection, group) for group in groups]
 
 
 def suggestion(connection: Connection, group: Group) -> Suggestion:
@@ -64,65 +71,104 @@ def _copy(connection: Connection, group: Group, member: Member) -> Copy:
         for copy in stores.copies_of_asset(connection, member.asset)
         if copy.blob == member.blob and copy.state is CopyState.PRESENT
     ]
-    return Copy(member.asset, member.name, member.size, reason, distance, is_superfluous(group, member), places)
+    return Copy(
+        member.asset, member.name, member.size, reason, distance, is_superfluous(connection, group, member), places
+    )
 
 
-def is_superfluous(group: Group, member: Member) -> bool:
-    """Whether the best of the group shows all that it shows: the same bytes, the same picture, a part of the film.
-    Crops and two of one scene are for a person to judge."""
+def is_superfluous(connection: Connection, group: Group, member: Member) -> bool:
+    """Whether the best of the group seems to show all that it shows: the same bytes, the same picture, a part of the
+    film. Crops, turned ones and two of one scene are for a person to judge; so is what was recorded apart."""
     best = group.members[0]
-    if member.asset == best.asset:
-        return False
-    pair = None if member.blob == best.blob else group.pair(best.blob, member.blob)
-    return member.blob == best.blob or (pair is not None and pair.reason.startswith(WHOLE_REASONS))
+    if member.asset == best.asset or member.blob == best.blob:
+        return member.asset != best.asset
+    pair = group.pair(best.blob, member.blob)
+    return (
+        pair is not None
+        and _is_certain(pair)
+        and not are_two(*(_recording(connection, each) for each in (best, member)))
+    )
+
+
+def _is_certain(pair: Pair) -> bool:
+    film = pair.reason.startswith("the same film")
+    return (film or pair.reason == "the same picture") and pair.distance <= CERTAIN[
+        "the same film" if film else pair.reason
+    ]
+
+
+def _recording(connection: Connection, member: Member) -> Recording:
+    return Recording(member.name, derived.facts_of(connection, member.blob).get("probe", {}))
 
 
 async def _apply(
-    library: Library, reception: Reception, groups: Sequence[Group], summary: DedupeReport, report: Report
-) -> None:
-    """Every kept copy is read and hashed first; then all is done at once."""
-    commands: list[Command[object]] = []
-    moved: list[AssetId] = []
-    for done, group in enumerate(groups):
+    library: Library,
+    reception: Reception,
+    groups: Sequence[tuple[Group, Suggestion]],
+    summary: DedupeReport,
+    report: Report,
+) -> list[Suggestion]:
+    """Group by group, so that what people do meanwhile is seen. The groups as it was done."""
+    shown = []
+    for done, (group, suggested) in enumerate(groups):
         report(done, len(groups))
-        superfluous = [each for each in group.members if each.asset not in moved and is_superfluous(group, each)]
-        if not superfluous or group.members[0].asset in moved:
-            continue
+        moved: frozenset[AssetId] = frozenset()
         try:
-            await _prove(library, reception, group.members[0])
+            moved = await _merge(library, reception, group, {copy.asset for copy in suggested.others if copy.moves})
         except DamfsError as error:
             summary.problems.append(str(error))
-            continue
-        commands += _merged(library.db.writer, group.members[0].asset, [member.asset for member in superfluous])
-        moved += [member.asset for member in superfluous]
-        if len(moved) >= AT_ONCE:
-            await _commit(library, commands, moved, summary)
-            commands, moved = [], []
-    await _commit(library, commands, moved, summary)
+        summary.moved += len(moved)
+        others = [replace(copy, moves=copy.asset in moved) for copy in suggested.others]
+        shown.append(replace(suggested, others=others))
     report(len(groups), len(groups))
+    return shown
 
 
-async def _commit(
-    library: Library, commands: Sequence[Command[object]], moved: Sequence[AssetId], summary: DedupeReport
-) -> None:
-    present = [id_ for id_ in moved if (asset := library.asset(id_)) and asset.state is AssetState.PRESENT]
-    if len(present) != len(moved):
-        raise Unavailable(
-            "a file was moved or removed while copies were read; nothing of this round was done, try again"
-        )
-    library.execute([*commands, *(Trash(id_) for id_ in moved)], ACTOR, durable=True)
+async def _merge(library: Library, reception: Reception, group: Group, wanted: Set[int]) -> frozenset[AssetId]:
+    """What went to the trash."""
+    kept, *others = group.members
+    superfluous = [each for each in others if each.asset in wanted]
+    unlike = await objections(library, kept, [each for each in superfluous if _is_looked_at(group, each)])
+    superfluous = [each for each in superfluous if each.asset not in unlike]
+    if not superfluous:
+        return frozenset()
+    proof = await _prove(library, reception, kept)
+    _commit(library, kept, proof, superfluous)
+    moved = [each.asset for each in superfluous]
     await settle(library, moved)
-    summary.moved += len(moved)
-    await trio.lowlevel.checkpoint()
+    return frozenset(moved)
 
 
-async def _prove(library: Library, reception: Reception, kept: Member) -> None:
+def _is_looked_at(group: Group, member: Member) -> bool:
+    """Films are not: their marks say more than one picture of each would."""
+    pair = group.pair(group.members[0].blob, member.blob)
+    return member.blob != group.members[0].blob and pair is not None and pair.reason == "the same picture"
+
+
+def _commit(library: Library, kept: Member, proof: FileCopy, superfluous: Sequence[Member]) -> None:
+    """Must not wait for anything: what it looks at is what is changed. Raises Unavailable."""
+    for member in (kept, *superfluous):
+        asset = library.asset(member.asset)
+        if asset is None or asset.state is not AssetState.PRESENT or asset.blob != member.blob:
+            raise Unavailable(
+                f"{member.name}: it was moved, removed or changed meanwhile; nothing of its group was done"
+            )
+    if proof.id not in {copy.id for copy in library.sources(kept.blob, kept.asset)}:
+        raise Unavailable(f"{kept.name}: its file went away meanwhile; nothing of its group was done")
+    moved = [member.asset for member in superfluous]
+    commands = _merged(library.db.writer, kept.asset, moved)
+    library.execute([*commands, *(Trash(id_) for id_ in moved)], ACTOR, durable=True)
+
+
+async def _prove(library: Library, reception: Reception, kept: Member) -> FileCopy:
     """A file of the asset itself, not just of its bytes, was read just now and is good. Raises Unavailable."""
     own = [copy for copy in library.sources(kept.blob, kept.asset) if copy.asset == kept.asset]
-    if await reception.verified(own, stores.digest_of(library.db.writer, kept.blob)) is None:
+    good = await reception.verified(own, stores.digest_of(library.db.writer, kept.blob))
+    if good is None:
         raise Unavailable(
             f"{kept.name}: the best copy of its group cannot be read whole; its others stay where they are"
         )
+    return good
 
 
 def _merged(connection: Connection, kept: AssetId, others: Sequence[AssetId]) -> list[Command[object]]:

@@ -22,10 +22,6 @@ LARGEST = 500
 """Blobs of one group of near duplicates; what lies beyond them is a group of its own."""
 
 
-WHOLE_REASONS = ("the same picture", "the same film")
-"""What reasons begin with where the better one of a pair shows all that the other shows (`near_duplicates`)."""
-
-
 class Sort(StrEnum):
     EXACT = "exact"
     NEAR = "near"

@@ -39,7 +39,8 @@ FLOORS = {LOOK_MODEL: 0.5, EFFICIENTNET: 0.4}
 """Likeness below which a candidate is not worth looking at; of a person's own model `OWN_FLOOR`."""
 OWN_FLOOR = 0.6
 BURST = 0.8
-"""Correlation of whole pictures below which they are two of one scene, and not one picture twice."""
+"""Correlation of whole pictures below which they are two of one scene. Above it they may be so as well: thumbnails do
+not show closed eyes, so nothing is moved for it alone (see `close_looks`)."""
 WHOLE = 0.9
 """Share of a picture that counts as all of it."""
 BITS = 128

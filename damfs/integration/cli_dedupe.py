@@ -35,8 +35,9 @@ def dedupe(library: Path, exact: bool, near: bool, do_it: bool, dry_run: bool, a
 
     The best copy has the longest duration, the most pixels, comes from a camera, is larger, lies in the library's own
     store, more was said of it, and it is older: in this order. With --apply its bytes are read and proved first; then
-    it gets the tags, rating, comment and attributes of the others, and these go into the trash, as one undo. Crops and
-    pictures of one scene are shown and never moved.
+    it gets the tags, rating, comment and attributes of the others, and these go into the trash, group by group (damfs
+    undo --list shows what it takes back). Crops and pictures of one scene are shown and never moved: what looks alike
+    goes only if it was not recorded apart and no part of it differs, closely looked at.
 
     Exit codes: 0 done, 1 some groups were left as they are (or an error).
     """

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import trio
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from damfs.catalog import derived, duplicates, remarks
 from damfs.core import duplicate_groups
-from damfs.core.commands import AddTag
+from damfs.core.bursts import Recording, are_two
+from damfs.core.commands import AddTag, Trash
 from damfs.core.deduplicating import dedupe
 from damfs.core.describing import SetComment, SetRating
 from damfs.core.duplicate_finding import compare
@@ -24,10 +26,11 @@ from damfs.core.processors.fingerprint import Fingerprint
 from damfs.core.processors.preview import Preview
 from damfs.core.processors.probe import Probe
 from damfs.core.processors.processor import Subject
+from damfs.core.processors.same_picture import objection
 from damfs.core.reception import Reception
 from damfs.core.trashing import settle
 from damfs.core.undo import Undo, list_groups
-from damfs.model import Asset, AssetState, BlobId, Media
+from damfs.model import Asset, AssetState, BlobId, Copy, Digest, Media
 from tests.sample_media import h264, jpeg
 from tests.small_library import added, asset, keys, opened, received, scanned, tags, term, the_asset
 
@@ -100,6 +103,8 @@ async def test_a_clip_encoded_anew_and_a_cut_one_are_the_same_film(library: Libr
     reasons = [duplicate_groups.reason_of(group, member)[1] for member in group.members[1:]]
     assert reasons[0] == "the same film (film.mp4)"
     assert reasons[1].startswith("the same film, one begins ")
+    report = await dedupe(library, Reception(library), [Sort.NEAR], apply=True)
+    assert (report.moved, report.problems) == (2, [])
 
 
 def recoded(source: Path, target: Path, start_s: float, end_s: float, width: int) -> None:
@@ -173,6 +178,115 @@ async def test_only_what_the_best_one_shows_as_well_is_moved(library: Library, t
     assert asset(library, small.id).state is AssetState.TRASHED
     assert asset(library, part.id).state is AssetState.PRESENT
     assert tags(library, the_asset(library, "whole.jpg").id) == ["Night", "Skyline"]
+
+
+class Meanwhile(Reception):
+    """While the bytes of a kept copy are read, somebody does something."""
+
+    def __init__(self, library: Library, happens: Callable[[int], None]) -> None:
+        super().__init__(library)
+        self._happens, self._reads = happens, 0
+
+    async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
+        found = await super().verified(copies, digest)
+        self._reads += 1
+        self._happens(self._reads)
+        return found
+
+
+async def test_what_people_say_while_files_are_read_is_kept(library: Library) -> None:
+    for name in ("a", "b"):
+        for number in (1, 2):
+            await received(library, f"{name}{number}.txt", name.encode(), triaged=True)
+    kept = [group.members[0].asset for group in duplicate_groups.list_exact(library.db.writer)]
+
+    def says(reads: int) -> None:
+        library.execute([SetRating(kept[0], 6), SetComment(kept[0], f"said at {reads}")], "test")
+
+    report = await dedupe(library, Meanwhile(library, says), [Sort.EXACT], apply=True)
+    assert (report.moved, report.problems) == (2, [])
+    assert remarks.remark(library.db.writer, kept[0]) == (6, "said at 2")
+
+
+async def test_a_group_whose_kept_copy_goes_meanwhile_is_left(library: Library) -> None:
+    for name in ("a1", "a2"):
+        await received(library, f"{name}.txt", b"same", triaged=True)
+    kept, other = duplicate_groups.list_exact(library.db.writer)[0].members
+    going = Meanwhile(library, lambda _: library.perform(Trash(kept.asset), "test"))
+    report = await dedupe(library, going, [Sort.EXACT], apply=True)
+    assert report.moved == 0
+    assert [kept.name in problem for problem in report.problems] == [True]
+    assert [copy.moves for copy in report.groups[0].others] == [False]
+    assert asset(library, other.asset).state is AssetState.PRESENT
+
+
+def portrait(path: Path, *, eyes_open: bool) -> Path:
+    with Image.open(jpeg(path.with_name("scene.jpg"), scene="city", size=(900, 600))) as scene:
+        picture = scene.convert("RGB")
+    drawn = ImageDraw.Draw(picture)
+    drawn.ellipse((400, 200, 500, 330), fill=(224, 180, 150))
+    for left in (425, 465) if eyes_open else ():
+        drawn.ellipse((left, 245, left + 12, 253), fill=(40, 25, 20))
+    picture.save(path, quality=95 if eyes_open else 90)
+    return path
+
+
+async def test_frames_of_one_scene_are_shown_and_never_moved(library: Library, tmp_path: Path) -> None:
+    await taken_in(library, portrait(tmp_path / "smile.jpg", eyes_open=True), tmp_path)
+    await taken_in(library, portrait(tmp_path / "blink.jpg", eyes_open=False), tmp_path)
+    with Image.open(tmp_path / "smile.jpg") as whole:
+        whole.resize((600, 400)).save(tmp_path / "anew.jpg", quality=70)
+        whole.resize((450, 300)).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirror.jpg")
+    anew = await taken_in(library, tmp_path / "anew.jpg", tmp_path)
+    await taken_in(library, tmp_path / "mirror.jpg", tmp_path)
+    (group,) = duplicate_groups.list_near(library.db.writer)
+    assert len(group.members) == 4
+    report = await dedupe(library, Reception(library), [Sort.NEAR], apply=True)
+    assert report.groups[0].keep.name == "smile.jpg"
+    assert {copy.name for copy in report.groups[0].others if copy.moves} == {"anew.jpg"}
+    assert asset(library, anew.id).state is AssetState.TRASHED
+    for name in ("smile.jpg", "blink.jpg", "mirror.jpg"):
+        assert the_asset(library, name).state is AssetState.PRESENT
+    with Image.open(tmp_path / "smile.jpg") as smile, Image.open(tmp_path / "blink.jpg") as blink:
+        assert objection(smile, blink) == "a part of it differs"
+
+
+async def test_what_was_recorded_apart_is_never_moved(library: Library, tmp_path: Path) -> None:
+    for second, size in ((1, (600, 400)), (2, (450, 300))):
+        taken = datetime(2024, 7, 15, 12, 0, second)  # noqa: DTZ001 - EXIF holds a wall clock without zone
+        path = jpeg(tmp_path / f"at-{second}.jpg", scene="flowers", size=size, taken=taken)
+        await taken_in(library, path, tmp_path)
+    report = await dedupe(library, Reception(library), [Sort.NEAR], apply=True)
+    assert (len(report.groups), report.moved, report.problems) == (1, 0, [])
+
+
+def test_a_camera_numbers_what_it_took_one_after_the_other() -> None:
+    def recording(name: str, **facts: object) -> Recording:
+        return Recording(name, {"width": 600, "height": 400, **facts})
+
+    first = recording("DSC_0001.jpg")
+    assert are_two(first, recording("DSC_0002.jpg"))
+    assert not are_two(first, recording("DSC_0002.jpg", width=300, height=200))
+    assert not are_two(first, recording("DSC_0001 copy.jpg"))
+    assert not are_two(first, recording("DSC_0001.png", captured_local="2024-07-15T12:00:00"))
+    told = recording("a.jpg", captured_local="2024-07-15T12:00:00.10", serial="7")
+    assert are_two(told, recording("b.jpg", captured_local="2024-07-15T12:00:00.20", serial="7"))
+    assert are_two(told, recording("b.jpg", captured_local="2024-07-15T12:00:00.10", serial="8"))
+
+
+async def test_what_was_said_goes_on_from_the_same_bytes_to_the_same_picture(library: Library, tmp_path: Path) -> None:
+    await taken_in(library, jpeg(tmp_path / "whole.jpg", scene="flowers", size=(600, 400)), tmp_path)
+    with Image.open(tmp_path / "whole.jpg") as whole:
+        whole.resize((300, 200)).save(tmp_path / "small.jpg", quality=60)
+    small = await taken_in(library, tmp_path / "small.jpg", tmp_path, "Night", "Skyline")
+    again = await received(library, "again.jpg", (tmp_path / "small.jpg").read_bytes(), triaged=True)
+    library.perform(SetRating(again.id, 8), "test")
+    report = await dedupe(library, Reception(library), [Sort.EXACT, Sort.NEAR], apply=True)
+    assert (report.moved, report.problems) == (2, [])
+    assert asset(library, small.id).state is asset(library, again.id).state is AssetState.TRASHED
+    whole_one = the_asset(library, "whole.jpg").id
+    assert remarks.remark(library.db.writer, whole_one).rating == 8
+    assert tags(library, whole_one) == ["Night", "Skyline"]
 
 
 async def test_one_asset_with_files_in_two_stores_is_shown_and_left_alone(library: Library, tmp_path: Path) -> None:
