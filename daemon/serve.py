@@ -24,6 +24,7 @@ from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mou
 from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
 from damfs.core.model_switch import serve_models
+from damfs.core.outlasting import outlast
 from damfs.core.status_report import Status
 from damfs.core.upkeep import repair, serve_chores
 from damfs.core.watcher import watch_stores
@@ -87,7 +88,7 @@ async def _serve_mounted(
             await nursery.start(parts.sidecars.serve)
             await nursery.start(parts.duplicates.serve)
             nursery.start_soon(parts.events.follow)
-            nursery.start_soon(parts.maker.trim)
+            nursery.start_soon(outlast, "making room for what was made on demand", parts.maker.trim)
             nursery.start_soon(parts.live.serve, wanted.mountpoint)
             nursery.start_soon(_scan_writable, library, service)
             if library.settings.indexer.watch:
@@ -130,10 +131,11 @@ async def _scan_writable(library: Library, service: Service) -> None:
     """Adopt what a crash, or a person, left in the library's own store; look whether others are there."""
     for store in library.stores():
         if store.kind is StoreKind.WRITABLE or library.settings.indexer.watch:
-            try:
-                await service.watch(store, lambda _: None)
-            except DamfsError as error:
-                log.info("%s", error)
+            await outlast(f'the scan of the store "{store.name}"', functools.partial(service.watch, store, _unheard), 0)
+
+
+def _unheard(_: object) -> None:
+    """Nobody waits for how far a scan has come."""
 
 
 def _reload(library: Library) -> None:

@@ -6,7 +6,7 @@ what was not compared yet is found at the next start; to compare again changes n
 
 from __future__ import annotations
 
-import logging
+import functools
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -21,16 +21,16 @@ from damfs.core.duplicate_groups import DUPLICATES_FACET
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.near_duplicates import MARK, PROCESSOR, clip_marks, find_near, looks_of
-from damfs.errors import DamfsError
+from damfs.core.outlasting import outlast
 from damfs.model import BlobId
-
-log = logging.getLogger(__name__)
 
 ACTOR = "duplicates"
 AFTER = frozenset({PROCESSOR, "embedding"})
 """Processors whose results are compared."""
 GATHER_S = 0.3
 """Both of them may be on their way."""
+PAUSE_S = 0.2
+"""After one that could not be compared: there may be many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,11 @@ class DuplicateFinder:
             with self._library.feed.follow() as batches:
                 nursery.start_soon(self._compare_all)
                 task_status.started()
-                self._add(await self._library.db.read(lambda it: duplicates.list_uncompared(it, PROCESSOR, MARK)))
+                await outlast("bytes that were not compared yet", self._begin, 0)
                 await self._listen(batches)
+
+    async def _begin(self) -> None:
+        self._add(await self._library.db.read(lambda it: duplicates.list_uncompared(it, PROCESSOR, MARK)))
 
     async def _listen(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
@@ -90,10 +93,7 @@ class DuplicateFinder:
             due, self._due = list(dict.fromkeys(self._due)), deque()
             self._comparing = True
             for blob in due:
-                try:
-                    await compare(self._library, blob)
-                except DamfsError as error:
-                    log.info("bytes were not compared: %s", error)
+                await outlast("comparing bytes", functools.partial(compare, self._library, blob), PAUSE_S)
             self._comparing = False
 
 

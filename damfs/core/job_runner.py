@@ -6,6 +6,7 @@ the next start; renditions are published before their rows, and one without a ro
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import shutil
@@ -20,6 +21,7 @@ from damfs.core.camera_proxies import recognise
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
 from damfs.core.model_progress import EMBEDDERS
+from damfs.core.outlasting import outlast
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
 from damfs.core.rendition_files import publish_renditions
@@ -87,13 +89,16 @@ class JobRunner:
 
     async def _slot(self, names: tuple[str, ...]) -> None:
         while names:
-            news = self._news
-            job = self._lease(names)
-            if job is None:
-                with trio.move_on_after(self._pause(names)):
-                    await news.wait()
-            else:
-                await self._run_stoppable(job)
+            await outlast("jobs", functools.partial(self._turn, names))
+
+    async def _turn(self, names: tuple[str, ...]) -> None:
+        news = self._news
+        job = self._lease(names)
+        if job is None:
+            with trio.move_on_after(self._pause(names)):
+                await news.wait()
+        else:
+            await self._run_stoppable(job)
 
     async def _run_stoppable(self, job: Job) -> None:
         """Jobs that wait for a model which turns out to hang or die are given back, not tried one by one."""

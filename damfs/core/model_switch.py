@@ -19,6 +19,7 @@ from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.model_commands import AnswerBy
 from damfs.core.model_progress import progress_of
+from damfs.core.outlasting import outlast
 from damfs.core.upkeep import PLANNED_FOR, plan_again
 from damfs.model import AssetId, BlobId, Change, Seq, TermId
 
@@ -48,8 +49,8 @@ async def serve_models(library: Library, *, task_status: trio.TaskStatus[None] =
             nursery.start_soon(_listen, batches, state)
             task_status.started()
             while True:
-                await follow_words(library)
-                await switch_if_complete(library)
+                await outlast("following words", functools.partial(follow_words, library))
+                await outlast("the switch to another model", functools.partial(switch_if_complete, library))
                 await state.wait()
 
 

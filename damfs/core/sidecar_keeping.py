@@ -6,10 +6,12 @@ the loop, disk work and parsing in threads. Crash rule: nothing is kept here; at
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 
 import trio
 
@@ -19,6 +21,7 @@ from damfs.core.commands import Rename
 from damfs.core.feed import Batch
 from damfs.core.folders import move_file
 from damfs.core.library import Library
+from damfs.core.outlasting import outlast
 from damfs.core.reception import Reception
 from damfs.core.sidecar_links import (
     LinkSidecar,
@@ -28,6 +31,7 @@ from damfs.core.sidecar_links import (
     sidecars_beside,
     stands_beside,
 )
+from damfs.core.sidecar_news import TOLD_TOGETHER, spoken_of
 from damfs.core.sidecar_pass import link_all, try_sync
 from damfs.core.sidecar_sync import write_new
 from damfs.core.trashing import restore_assets, trash_assets
@@ -38,8 +42,10 @@ log = logging.getLogger(__name__)
 
 ACTOR = "sidecar"
 GRACE_S = 1.0
-SAID = frozenset({"tagged", "untagged", "rated", "commented", "attribute-changed", "term-renamed", "retagged"})
+SAID = frozenset({"tagged", "untagged", "rated", "commented", "attribute-changed", "retagged"})
 """What may have to be written."""
+AT_ONCE = 500
+"""So many assets of which something was said are looked after in a round: what moved meanwhile waits no longer."""
 MOVED = frozenset(
     {
         "ingested", "found", "moved", "copied", "filed", "renamed", "trashed", "restored", "version-added", "healed",
@@ -60,9 +66,11 @@ class Stirred:
     placed: set[AssetId] = field(default_factory=set)
     """Of those that moved the ones that somebody else put where they are."""
     said: set[AssetId] = field(default_factory=set)
+    together: list[Change] = field(default_factory=list)
+    """What was said of many at once: whose assets are still to be looked up."""
 
     def __bool__(self) -> bool:
-        return bool(self.moved or self.said)
+        return bool(self.moved or self.said or self.together)
 
 
 class SidecarKeeper:
@@ -85,7 +93,7 @@ class SidecarKeeper:
             with self._library.feed.follow() as batches:
                 nursery.start_soon(self._look_after)
                 task_status.started()
-                await self._begin()
+                await outlast("sidecars that came while nobody kept them", self._begin, 0)
                 await self._listen(batches)
 
     async def _begin(self) -> None:
@@ -97,18 +105,23 @@ class SidecarKeeper:
 
     async def _listen(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
-            for change in batch:
-                self._note(change)
+            await outlast("sidecars that something happened to", functools.partial(self._note_all, batch), 0)
+
+    async def _note_all(self, batch: Batch) -> None:
+        for change in batch:
+            self._note(change)
 
     def _note(self, change: Change) -> None:
         """Cheap: called for every change of the library."""
+        is_written = change.actor != ACTOR and self._library.settings.sidecars.write
         if change.asset is None:
-            return
-        if change.kind in MOVED and self._concerns(change, change.asset):
+            if change.kind in TOLD_TOGETHER and is_written:
+                self._stirred.together.append(change)
+        elif change.kind in MOVED and self._concerns(change, change.asset):
             self._stirred.moved.add(change.asset)
             if change.kind in PLACED and change.actor in PLACERS:
                 self._stirred.placed.add(change.asset)
-        elif change.kind in SAID and change.actor != ACTOR and self._library.settings.sidecars.write:
+        elif change.kind in SAID and is_written:
             self._stirred.said.add(change.asset)
         if self._stirred:
             self._news.set()
@@ -131,11 +144,22 @@ class SidecarKeeper:
             self._news = trio.Event()
             stirred, self._stirred = self._stirred, Stirred()
             self._tending = True
-            try:
-                await self.tend(stirred)
-            except DamfsError as error:
-                log.info("sidecars were not looked after: %s", error)
+            await outlast("sidecars", functools.partial(self._look_up, stirred))
+            self._put_off(stirred)
+            await outlast("sidecars", functools.partial(self.tend, stirred))
             self._tending = False
+
+    async def _look_up(self, stirred: Stirred) -> None:
+        if stirred.together:
+            stirred.said |= await self._library.db.read(functools.partial(spoken_of, stirred.together))
+
+    def _put_off(self, stirred: Stirred) -> None:
+        """To the next round, what is more than one should hold."""
+        now = set(islice(stirred.said, AT_ONCE))
+        if len(now) < len(stirred.said):
+            self._stirred.said |= stirred.said - now
+            stirred.said = now
+            self._news.set()
 
     async def tend(self, stirred: Stirred) -> None:
         """Bring everything that something happened to into order."""
@@ -148,8 +172,11 @@ class SidecarKeeper:
                     await self._follow(id_, original)
             touched.update(known, sidecars_beside(connection, original))
         for id_ in touched:
-            self._library.perform(LinkSidecar(id_), ACTOR)
+            await outlast("a sidecar", functools.partial(self._link, id_), 0)
         await self._sync(touched, stirred.said)
+
+    async def _link(self, id_: AssetId) -> None:
+        self._library.perform(LinkSidecar(id_), ACTOR)
 
     def _is_sidecar(self, id_: AssetId) -> bool:
         asset = self._library.asset(id_)
@@ -160,13 +187,17 @@ class SidecarKeeper:
         read = self._library.settings.sidecars.read
         known = {row.asset for original in said for row in sidecars.of_original(connection, original)}
         for id_ in sorted({*touched, *known}) if read or write else ():
-            outcome = await try_sync(self._library, self._reception, id_, ACTOR, write=write)
-            if outcome.problem:
-                log.info("a sidecar is left alone: %s", outcome.problem)
+            await outlast("a sidecar", functools.partial(self._sync_one, id_, write=write), 0)
             await trio.lowlevel.checkpoint()
         for original in sorted(said) if write else ():
             if not sidecars.of_original(connection, original) and not self._is_sidecar(original):
-                await write_new(self._library, self._reception, original, ACTOR)
+                new = functools.partial(write_new, self._library, self._reception, original, ACTOR)
+                await outlast("a new sidecar", new, 0)
+
+    async def _sync_one(self, id_: AssetId, *, write: bool) -> None:
+        outcome = await try_sync(self._library, self._reception, id_, ACTOR, write=write)
+        if outcome.problem:
+            log.info("a sidecar is left alone: %s", outcome.problem)
 
     async def _follow(self, id_: AssetId, original: AssetId) -> None:
         """Into the trash, out of it, or to where the original is now."""

@@ -23,7 +23,7 @@ from damfs.catalog.database import Connection
 from damfs.catalog.sidecars import Sidecar
 from damfs.core.arranging import SetDestination
 from damfs.core.asset_names import clean_name
-from damfs.core.commands import Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
+from damfs.core.commands import Abandon, Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
 from damfs.core.describing import SetAttribute, SetComment, SetRating, SetTags, term_path
 from damfs.core.library import Library
 from damfs.core.pruning import prune_version
@@ -31,8 +31,9 @@ from damfs.core.reception import Reception
 from damfs.core.rewriting import CloseRewrite
 from damfs.core.sidecar_links import LinkSidecar, current_copies
 from damfs.core.sidecar_record import Edits, Said, SidecarRecord, edits, merged_tags, says_anything, stars_of, wanted
-from damfs.errors import BadMedia, Conflict, Unavailable
+from damfs.errors import BadMedia, Conflict, DamfsError, Unavailable
 from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind, TagSource
+from damfs.storage.disk_errors import disk_errors
 from damfs.storage.droppings import is_dropping
 
 log = logging.getLogger(__name__)
@@ -174,19 +175,21 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
     if change == Edits():
         return False
     connection, id_ = library.db.writer, row.original
-    before, here = msgspec.convert(row.said, SidecarRecord), said_of(connection, id_)
+    base, earlier = msgspec.convert(row.said, SidecarRecord), said_of(connection, id_)
+    asks_stars = change.stars is not None and earlier.stars != (base.stars or 0)
+    asks_text = change.description is not None and earlier.description != base.description
+    rated = asks_stars and await _is_newer(library, id_, asset, "rated")
+    commented = asks_text and await _is_newer(library, id_, asset, "commented")
+    here = said_of(connection, id_)  # no await from here on: what a person says meanwhile would be taken back
     commands: list[Command[object]] = []
     if change.added or change.removed:
         tags = [term_path(connection, term.id) for term in vocabulary.tagged_terms(connection, id_)]
         commands += _retag(id_, tags, change)
-    if change.stars is not None and await _holds(library, id_, asset, "rated", here.stars, before.stars or 0):
-        rating = remarks.remark(connection, id_).rating
-        commands += [SetRating(id_, change.stars * 2)] if stars_of(rating) != change.stars else []
-    if change.description is not None and await _holds(
-        library, id_, asset, "commented", here.description, before.description
-    ):
+    if change.stars not in {None, here.stars} and _holds(here.stars, earlier.stars, base.stars or 0, rated):
+        commands.append(SetRating(id_, (change.stars or 0) * 2))
+    if change.description is not None and _holds(here.description, earlier.description, base.description, commented):
         commands.append(SetComment(id_, change.description))
-    if change.label is not None and here.label in {"", before.label}:
+    if change.label is not None and here.label in {"", base.label}:
         commands.append(SetAttribute(id_, LABEL, change.label.encode()))
     library.execute(commands, actor)
     return said_of(connection, id_) != here
@@ -198,10 +201,14 @@ def _retag(id_: AssetId, tags: Sequence[tuple[str, ...]], change: Edits) -> list
     return [] if set(fit) == set(tags) else [SetTags(id_, fit, defines=True)]
 
 
-async def _holds(library: Library, id_: AssetId, sidecar: Asset, kind: str, here: object, before: object) -> bool:
-    """Whether the word of the sidecar holds: nobody has said something else here since, or not later."""
-    if here == before:
-        return True
+def _holds(here: object, earlier: object, base: object, is_newer: bool) -> bool:
+    """Whether the word of the sidecar holds: nobody has said something else here since, or not later.
+
+    ``earlier``: what was said here when ``is_newer`` was asked for."""
+    return here == base or (is_newer and here == earlier)
+
+
+async def _is_newer(library: Library, id_: AssetId, sidecar: Asset, kind: str) -> bool:
     said_ns = await library.db.read(lambda connection: sidecars.last_said_ns(connection, id_, kind))
     return said_ns < sidecar.mtime_ns
 
@@ -244,8 +251,7 @@ async def _write_over(library: Library, reception: Reception, asset: Asset, data
 
 def _stage_over(library: Library, id_: AssetId, data: bytes) -> None:
     """Blocks."""
-    descriptor = library.staging.stage_copy(id_, None)
-    _write_all(descriptor, data)
+    _write_all(library, id_, library.staging.stage_copy(id_, None), data)
 
 
 async def _receive(
@@ -255,7 +261,11 @@ async def _receive(
         return [SetDestination(id_, folder, name)]
 
     id_ = library.perform(ReceiveInto(Receive(clean_name(name), MODE, triaged=True), lie), "sidecar")
-    await trio.to_thread.run_sync(_stage, library, id_, data)
+    try:
+        await trio.to_thread.run_sync(_stage, library, id_, data)
+    except DamfsError:  # nothing of it is seen; it is written when something is said again
+        library.perform(Abandon(id_), "sidecar")
+        raise
     closed: list[Command[object]] = [SetTimes(id_, library.clock()), SetClosed(id_, closed=True, size=len(data))]
     library.execute(closed, "sidecar", durable=True)
     return await reception.seal(id_)
@@ -263,15 +273,19 @@ async def _receive(
 
 def _stage(library: Library, id_: AssetId, data: bytes) -> None:
     """Blocks."""
-    _write_all(library.staging.create(id_), data)
+    _write_all(library, id_, library.staging.create(id_), data)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Blocks. Closes the descriptor."""
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_all(library: Library, id_: AssetId, descriptor: int, data: bytes) -> None:
+    """Blocks. Closes the descriptor; what cannot be written whole is not staged at all. Raises damfs errors."""
+    try:
+        with disk_errors(library.staging.path(id_)), os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except DamfsError:
+        library.staging.discard(id_)
+        raise
 
 
 def _own_copy(library: Library, id_: AssetId) -> Copy | None:

@@ -14,6 +14,7 @@ from damfs.catalog import full_text
 from damfs.catalog.database import Database
 from damfs.core.counters import Counters
 from damfs.core.feed import Feed
+from damfs.core.outlasting import outlast
 from damfs.errors import NoSpace, Unavailable
 
 AT_ONCE = 100
@@ -53,10 +54,9 @@ class TextUpkeep:
         with self.feed.follow() as batches:
             task_status.started()
             while True:
-                try:
-                    while self.step():
-                        await trio.lowlevel.checkpoint()
-                except (NoSpace, Unavailable):
-                    await trio.sleep(AGAIN_S)
-                    continue
-                await anext(batches)
+                if await outlast("full-text search", self._take_all, AGAIN_S):
+                    await anext(batches)
+
+    async def _take_all(self) -> None:
+        while self.step():
+            await trio.lowlevel.checkpoint()

@@ -24,6 +24,7 @@ from damfs.core.folders import names_of, settle_moves
 from damfs.core.ingest import PlanAgain
 from damfs.core.keys import keys_beside
 from damfs.core.library import Library
+from damfs.core.outlasting import outlast
 from damfs.core.processors.processor import Worker
 from damfs.core.pruning import prune_versions
 from damfs.core.reception import Reception
@@ -194,16 +195,16 @@ async def serve_chores(
         with library.feed.follow() as batches:
             nursery.start_soon(_plan_for_news, library, batches)
             task_status.started()
-            await tidy(library, library.clock())
+            await outlast("tidying", functools.partial(tidy, library, library.clock()), 0)
             library.tidying = False
             while True:
-                await _do_chores(library, reception)
+                await outlast("chores", functools.partial(_do_chores, library, reception), CHORES_EVERY_S)
 
 
 async def _plan_for_news(library: Library, batches: AsyncIterator[Batch]) -> None:
     async for batch in batches:
         if any(change.kind in PLAN_CHANGES for change in batch):
-            await plan_changed(library)
+            await outlast("planning", functools.partial(plan_changed, library), 0)
 
 
 async def _do_chores(library: Library, reception: Reception) -> None:

@@ -181,6 +181,8 @@ class LiveFolders:
                     return
             except (OSError, trio.BrokenResourceError) as error:
                 log.info("live folders begin anew: %s", error)
+            except Exception:  # an error never ends the mount (P8)
+                log.exception("live folders failed unexpectedly; they begin anew")
             finally:
                 self.pid = self.expected = None
             await trio.sleep(RESTART_S)
