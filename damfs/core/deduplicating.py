@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from functools import partial
 
-from damfs.catalog import derived, remarks, stores, vocabulary
+from damfs.catalog import derived, remarks, stores, versions, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.duplicates import Member, Pair
 from damfs.core import duplicate_groups
@@ -78,8 +78,11 @@ def _copy(connection: Connection, group: Group, member: Member) -> Copy:
 
 def is_superfluous(connection: Connection, group: Group, member: Member) -> bool:
     """Whether the best of the group seems to show all that it shows: the same bytes, the same picture, a part of the
-    film. Crops, turned ones and two of one scene are for a person to judge; so is what was recorded apart."""
+    film. Crops, turned ones and two of one scene are for a person to judge; so is what was recorded apart, and what
+    has been something else: its earlier versions would go with it."""
     best = group.members[0]
+    if len(versions.of_asset(connection, member.asset)) > 1:
+        return False
     if member.asset == best.asset or member.blob == best.blob:
         return member.asset != best.asset
     pair = group.pair(best.blob, member.blob)
@@ -149,7 +152,8 @@ def _commit(library: Library, kept: Member, proof: FileCopy, superfluous: Sequen
     """Must not wait for anything: what it looks at is what is changed. Raises Unavailable."""
     for member in (kept, *superfluous):
         asset = library.asset(member.asset)
-        if asset is None or asset.state is not AssetState.PRESENT or asset.blob != member.blob:
+        later = versions.of_asset(library.db.writer, member.asset)[1:] if member is not kept else ()
+        if asset is None or asset.state is not AssetState.PRESENT or asset.blob != member.blob or later:
             raise Unavailable(
                 f"{member.name}: it was moved, removed or changed meanwhile; nothing of its group was done"
             )

@@ -32,7 +32,7 @@ from damfs.core.trashing import settle
 from damfs.core.undo import Undo, list_groups
 from damfs.model import Asset, AssetState, BlobId, Copy, Digest, Media
 from tests.sample_media import h264, jpeg
-from tests.small_library import added, asset, keys, opened, received, scanned, tags, term, the_asset
+from tests.small_library import added, asset, keys, opened, overwritten, received, scanned, tags, term, the_asset
 
 SMALL = (320, 214)
 
@@ -287,6 +287,17 @@ async def test_what_was_said_goes_on_from_the_same_bytes_to_the_same_picture(lib
     whole_one = the_asset(library, "whole.jpg").id
     assert remarks.remark(library.db.writer, whole_one).rating == 8
     assert tags(library, whole_one) == ["Night", "Skyline"]
+
+
+async def test_what_has_been_something_else_is_left_with_its_versions(library: Library) -> None:
+    """Its first bytes are nowhere else: the trash would end them."""
+    best = await received(library, "best.txt", b"two", "Beach", "Sunset", triaged=True)
+    library.execute([SetRating(best.id, 8), SetComment(best.id, "the best")], "test")
+    other = await received(library, "other.txt", b"one")
+    await overwritten(library, other.id, b"two")
+    done = await dedupe(library, Reception(library), [Sort.EXACT], apply=True)
+    assert (done.groups[0].keep.name, done.moved) == ("best.txt", 0)
+    assert asset(library, other.id).state is AssetState.PRESENT
 
 
 async def test_one_asset_with_files_in_two_stores_is_shown_and_left_alone(library: Library, tmp_path: Path) -> None:
