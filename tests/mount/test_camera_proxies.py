@@ -75,7 +75,7 @@ def test_a_camera_s_file_that_goes_away_is_shown_no_more(dam: Daemon) -> None:
     pair(dam / "originals/library/Flight", "DJI_0002.MP4", "DJI_0002.LRF")
     dam.idle()
     proxy = dam / "editors/resolve/library/Flight/Proxy/DJI_0002.mp4"
-    until(proxy.exists, "the camera's proxy is shown")
+    until(proxy.exists, "the camera's proxy is shown", 60)
     assert not {"DJI_0002.MP4", "DJI_0002.LRF"} & encoded(dam)
     (dam / "originals/library/Flight/DJI_0002.LRF").unlink()
     until(lambda: not proxy.exists(), "it is gone")
