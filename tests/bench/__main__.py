@@ -74,6 +74,7 @@ ON_REQUEST: dict[str, tuple[Measure, tuple[str, ...]]] = {
         vectors.measure_million,
         ("index-million-recall", "index-million-query", "index-million-load"),
     ),
+    "fulltext-million": (searching.measure_text_million, ("full-text-million",)),
     "embedding": (embedding.measure, ("embed-pictures", "embed-words")),
     "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "text-to-picture": (text_to_picture.measure, ("text-to-picture",)),
