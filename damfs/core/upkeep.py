@@ -42,7 +42,9 @@ ACTOR = "upkeep"
 CHORES_EVERY_S = 30.0
 BATCH = 100
 """Blobs planned in one transaction: it holds the loop for about 20 ms."""
-PLAN_CHANGES = frozenset({"term-defined", "term-removed", "model-chosen", "model-loaded", "model-dropped"})
+PLAN_CHANGES = frozenset(
+    {"term-defined", "term-removed", "terms-imported", "model-chosen", "model-loaded", "model-dropped"}
+)
 """Changes that may change which jobs there are."""
 PLANNED_FOR = "planned-for"
 """Property that holds what `Planner.situation` was when every blob was last asked about."""

@@ -35,10 +35,10 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
         def report(step: Step) -> None:
             seconds = max(0.001, time.monotonic() - began)
             speed = step.size_done / seconds / 1e6
-            rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else ""
+            rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else _each_second(step, seconds)
             total, done = (step.size or step.total, step.size_done if step.size else step.done)
             words = (
-                f"{step.what}: {step.done:,} of {step.total:,} files"
+                f"{step.what}: {step.done:,} of {step.total:,} {step.unit}"
                 if step.total
                 else f"{step.what}: {step.done:,} found"
                 if step.done
@@ -47,6 +47,10 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
             bars.update(task, description=words, total=total or None, completed=done, rate=rate)
 
         yield report
+
+
+def _each_second(step: Step, seconds: float) -> str:
+    return f"{step.done / seconds:,.0f} {step.unit}/s" if step.total and step.done else ""
 
 
 def wait_until_done(ask: Callable[[], Status], *, show: bool) -> Status:

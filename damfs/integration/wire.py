@@ -201,6 +201,7 @@ class Progress(Struct, frozen=True, tag="progress"):
     total: int
     size_done: int = 0
     size: int = 0
+    unit: str = "files"
 
 
 class Answer(Struct, frozen=True, tag="answer"):

@@ -31,7 +31,8 @@ from damfs.core.processors.processor import Subject
 from damfs.core.processors.same_picture import objection
 from damfs.core.reception import Reception
 from damfs.core.trashing import settle
-from damfs.core.undo import Undo, list_groups
+from damfs.core.undo import Undo
+from damfs.core.undo_groups import list_groups
 from damfs.model import Asset, AssetState, BlobId, Copy, Digest, Media, TagSource
 from tests.sample_media import h264, jpeg
 from tests.small_library import added, asset, keys, opened, overwritten, received, scanned, tags, term, the_asset
