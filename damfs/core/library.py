@@ -24,6 +24,7 @@ from damfs.catalog import assets, derived, stores, vectors
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
+from damfs.core.arriving import Waiting
 from damfs.core.commands import Command, Execution
 from damfs.core.complaints import Complaints
 from damfs.core.counters import Counters
@@ -49,7 +50,7 @@ from damfs.core.status_report import Status
 from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
 from damfs.errors import BadLibrary, NotFound, Unavailable
-from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Key, Store, StoreId, StoreKind
+from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
@@ -95,7 +96,7 @@ class Library:
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
         self.clock: Callable[[], int] = time.time_ns
-        self.arriving: dict[StoreId, frozenset[Key]] = {}
+        self.arriving: dict[StoreId, Waiting] = {}
         """Files of read-only stores that were still being written when their store was last scanned."""
         self.model_health = ModelHealth(lambda: self.clock())
         self.pace = Pace()
