@@ -64,6 +64,11 @@ def refused(dam: Daemon) -> None:
         os.mkfifo(dam / "inbox/pipe")
     with meets(errno.EPERM):
         os.mknod(dam / "inbox/node")
+    narrow = dam / "by-tag/used/narrow"
+    narrow.mkdir()
+    with meets(errno.EPERM):  # the kernel does not see that this is below itself, by another way
+        narrow.rename(dam / "by-tag/narrow/other/new")
+    narrow.rmdir()
 
 
 def read_only(dam: Daemon) -> None:

@@ -360,7 +360,8 @@ class Model:
             return
         there = self.resolved(to, new_raw)
         if isinstance(there, Asset):
-            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM)
+            into_itself = [errno.EINVAL] if to[: len(place) + 1] == (*place, raw) else []
+            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM, *into_itself)
         id_ = self._directory(place, raw)
         path, new = self.path(to), self.spelled(new_raw, to)
         if id_ in path:

@@ -91,6 +91,8 @@ class ByTag(FacetView):
         if to.view != self.name:
             raise Refused("a term can be moved inside by-tag/ only")
         term = self._listed(connection, place, name)
+        if any(step.id == term.id for step in terms(connection, to.path)):
+            raise Refused(f'"{name}" cannot be moved into a directory that its own name leads to')
         broader = term.broader if to == place else self._broader(connection, to)
         there = term_names.resolve(connection, new_name)
         rename = RenameTerm(term.id, new_name, broader)
