@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from damfs.catalog import assets, derived, stores, vectors
+from damfs.catalog import assets, derived, full_text, stores, vectors
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
@@ -260,6 +260,8 @@ def open_library(path: Path) -> Iterator[Library]:
     path = path.absolute()
     settings = read_settings(path)
     with locked(path), closing(open_catalog(path / "state" / "catalog.sqlite3")) as db:
+        with db.transaction() as tx:
+            full_text.renew(tx)
         library = Library(path, settings, db, ProcessorRegistry.load())
         try:
             yield library

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
-from tests.mount.daemon_process import QUICK, rows
+from tests.mount.daemon_process import QUICK, damfs, rows
 from tests.sample_media import jpeg
 
 if TYPE_CHECKING:
@@ -77,6 +78,22 @@ def test_it_works_beside_its_broken_siblings(serve: Serve, installed: Path, tmp_
         assert "failed    fragile: fragile.jpg" in text
     assert json.loads(status(dam.library, installed, "--json"))["processors"]["brightness"] == "ready"
     assert (dam / "inbox/fragile.jpg").read_bytes() == (tmp_path / "fragile.jpg").read_bytes()
+
+
+def test_what_it_reads_is_searched_for_in_any_script(serve: Serve, installed: Path, tmp_path: Path) -> None:
+    unloadable = r"processor unfinished \(damfs_brightness.unfinished:Unfinished\) cannot be loaded"
+    dam = serve(settings=NO_MODELS, announced=[unloadable, "Traceback"], environment=environment(installed)).start()
+    plain = jpeg(tmp_path / "plain.jpg", size=(64, 48))
+    for name, comment in (("a.jpg", "東京タワーの夜景"), ("b.jpg", "Ｓcene 42 prêt à tourner"), ("京都2024.jpg", "")):
+        with Image.open(plain) as picture:
+            picture.save(tmp_path / "made.jpg", comment=comment.encode())
+        shutil.copy(tmp_path / "made.jpg", dam / "inbox" / name)
+    dam.idle(120)
+    found = {"タワー": ["01 a.jpg"], '"夜景"': ["01 a.jpg"], "scene pret": ["01 b.jpg"], "2024": ["01 京都2024.jpg"]}
+    for query, names in {**found, "京都": ["01 京都2024.jpg"], "都京": []}.items():
+        assert sorted(os.listdir(dam / "search" / query)) == names, query
+    (row,) = json.loads(damfs("search", dam.library, "東京", "--json").stdout)["rows"]
+    assert (row["name"], row["why"]) == ("a.jpg", "東京: text: transcript")
 
 
 def test_the_contract_suite_runs_on_it(installed: Path) -> None:
