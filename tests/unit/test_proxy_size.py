@@ -1,4 +1,4 @@
-"""The size of a proxy: half, 1280 at most, even, the same shape; and one that Blender has a name for, where there is."""
+"""The size of a proxy: half, 1280 at most, even, the same shape; and one that Blender has a name for, if it can be."""
 
 from __future__ import annotations
 
