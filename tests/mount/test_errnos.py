@@ -80,6 +80,12 @@ def read_only(dam: Daemon) -> None:
 def conflict(dam: Daemon) -> None:
     with meets(errno.EEXIST):
         (dam / "by-tag/used").mkdir()
+    (dam / "by-tag/unused").mkdir()
+    (dam / "by-tag/unasked").mkdir()
+    with meets(errno.EEXIST):  # a directory takes the place of an empty one, but not of the one it would be in
+        (dam / "by-tag/unasked").rename(dam / "by-tag/unused/unused")
+    (dam / "by-tag/unasked").rename(dam / "by-tag/unused")
+    (dam / "by-tag/unused").rmdir()
     with meets(errno.EEXIST):
         os.open(dam / "by-tag/used/a.txt", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
