@@ -50,7 +50,18 @@ from damfs.core.status_report import Status
 from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
 from damfs.errors import BadLibrary, NotFound, Unavailable
-from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Store, StoreId, StoreKind
+from damfs.model import (
+    LIBRARY_STORE,
+    Asset,
+    AssetId,
+    BlobId,
+    Copy,
+    CopyState,
+    RenditionKind,
+    Store,
+    StoreId,
+    StoreKind,
+)
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
@@ -95,6 +106,8 @@ class Library:
         self.complaints = Complaints()
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
+        self.not_made: dict[tuple[BlobId, RenditionKind, str], str] = {}
+        """Why pieces and frames that somebody asked for could not be made, since the library was opened."""
         self.clock: Callable[[], int] = time.time_ns
         self.arriving: dict[StoreId, Waiting] = {}
         """Files of read-only stores that were still being written when their store was last scanned."""

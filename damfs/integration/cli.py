@@ -297,7 +297,8 @@ def _main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit("interrupted; what was done so far is kept, run the command again to go on")
+        click.echo("interrupted; what was done so far is kept, run the command again to go on", err=True)
+        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
     except DamfsError as error:

@@ -8,13 +8,12 @@ takes long, is its own job.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.core.processors.profiles import PROFILES, USUAL, Profile
+from damfs.core.processors.telling import PROGRESS, teller
 from damfs.errors import BadMedia, DamfsError
 from damfs.model import Facts, Media, RenditionKind
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:  # the daemon imports this module and must not load what decod
 
 ASKED = "asked"
 """Facts that people asked for: ``asked["proxies"]`` are profiles that somebody wants of these bytes."""
-PROGRESS = "progress"
-"""File in the job's directory with the share that is done, 0 to 1."""
-TELL_EVERY_S = 0.3
 MOST_THREADS = 8
 HOURS_S = 3600.0
 
@@ -199,20 +195,6 @@ def made_by(encoder: Encoder, source: Path, out: Path, name: str, profile: Profi
     rows = conformance.compare(source, target, name, plan, tally, held)
     check_rows(rows, tally, name)
     return Made(target, plan, tally, rows)
-
-
-def teller(path: Path) -> Callable[[float], None]:
-    """Writes the share that is done, now and then; a reader finds one or the other."""
-    told, beside = time.monotonic(), path.with_name(path.name + ".new")
-
-    def tell(share: float) -> None:
-        nonlocal told
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
-            beside.write_text(f"{min(1.0, share):.4f}", encoding="ascii")
-            beside.rename(path)
-
-    return tell
 
 
 def check_tally(tally: Tally, held: int, name: str) -> None:
