@@ -195,7 +195,7 @@ async def serve_chores(
     until cancelled."""
     library.tidying = True
     async with trio.open_nursery() as nursery:
-        with library.feed.follow() as batches:
+        with library.feed.follow(lambda change: change.kind in PLAN_CHANGES) as batches:
             nursery.start_soon(_plan_for_news, library, batches)
             task_status.started()
             await outlast("tidying", functools.partial(tidy, library, library.clock()), 0)
@@ -205,9 +205,8 @@ async def serve_chores(
 
 
 async def _plan_for_news(library: Library, batches: AsyncIterator[Batch]) -> None:
-    async for batch in batches:
-        if any(change.kind in PLAN_CHANGES for change in batch):
-            await outlast("planning", functools.partial(plan_changed, library), 0)
+    async for _ in batches:
+        await outlast("planning", functools.partial(plan_changed, library), 0)
 
 
 async def _do_chores(library: Library, reception: Reception) -> None:

@@ -35,7 +35,9 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
         def report(step: Step) -> None:
             seconds = max(0.001, time.monotonic() - began)
             speed = step.size_done / seconds / 1e6
-            rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else _each_second(step, seconds)
+            rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else ""
+            if step.unit != "files" and step.total:
+                rate = f"{step.done / seconds:,.1f} {step.unit}/s"
             total, done = (step.size or step.total, step.size_done if step.size else step.done)
             words = (
                 f"{step.what}: {step.done:,} of {step.total:,} {step.unit}"
@@ -47,10 +49,6 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
             bars.update(task, description=words, total=total or None, completed=done, rate=rate)
 
         yield report
-
-
-def _each_second(step: Step, seconds: float) -> str:
-    return f"{step.done / seconds:,.0f} {step.unit}/s" if step.total and step.done else ""
 
 
 def wait_until_done(ask: Callable[[], Status], *, show: bool) -> Status:
