@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from damfs.core.processors.camera_proxy import JUDGED, has_copy, is_copy
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.core.processors.profiles import PROFILES, USUAL, Profile
 from damfs.errors import BadMedia, DamfsError
@@ -43,11 +44,12 @@ class Proxy(Processor):
     name: ClassVar[str] = "proxy"
     version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})
+    after: ClassVar[frozenset[str]] = frozenset({JUDGED})
     priority: ClassVar[int] = 80
     timeout_s: ClassVar[float] = 12 * HOURS_S
 
     def accepts(self, subject: Subject) -> bool:
-        enabled = bool(subject.settings.get("enabled", True))
+        enabled = bool(subject.settings.get("enabled", True)) and not has_copy(subject) and not is_copy(subject)
         return is_video(subject) and (enabled or self.profile(subject) in asked(subject))
 
     def profile(self, subject: Subject) -> str:
@@ -82,6 +84,8 @@ class Further(Proxy):
             return False
         if self.makes in asked(subject):
             return True
+        if is_copy(subject):
+            return False
         settings = subject.settings
         also, usual = settings.get("also", ()), settings.get("profile", USUAL)
         wanted = {usual, *(also if isinstance(also, list | tuple) else ())}
