@@ -44,7 +44,11 @@ def _of_profile(row: ProxyRow) -> Iterator[str]:
     if row.file and "width" in row.report:
         said += f": {row.report.get('width')}x{row.report.get('height')}, {row.size / MEGABYTE:,.1f} MB, "
         said += f"by {row.report.get('encoder')}"
+    if row.report.get("decoder"):
+        said += f", decoded by {row.report['decoder']}"
     yield said
+    if row.report.get("passed_over"):
+        yield f"  in software, because {row.report['passed_over']}"
     if row.reason:
         yield f"  {row.reason}"
     if row.file:
