@@ -103,6 +103,8 @@ class VocabularySettings(Struct, frozen=True, forbid_unknown_fields=True):
 class ClipSettings(Struct, frozen=True, forbid_unknown_fields=True):
     limit_mb: Count = 10240
     """Space for pieces and frames that somebody asked for in clips/ and frames/; the longest unused are removed."""
+    time_limit_s: Count = 3600
+    """The longest that making a piece, or joining clips, may take."""
 
 
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -310,6 +312,8 @@ DEFAULT_SETTINGS = """\
 # Space in MB for pieces and frames of clips that somebody asked for by name (clips/, frames/): those that were not used
 # for the longest time are removed, and made again when they are asked for again.
 # limit_mb = 10240
+# The longest in seconds that making a piece, or joining clips (damfs concat), may take.
+# time_limit_s = 3600
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

@@ -52,6 +52,8 @@ class Recorder:
 
     def finish(self) -> None:
         """Move the mtime of everything touched; call once, last in the transaction."""
+        if not self._touched:
+            return
         self._tx.run_many(
             "INSERT INTO facet (name, at_ns) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at_ns = excluded.at_ns",
             ((facet, self.at_ns) for facet in sorted(self._touched)),

@@ -28,7 +28,7 @@ from damfs.catalog.database import Connection
 from damfs.catalog.proposals import NOBODY, Origin
 from damfs.core.asset_names import clean_name
 from damfs.core.media_types import media_of_name
-from damfs.core.news import Seen, seen, seen_destination, tell
+from damfs.core.news import Seen, seen, seen_destination, seen_new, tell
 from damfs.core.term_news import name_of, refuse_taken, tag_facets, tell_carriers, tell_namesakes
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState, BlobId, Facts, StoreId, StoreKind, TagSource, Term, TermId
@@ -133,7 +133,7 @@ class Receive:
         name = clean_name(self.name)
         media = media_of_name(name)
         id_ = assets.insert_receiving(x.tx, name, media, self.mode, x.today, x.at_ns, triaged=self.triaged)
-        tell(x.changes, "receiving", id_, seen(x.tx, id_))
+        tell(x.changes, "receiving", id_, seen_new(name, media, x.today, triaged=self.triaged))
         return id_
 
 
@@ -366,6 +366,19 @@ class SetClosed:
     def apply(self, x: Execution) -> None:
         assets.set_closed(x.tx, self.asset, self.closed)
         assets.set_size(x.tx, self.asset, self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReceived:
+    """The last close of a file that is being received: from now on it is whole. No news: it looks as it did, and those
+    that it becomes an asset follow. ``mtime_ns`` None: as it is."""
+
+    asset: AssetId
+    size: int
+    mtime_ns: int | None
+
+    def apply(self, x: Execution) -> None:
+        assets.close(x.tx, self.asset, self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

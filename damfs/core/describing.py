@@ -62,16 +62,20 @@ class SetTags:
 
     asset: AssetId
     paths: tuple[TagPath, ...]
+    stated: tuple[TagPath, ...] = ()
+    """Those among them that a person says himself, also where a rule or a model has said it before."""
     defines: bool = False
     """Also where the vocabulary is closed: what a file beside an original says is not lost."""
 
     def apply(self, x: Execution) -> None:
         known(x, self.asset)
         wanted = {term for path in self.paths for term in _terms_of_path(x, path, defines=self.defines)}
-        before = set(sayable(x.tx, self.asset))
-        for term in sorted(wanted - before):
+        stated = {term for path in self.stated for term in _terms_of_path(x, path, defines=self.defines)}
+        before = {term.id for term in vocabulary.tagged_terms(x.tx, self.asset)}
+        ended = before if self.defines else set(sayable(x.tx, self.asset))
+        for term in sorted((wanted - before) | stated):
             AddTag(self.asset, term).apply(x)
-        for term in sorted(before - wanted):
+        for term in sorted(ended - wanted):
             RemoveTag(self.asset, term, alone=True).apply(x)
 
 

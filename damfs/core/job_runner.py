@@ -53,7 +53,10 @@ class JobRunner:
             each.name: each for each in processors if only is None or each.name in only
         }
         self._news = trio.Event()
-        self._stirred = False
+        self._stirred = trio.Event()
+        """Set when something was committed since the idle slots were last thought of."""
+        self._due_ns: list[int | None] = []
+        """When the next jobs of the slots were due then."""
         self._filing: dict[BlobId, trio.Event] = {}
         self._of_model: set[trio.CancelScope] = set()
         self._attempts = itertools.count(1)
@@ -64,28 +67,33 @@ class JobRunner:
         """Run jobs until cancelled."""
         media = self._library.settings.indexer.workers or cores()
         async with trio.open_nursery() as nursery:
-            with self._library.feed.follow() as batches:
+            with self._library.feed.hear(lambda: self._stirred.set()):
                 for _ in range(media):
                     nursery.start_soon(self._slot, self._names(Worker.MEDIA))
                 for _ in range(MODEL_SLOTS):
                     nursery.start_soon(self._slot, self._names(Worker.MODEL))
                 task_status.started()
-                async for _ in batches:
-                    if not self._stirred:
-                        self._stirred = True
-                        nursery.start_soon(self._wake)
+                while True:
+                    await self._stirred.wait()
+                    await trio.sleep(GATHER_S)
+                    self._stirred = trio.Event()
+                    self._wake()
 
     def _names(self, worker: Worker) -> tuple[str, ...]:
         """Of what runs in that pool; a planned one that asks for the prompt workers is led by the slots of media."""
         workers = {worker, Worker.PROMPT} if worker is Worker.MEDIA else {worker}
         return tuple(name for name, processor in self._processors.items() if processor.worker in workers)
 
-    async def _wake(self) -> None:
-        """A thousand changes at once have the idle slots look once, not a thousand times."""
-        await trio.sleep(GATHER_S)
-        self._stirred = False
-        self._news.set()
-        self._news = trio.Event()
+    def _wake(self) -> None:
+        """A thousand changes at once have the idle slots look once, not a thousand times; and not at all when no job
+        is due and none is due earlier than they know."""
+        connection, before = self._library.db.writer, self._due_ns
+        groups = [names for worker in (Worker.MEDIA, Worker.MODEL) if (names := self._names(worker))]
+        self._due_ns = [job_table.next_due_ns(connection, names) for names in groups]
+        is_due = any(due is not None and due <= self._library.clock() for due in self._due_ns)
+        if is_due or self._due_ns != before:
+            self._news.set()
+            self._news = trio.Event()
 
     async def _slot(self, names: tuple[str, ...]) -> None:
         while names:

@@ -20,10 +20,11 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from damfs.catalog import assets, derived, stores, vectors
+from damfs.catalog import assets, derived, full_text, stores, vectors
 from damfs.catalog.change_feed import Recorder
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
+from damfs.core.arriving import Waiting
 from damfs.core.commands import Command, Execution
 from damfs.core.complaints import Complaints
 from damfs.core.counters import Counters
@@ -49,7 +50,18 @@ from damfs.core.status_report import Status
 from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
 from damfs.errors import BadLibrary, NotFound, Unavailable
-from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Key, Store, StoreId, StoreKind
+from damfs.model import (
+    LIBRARY_STORE,
+    Asset,
+    AssetId,
+    BlobId,
+    Copy,
+    CopyState,
+    RenditionKind,
+    Store,
+    StoreId,
+    StoreKind,
+)
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
@@ -94,8 +106,10 @@ class Library:
         self.complaints = Complaints()
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
+        self.not_made: dict[tuple[BlobId, RenditionKind, str], str] = {}
+        """Why pieces and frames that somebody asked for could not be made, since the library was opened."""
         self.clock: Callable[[], int] = time.time_ns
-        self.arriving: dict[StoreId, frozenset[Key]] = {}
+        self.arriving: dict[StoreId, Waiting] = {}
         """Files of read-only stores that were still being written when their store was last scanned."""
         self.model_health = ModelHealth(lambda: self.clock())
         self.pace = Pace()
@@ -259,6 +273,8 @@ def open_library(path: Path) -> Iterator[Library]:
     path = path.absolute()
     settings = read_settings(path)
     with locked(path), closing(open_catalog(path / "state" / "catalog.sqlite3")) as db:
+        with db.transaction() as tx:
+            full_text.renew(tx)
         library = Library(path, settings, db, ProcessorRegistry.load())
         try:
             yield library

@@ -19,7 +19,7 @@ from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name, split_ending
 from damfs.core.editors import names_as_they_are, names_by_stem
 from damfs.core.preview_names import ENDINGS, KINDS, preview_name
-from damfs.model import Asset, AssetId, BlobId, CopyState, Digest, Facet, Facts, FolderId, RenditionKind
+from damfs.model import Asset, AssetId, BlobId, CopyState, Digest, Facet, Facts, FolderId, Media, RenditionKind
 
 SHOWN_KINDS = KINDS | {RenditionKind.PROXY}
 """Renditions that are files of a view by themselves."""
@@ -41,6 +41,13 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
     own = Seen(assets.facets(connection, id_), frozenset({asset.name}), seen_directories(connection, id_))
     files = [seen_files(connection, id_), seen_destination(connection, id_)]
     return together([own, *files, seen_made(connection, asset)])
+
+
+def seen_new(name: str, media: Media, day: str, *, triaged: bool) -> Seen:
+    """What `seen` says of an asset that is just being received: nothing else is known of it."""
+    facets = {predicates.ALL_FACET, predicates.UNTAGGED_FACET, predicates.media_facet(media)}
+    facets.update(predicates.day_facets(day), () if triaged else (predicates.INBOX_FACET,))
+    return Seen(frozenset(facets), frozenset({name}), frozenset(day.encode().split(b"-")))
 
 
 def seen_directories(connection: Connection, id_: AssetId) -> frozenset[bytes]:

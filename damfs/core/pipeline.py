@@ -74,11 +74,11 @@ def plan(
     due = []
     missed = {name for processor in processors for name in processor.after} - {each.name for each in processors}
     for processor in ordered(tuple(processors)):
-        asked = replace(subject, settings=settings.get(processor.name, subject.settings))
         is_done = done.get(processor.name) == processor.version
         if is_done:
             settled.add(processor.name)
         if processor.needs <= settled and processor.after <= settled | missed | failed:
+            asked = replace(subject, settings=settings.get(processor.name, subject.settings))
             if not _accepts(processor, asked):
                 settled.add(processor.name)
             elif processor.name not in waiting and not (is_done and _is_current(processor, asked)):

@@ -24,6 +24,7 @@ from damfs.core.backups import numbered
 from damfs.core.commands import AddStore, Command
 from damfs.core.keys import keys_for
 from damfs.core.library import Library, locked, new_catalog
+from damfs.core.makers import maker
 from damfs.core.note_keeping import write_all
 from damfs.core.old_catalogs import Learnt, learn, salvaged
 from damfs.core.old_terms import RestoreSaid
@@ -32,7 +33,6 @@ from damfs.core.rebuild_report import RebuildReport
 from damfs.core.recall import recall
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import sync
-from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
@@ -41,7 +41,7 @@ from damfs.core.sidecar_pass import sync_all
 from damfs.core.store_notes import out_of_step, parsed
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, DamfsError, Unavailable
-from damfs.model import AssetId, AssetState, Digest, JobState, Store, StoreId, StoreKind
+from damfs.model import AssetId, AssetState, Digest, Facts, JobState, Store, StoreId, StoreKind
 from damfs.settings import read_settings
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.note_file import NoteFile
@@ -214,18 +214,20 @@ def _sound(renditions: Path, batch: list[Derived]) -> list[Command[object]]:
 def _restorable(root: Path, found: Derived) -> RestoreDerived:
     there = [made for made in found.renditions if _is_file(root / made.key, made.size)]
     gone = [made for made in found.renditions if made not in there]
-    made_by_proxy = next((profile_in(fact.facts) for fact in found.facts if fact.processor == "proxy"), None)
-    again = {maker(made.kind, made.profile, made_by_proxy or made.profile) for made in gone}
+    made_by_proxy = next(
+        (facts_in(fact.facts).get("profile") for fact in found.facts if fact.processor == "proxy"), None
+    )
+    again = {maker(made.kind, made.profile, made_by_proxy or made.profile, facts_in(made.detail)) for made in gone}
     jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
     return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
 
 
-def profile_in(facts: str) -> object:
-    """What `proxy` says that it made; None when that cannot be read."""
+def facts_in(text: str) -> Facts:
+    """What a row of the old catalog says; nothing when that cannot be read."""
     try:
-        return msgspec.json.decode(facts, type=dict[str, object]).get("profile")
+        return msgspec.json.decode(text, type=dict[str, object])
     except msgspec.DecodeError:
-        return None
+        return {}
 
 
 def _is_file(path: Path, size: int) -> bool:

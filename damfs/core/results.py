@@ -14,6 +14,7 @@ from damfs.catalog import assets, derived, field_values, job_table, predicates, 
 from damfs.catalog.proposals import Origin
 from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
+from damfs.core.makers import signed
 from damfs.core.model_commands import LearnSpace
 from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
 from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Proposal
@@ -48,7 +49,8 @@ class FinishJob:
         blob = self.job.blob
         values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
-            derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
+            detail = signed(made.detail, made.kind, made.profile, self.job.processor)
+            derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, detail, x.at_ns)
         self._learn_space(x)
         for model in self.replaces:
             vectors.drop_of_blob(x.tx, blob, model)
@@ -163,16 +165,17 @@ class ReturnJob:
 
 @dataclass(frozen=True, slots=True)
 class DropRendition:
-    """Its file is gone or its row is superfluous; it is made again."""
+    """Its file is gone or its row is superfluous; it is made again. ``processor``: who made it, if anybody knows."""
 
     rendition: Rendition
-    processor: str
+    processor: str | None
 
     def apply(self, x: Execution) -> None:
         blob = self.rendition.blob
         before = [(asset, seen_made(x.tx, asset, {self.rendition.kind})) for asset in self._shown_by(x, blob)]
         derived.drop_rendition(x.tx, self.rendition.id)
-        job_table.forget(x.tx, blob, self.processor)
+        if self.processor is not None:
+            job_table.forget(x.tx, blob, self.processor)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         for asset, made in before:
             tell(x.changes, "rendition-dropped", asset.id, made)

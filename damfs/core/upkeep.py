@@ -132,12 +132,13 @@ async def _set_apart(library: Library, asset: Asset, size: int) -> None:
     """What was being written over an asset when the daemon died becomes a file of its own: it may be half of it."""
     name = asset.name + INTERRUPTED
     log.warning("%s was interrupted; what was written over it (%d bytes) is in the mount as %s", asset.name, size, name)
-    tags = vocabulary.tagged_terms(library.db.writer, asset.id)
+    carried = vocabulary.tagged_terms(library.db.writer, asset.id)
+    tags = [(term.id, vocabulary.tagging(library.db.writer, asset.id, term.id)) for term in carried]
     place = _beside(library, asset, os.fsencode(name)) if asset.triaged else None
 
     def describe(id_: AssetId) -> list[Command[object]]:
         lie = [] if place is None else [SetDestination(id_, *place)]
-        return [SetSize(id_, size), *(AddTag(id_, tag.id) for tag in tags), *lie]
+        return [SetSize(id_, size), *(AddTag(id_, tag, *said) for tag, said in tags), *lie]
 
     apart = ReceiveInto(Receive(name, asset.mode, asset.triaged), describe)
     id_ = library.perform(apart, ACTOR)
@@ -192,7 +193,7 @@ async def serve_chores(
     until cancelled."""
     library.tidying = True
     async with trio.open_nursery() as nursery:
-        with library.feed.follow() as batches:
+        with library.feed.follow(lambda change: change.kind in PLAN_CHANGES) as batches:
             nursery.start_soon(_plan_for_news, library, batches)
             task_status.started()
             await outlast("tidying", functools.partial(tidy, library, library.clock()), 0)
@@ -202,9 +203,8 @@ async def serve_chores(
 
 
 async def _plan_for_news(library: Library, batches: AsyncIterator[Batch]) -> None:
-    async for batch in batches:
-        if any(change.kind in PLAN_CHANGES for change in batch):
-            await outlast("planning", functools.partial(plan_changed, library), 0)
+    async for _ in batches:
+        await outlast("planning", functools.partial(plan_changed, library), 0)
 
 
 async def _do_chores(library: Library, reception: Reception) -> None:

@@ -246,6 +246,8 @@ def _show_scans(answers: list[object], *, as_json: bool) -> None:
         click.echo(f"{report.store}: {counts}")
         for file in report.waiting:
             click.echo(f"  not yet: {file}; a later scan takes it", err=True)
+        for file in report.given_up:
+            click.echo(f"  taken as it is, nobody has gone on with it for long: {file}", err=True)
         for problem in report.problems:
             click.echo(f"  left out: {problem}", err=True)
 
@@ -295,7 +297,8 @@ def _main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit("interrupted; what was done so far is kept, run the command again to go on")
+        click.echo("interrupted; what was done so far is kept, run the command again to go on", err=True)
+        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
     except DamfsError as error:

@@ -32,7 +32,7 @@ from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
-from damfs.integration.cutting import cut
+from damfs.integration.cutting import cut, withdraw
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
 from damfs.integration.models import Models
@@ -230,9 +230,12 @@ class Service:
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
 
-    async def _cut(self, request: Cut, _report: Report) -> object:
+    async def _cut(self, request: Cut, report: Report) -> object:
         span = None if request.at_ms >= 0 else Span(request.start_ms, request.end_ms, request.exact)
-        return await cut(self._library, self._maker, self._target(request.target), span, request.at_ms)
+        id_ = self._target(request.target)
+        if request.withdraw:
+            return withdraw(self._library, self._maker, id_, span, request.at_ms)
+        return await cut(self._library, self._maker, id_, span, request.at_ms, report)
 
     def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))

@@ -96,19 +96,8 @@ class Cut(Struct, frozen=True, tag="cut"):
     end_ms: int = 0
     exact: bool = False
     at_ms: int = -1
-
-
-class CutRow(Struct, frozen=True):
-    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
-
-    asset: int
-    asset_name: str
-    name: str
-    kind: str
-    file: str
-    size: int
-    cut: str
-    method: str
+    withdraw: bool = False
+    """Stop making it, unless somebody else waits for it."""
 
 
 class Retry(Struct, frozen=True, tag="retry"):
@@ -201,6 +190,7 @@ class Progress(Struct, frozen=True, tag="progress"):
     total: int
     size_done: int = 0
     size: int = 0
+    unit: str = "files"
 
 
 class Answer(Struct, frozen=True, tag="answer"):

@@ -19,7 +19,7 @@ from damfs.core.reception import Reception
 from damfs.core.sidecar_links import original_of
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.sidecar_report import SidecarReport
-from damfs.core.sidecar_sync import LABEL
+from damfs.core.sidecar_words import LABEL
 from damfs.model import Asset, AssetId, Media
 from tests.sample_media import jpeg
 from tests.small_library import added, asset, files_below, opened, overwritten, scanned, tags, the_asset

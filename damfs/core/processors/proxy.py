@@ -8,13 +8,12 @@ takes long, is its own job.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.core.processors.profiles import PROFILES, USUAL, Profile
+from damfs.core.processors.telling import PROGRESS, teller
 from damfs.errors import BadMedia, DamfsError
 from damfs.model import Facts, Media, RenditionKind
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:  # the daemon imports this module and must not load what decod
 
 ASKED = "asked"
 """Facts that people asked for: ``asked["proxies"]`` are profiles that somebody wants of these bytes."""
-PROGRESS = "progress"
-"""File in the job's directory with the share that is done, 0 to 1."""
-TELL_EVERY_S = 0.3
 MOST_THREADS = 8
 HOURS_S = 3600.0
 
@@ -184,48 +180,35 @@ def make(source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, s
 
 
 def made_by(encoder: Encoder, source: Path, out: Path, name: str, profile: Profile, rule: SizeRule) -> Made:
-    from damfs.core.processors import conformance, media, proxy_plan, transcode
+    from damfs.core.processors import conformance, media, proxy_plan, source_frames, transcode
 
     target = out / f"proxy{profile.ending}"
     report = teller(out / PROGRESS)
     threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
     with media.opened(source, name) as container:
         plan = proxy_plan.make_plan(container, name, profile, encoder, rule, threads)
-    tally = transcode.transcode(source, target, name, plan, report=report)
+    held = source_frames.held(source, name).since(plan.origin)
+    tally = transcode.transcode(source, target, name, plan, report=report, frames=held.frames)
     if tally.damage.errors:
-        tally = transcode.transcode(source, target, name, plan, by_frame=False, report=report)
-    check_tally(tally, name)
-    rows = conformance.compare(source, target, name, plan, tally)
+        tally = transcode.transcode(source, target, name, plan, by_frame=False, report=report, frames=held.frames)
+    check_tally(tally, held.frames, name)
+    rows = conformance.compare(source, target, name, plan, tally, held)
     check_rows(rows, tally, name)
     return Made(target, plan, tally, rows)
 
 
-def teller(path: Path) -> Callable[[float], None]:
-    """Writes the share that is done, now and then; a reader finds one or the other."""
-    told, beside = time.monotonic(), path.with_name(path.name + ".new")
-
-    def tell(share: float) -> None:
-        nonlocal told
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
-            beside.write_text(f"{min(1.0, share):.4f}", encoding="ascii")
-            beside.rename(path)
-
-    return tell
-
-
-def check_tally(tally: Tally, name: str) -> None:
-    """Raises BadMedia when more is missing than single damaged frames, UnequalProxy when nothing explains the loss."""
-    written = len(tally.times)
-    if written and tally.missing <= tally.damage.errors:
+def check_tally(tally: Tally, held: int, name: str) -> None:
+    """``held``: frames of the source by its index or packets. Raises BadMedia when more is missing than single damaged
+    frames, UnequalProxy when they came out of the decoder and are missing all the same."""
+    written, damage = len(tally.times), tally.damage
+    if written and held - written <= damage.errors:
         return
-    if not written or tally.damage.errors or tally.damage.packets < tally.source_frames:
-        why = tally.damage.first or "the file ends before its index says"
-        raise BadMedia(
-            f"{name}: no proxy: only {written} of {tally.source_frames} frames can be read ({why}); "
-            "copy the file again from its source"
-        )
-    raise UnequalProxy(f"{name}: no proxy: {written} of {tally.source_frames} frames came out of the decoder")
+    if damage.frames > written:
+        raise UnequalProxy(f"{name}: no proxy: frames: {damage.frames} came out of the decoder, {written} are written")
+    why = damage.first or ("it ends before its index says" if damage.packets < held else "nothing says why")
+    raise BadMedia(
+        f"{name}: no proxy: frames: only {written} of {held} can be read ({why}); copy the file again from its source"
+    )
 
 
 def check_rows(rows: tuple[Row, ...], tally: Tally, name: str) -> None:
@@ -233,11 +216,10 @@ def check_rows(rows: tuple[Row, ...], tally: Tally, name: str) -> None:
     for row in rows:
         if row.verdict != "unequal":
             continue
-        if row.why:
-            raise BadMedia(f"{name}: no proxy: {row.name}: {row.why}; wrap it anew (ffmpeg -i FILE -c copy NEW)")
-        if tally.damage.errors:
-            why = f"the file is damaged ({tally.damage.first})"
-            raise BadMedia(f"{name}: no proxy: {row.name}: {why}; copy it again from its source")
+        damage = f"the file is damaged ({tally.damage.first})" if tally.damage.errors else ""
+        advice = "copy it again from its source" if damage else "wrap it anew (ffmpeg -i FILE -c copy NEW)"
+        if row.why or damage:
+            raise BadMedia(f"{name}: no proxy: {row.name}: {row.why or damage}; {advice}")
         raise UnequalProxy(
             f"{name}: no proxy: {row.name} would be {row.proxy} instead of {row.source}; please report this file"
         )

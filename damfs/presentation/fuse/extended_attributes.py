@@ -87,6 +87,10 @@ OF_ANSWERS: dict[bytes, Callable[[Told], bytes]] = {
 """Of the search, or the neighbours, that showed the asset last: the kernel does not say by which name it asks."""
 
 
+OF_CUTS = frozenset({b"cut", b"method", b"frames", b"encoded_frames", b"why"})
+"""What pieces and frames tell of how they were made."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExtendedAttributes:
     library: Library
@@ -137,7 +141,7 @@ class ExtendedAttributes:
         told = {b"kind": rendition.kind, b"profile": rendition.profile}
         if name == OURS + b"original":
             return stores.digest_of(connection, rendition.blob).hex().encode()
-        if name in {OURS + b"cut", OURS + b"method"}:
+        if name.removeprefix(OURS) in OF_CUTS:
             return str(derived.detail_of(connection, id_).get(name.removeprefix(OURS).decode(), "")).encode()
         if name == OURS + b"conformance":
             return _json(derived.proxy_reports(connection, rendition.blob).get(rendition.profile, {}))
