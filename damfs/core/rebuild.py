@@ -40,6 +40,7 @@ from damfs.errors import BadLibrary, Conflict, Unavailable
 from damfs.model import AssetId, AssetState, Digest, JobState, Store, StoreKind
 from damfs.settings import read_settings
 from damfs.storage.disk_errors import disk_errors
+from damfs.storage.staging import PUBLISHED_MODE
 
 ACTOR = "rebuild"
 CATALOG = "catalog.sqlite3"
@@ -48,7 +49,6 @@ REPLACED = "replaced-catalog"
 BESIDE = ("", "-wal", "-shm")
 """Endings of the files of one SQLite database."""
 BATCH = 200
-PUBLISHED_MODE = 0o644
 
 Report = Callable[[str, ScanProgress], None]
 
