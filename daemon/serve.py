@@ -87,6 +87,7 @@ async def _serve_mounted(
             await nursery.start(serve_chores, library, parts.reception)
             await nursery.start(serve_models, library)
             await nursery.start(parts.sidecars.serve)
+            await nursery.start(parts.notes.serve)
             await nursery.start(parts.duplicates.serve)
             nursery.start_soon(parts.events.follow)
             nursery.start_soon(outlast, "making room for what was made on demand", parts.maker.trim)

@@ -254,6 +254,16 @@ def set_size(tx: Connection, id_: AssetId, size: int) -> None:
     tx.run("UPDATE asset SET size = ? WHERE id = ? AND state = 'receiving'", size, id_)
 
 
+def close(tx: Connection, id_: AssetId, size: int, mtime_ns: int | None) -> None:
+    """Of one that is being received."""
+    tx.run(
+        "UPDATE asset SET closed = 1, size = ?, mtime_ns = coalesce(?, mtime_ns) WHERE id = ? AND state = 'receiving'",
+        size,
+        mtime_ns,
+        id_,
+    )
+
+
 def set_mode(tx: Connection, id_: AssetId, mode: int) -> None:
     tx.run("UPDATE asset SET mode = ? WHERE id = ?", mode, id_)
 

@@ -36,11 +36,10 @@ async def watch_stores(library: Library, scan: Scan) -> None:
     """Until cancelled; stores that are added meanwhile are watched as well."""
     watched: set[int] = set()
     async with trio.open_nursery() as nursery:
-        with library.feed.follow() as batches:
+        with library.feed.follow(lambda change: change.kind == "store-added") as batches:
             _watch_new(library, scan, watched, nursery)
-            async for batch in batches:
-                if any(change.kind == "store-added" for change in batch):
-                    _watch_new(library, scan, watched, nursery)
+            async for _ in batches:
+                _watch_new(library, scan, watched, nursery)
 
 
 def _watch_new(library: Library, scan: Scan, watched: set[int], nursery: trio.Nursery) -> None:

@@ -45,6 +45,10 @@ class Staging:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.is_local = directory.name == STAGING_INSIDE_STATE
+        """Whether it is on the disk of the catalog, whose commits the loop waits for anyhow: then it may as well wait
+        for a file to be made, or a little of it to be written into the page cache, which takes a tenth of the time
+        that a thread takes."""
 
     def path(self, asset: AssetId) -> Path:
         return self._directory / str(asset)

@@ -114,8 +114,8 @@ TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '
 
 def dump(library: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table; but not what the daemon notes by itself: when vectors were saved, for which
-    settings jobs were planned, how far the feed was followed."""
-    tables = [str(name) for (name,) in rows(library, TABLES)]
+    settings jobs were planned, how far the feed was followed, and the texts, which follow a moment later."""
+    tables = [str(name) for (name,) in rows(library, TABLES) if not str(name).startswith(("asset_text", "text_due"))]
     found = {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
     own = ("vectors:", "planned-for", "words-followed")
     return {**found, "property": [row for row in found["property"] if not str(row[0]).startswith(own)]}

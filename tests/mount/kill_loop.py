@@ -27,7 +27,7 @@ from damfs.core.check_report import CheckReport
 from damfs.integration.client import call
 from damfs.integration.wire import Check
 from tests.mount import kill_folders, kill_saves, kill_steps
-from tests.mount.consistency import check_consistent, library_keys
+from tests.mount.consistency import check_consistent, is_original, library_keys
 from tests.mount.daemon_process import QUICK, READY, Daemon, complaint, damfs, new_library, rows, until
 from tests.mount.kill_load import File, Found, Picture, Program, Scene, Writing, digest_of
 
@@ -276,7 +276,7 @@ class Loop:
         """Digests of all files; read again when jobs have just filed one under another day."""
         for _ in range(ATTEMPTS):
             with suppress(FileNotFoundError):
-                paths = [path for path in (self.dam.library / "originals").rglob("*") if path.is_file()]
+                paths = [path for path in (self.dam.library / "originals").rglob("*") if is_original(path)]
                 return {path: digest_of(path.read_bytes()) for path in paths}
         raise Broken("the files of originals/ do not keep still")
 
