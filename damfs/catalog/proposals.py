@@ -105,6 +105,18 @@ def judge_many_taken_away(tx: Connection, assets: Sequence[AssetId], terms: Sequ
     )
 
 
+def judged_among(
+    connection: Connection, assets: Sequence[AssetId], terms: Sequence[TermId]
+) -> list[tuple[AssetId, str]]:
+    """Which of the assets a person has judged with which of the terms, by their names."""
+    return connection.rows(
+        "SELECT j.asset, t.name FROM judgement AS j JOIN term AS t ON t.id = j.term"
+        " WHERE j.asset IN (SELECT value FROM json_each(?)) AND j.term IN (SELECT value FROM json_each(?))",
+        msgspec.json.encode(assets).decode(),
+        msgspec.json.encode(terms).decode(),
+    )
+
+
 def is_judged(connection: Connection, asset: AssetId, term: TermId) -> bool:
     return connection.exists("SELECT 1 FROM judgement WHERE asset = ? AND term = ?", asset, term)
 

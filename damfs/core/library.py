@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import trio
 
 from damfs.catalog import assets, derived, full_text, stores, vectors
-from damfs.catalog.change_feed import Recorder
+from damfs.catalog.change_feed import Recorder, new_group
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
 from damfs.core.arriving import Waiting
@@ -136,21 +136,28 @@ class Library:
         """The wall-clock day in the library's zone."""
         return local_day(at_ns, self.zone)
 
-    def execute(self, commands: Sequence[Command[object]], actor: str, *, durable: bool = False) -> list[object]:
-        """Apply all or none of the commands in one transaction; their answers, in order. Raises what they raise."""
+    def execute(
+        self, commands: Sequence[Command[object]], actor: str, *, durable: bool = False, group: str = ""
+    ) -> list[object]:
+        """Apply all or none of the commands in one transaction; their answers, in order. Raises what they raise.
+        ``group``: of transactions that are taken back together, see `new_group`."""
         if not commands:
             return []
-        return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable=durable)
+        return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable, group)
 
-    def perform(self, command: Command[R], actor: str, *, durable: bool = False) -> R:
+    def perform(self, command: Command[R], actor: str, *, durable: bool = False, group: str = "") -> R:
         """One command, and its answer."""
-        return self._commit(command.apply, actor, durable=durable)
+        return self._commit(command.apply, actor, durable, group)
 
-    def _commit(self, work: Callable[[Execution], R], actor: str, *, durable: bool) -> R:
+    def new_group(self) -> str:
+        """A name for transactions that are one thing to take back, however long they take."""
+        return new_group(self.db.writer)
+
+    def _commit(self, work: Callable[[Execution], R], actor: str, durable: bool, group: str) -> R:
         now = self.clock()
         try:
             with self.db.transaction(durable=durable) as tx:
-                changes = Recorder(tx, actor, now)
+                changes = Recorder(tx, actor, now, group)
                 answer = work(
                     Execution(tx, changes, self.planner, self.day(now), self.zone, self.settings.vocabulary.open)
                 )

@@ -86,14 +86,6 @@ def plan(
     return tuple(sorted(due, key=lambda planned: planned.priority))
 
 
-SPARED = {"proxy": "camera_proxy"}
-"""Processors that have nothing to do where there are these facts; unless somebody asked for what they make."""
-
-
-def _is_spared(processor: Processor, subject: Subject) -> bool:
-    return SPARED.get(processor.name) in subject.facts and "asked" not in subject.facts
-
-
 def _is_current(processor: Processor, subject: Subject) -> bool:
     try:
         return processor.is_current(subject)
@@ -102,8 +94,6 @@ def _is_current(processor: Processor, subject: Subject) -> bool:
 
 
 def _accepts(processor: Processor, subject: Subject) -> bool:
-    if _is_spared(processor, subject):
-        return False
     try:
         return processor.accepts(subject)
     except Exception:  # noqa: BLE001 - a plug-in's fault: the worker asks again, and there it is a failed job with a reason

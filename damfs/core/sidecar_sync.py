@@ -21,14 +21,14 @@ from damfs.catalog.sidecars import Sidecar
 from damfs.core.arranging import SetDestination
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Abandon, Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
-from damfs.core.describing import SetAttribute, SetComment, SetRating
+from damfs.core.describing import LABEL, SetAttribute, SetComment, SetRating
 from damfs.core.library import Library
 from damfs.core.pruning import prune_version
 from damfs.core.reception import Reception
 from damfs.core.rewriting import CloseRewrite
 from damfs.core.sidecar_links import LinkSidecar, current_copies
 from damfs.core.sidecar_record import Edits, SidecarRecord, edits, says_anything, wanted
-from damfs.core.sidecar_words import LABEL, remark_of, retag, said_of
+from damfs.core.sidecar_words import remark_of, retag, said_of
 from damfs.errors import BadMedia, Conflict, DamfsError, Unavailable
 from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind
 from damfs.storage.disk_errors import disk_errors

@@ -12,13 +12,11 @@ from damfs.catalog import remarks, vocabulary
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Command
-from damfs.core.describing import SetTags, TagPath, term_path
+from damfs.core.describing import LABEL, SetTags, TagPath, term_path
 from damfs.core.sidecar_record import Edits, Said, merged_tags, stars_of
 from damfs.model import AssetId, TagSource
 from damfs.storage.droppings import is_dropping
 
-LABEL = b"user.xmp.label"
-"""Extended attribute that stands for xmp:Label."""
 NONCHARACTERS = frozenset("\ufffe\uffff")
 """Of all code points that stand for nothing those that XML forbids."""
 

@@ -41,7 +41,8 @@ from damfs.core.processors.same_film import Film
 from damfs.core.processors.same_picture import objection
 from damfs.core.reception import Reception
 from damfs.core.trashing import settle
-from damfs.core.undo import Undo, list_groups
+from damfs.core.undo import Undo
+from damfs.core.undo_groups import list_groups
 from damfs.model import Asset, AssetState, BlobId, Copy, Digest, Media, TagSource
 from tests.bench.edits import encoded
 from tests.sample_media import h264, jpeg, paint

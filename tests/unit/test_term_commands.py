@@ -28,7 +28,8 @@ from damfs.core.term_commands import (
     did_you_mean,
 )
 from damfs.core.thresholds import PATIENCE, threshold
-from damfs.core.undo import ACTOR, Undo, list_groups
+from damfs.core.undo import Undo
+from damfs.core.undo_groups import ACTOR, list_groups
 from damfs.errors import Conflict, NotFound, Refused
 from damfs.model import AssetId, TagSource, TermId
 from damfs.presentation.views.by_tag import ByTag
