@@ -18,9 +18,9 @@ from damfs.core.bulk_tagging import UNTAGGED_MANY
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.model_commands import AnswerBy
-from damfs.core.model_progress import progress_of
+from damfs.core.model_progress import PLANNED_FOR, progress_of
 from damfs.core.outlasting import outlast
-from damfs.core.upkeep import PLANNED_FOR, plan_again
+from damfs.core.upkeep import plan_again
 from damfs.model import AssetId, BlobId, Change, Seq, TermId
 
 ACTOR = "model"
