@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(400)  # each start of a worker imports torch: ten seconds on a quiet machine
 
 SCENES = ("beach", "city", "flowers", "portrait", "mountains")
-LIMIT_S = 110.0
+LIMIT_S = 170.0
 IDLE_MINUTES = 0.05
 PICTURES = 10
 ONE_EACH = "SELECT blob, model, at_ns, count(*) FROM embedding GROUP BY 1, 2, 3 HAVING count(*) > 1"
