@@ -17,6 +17,10 @@ class Copy:
     distance: float
     moves: bool
     places: list[str]
+    into: int | None = None
+    """The asset that takes over what was said of it."""
+    left: str = ""
+    """Why it stays, though it is like another: what it has and the other has not, or in what they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ def _shown(group: Suggestion) -> list[str]:
     lines = [f"{group.sort}: keep {group.keep.name} ({group.keep.size:,} bytes)"]
     lines += [f"    {place}" for place in group.keep.places]
     for copy in group.others:
-        what = "trash" if copy.moves else "look at"
-        lines.append(f"  {what} {copy.name} ({copy.size:,} bytes): {copy.reason}")
+        what = "trash" if copy.moves else "keep too" if copy.left else "look at"
+        why = f"; {copy.left}" if copy.left else ""
+        lines.append(f"  {what} {copy.name} ({copy.size:,} bytes): {copy.reason}{why}")
         lines += [f"    {place}" for place in copy.places]
     return lines

@@ -87,5 +87,7 @@ def table(status: ModelStatus) -> str:
     lines = []
     for space in status.spaces:
         lengths = ", ".join(f"{model} ({length})" for model, length in sorted(space.models.items()))
-        lines.append(f"{space.name}\t{space.state}\t{space.files:,} files\t{lengths}")
+        is_alone = sum(each.name == space.name for each in status.spaces) == 1
+        name = space.name if is_alone else f"{space.name} ({space.id})"
+        lines.append(f"{name}\t{space.state}\t{space.files:,} files\t{lengths}")
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from damfs.catalog.embedder import NO_MODEL
 from damfs.catalog.spaces import Space
 from damfs.core.library import Library
 from damfs.core.model_choice import choose_model
-from damfs.core.model_commands import ChooseModel, DropVectors, LearnSpace
+from damfs.core.model_commands import ChooseModel, DropVectors, LearnSpace, used_spaces
 from damfs.core.processors.asking import space_of_model
 from damfs.core.processors.processor import Worker
 from damfs.core.settings_edit import choose_model_in_settings
@@ -83,9 +83,11 @@ class Models:
             yield pool
 
     async def _drop(self, name: str) -> int:
-        """How many vectors went."""
+        """How many vectors went. A name may stand for several: the model's files were changed under it."""
         library = self._library
-        kept = [each for each in spaces.list_spaces(library.db.writer) if name in {each.name, each.id}]
+        named = [each for each in spaces.list_spaces(library.db.writer) if name in {each.name, each.id}]
+        used = used_spaces(library.db.writer, library.settings.model.name)
+        kept = [each for each in named if each.id not in used] or named
         if not kept:
             raise NotFound(f'no vectors of "{name}" are kept; see which are with: damfs model list {library.path}')
         total = 0

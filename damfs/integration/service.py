@@ -25,6 +25,7 @@ from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
 from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
+from damfs.core.said_tags import said_tags
 from damfs.core.scan_report import ScanProgress
 from damfs.core.spans import Span
 from damfs.core.superseding import revert
@@ -49,13 +50,13 @@ from damfs.integration.wire import (
     GetStatus,
     GetStores,
     GetTags,
+    GetTagsOf,
     GetVersions,
     History,
     Indexing,
     Making,
     Progress,
     Request,
-    Revert,
     Scan,
     Stop,
     Tag,
@@ -222,10 +223,12 @@ class Service:
             raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
-    async def _history(self, request: GetVersions | Revert | GetInfo, _report: Report) -> object:
+    async def _history(self, request: History, _report: Report) -> object:
         id_ = self._target(request.target)
         if isinstance(request, GetInfo):
             return msgspec.to_builtins(info_of(self._library.db.writer, self._library.known(id_)))
+        if isinstance(request, GetTagsOf):
+            return said_tags(self._library.db.writer, id_)
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))

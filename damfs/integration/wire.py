@@ -70,6 +70,12 @@ class GetInfo(Struct, frozen=True, tag="info"):
     target: Target
 
 
+class GetTagsOf(Struct, frozen=True, tag="tags-of"):
+    """The terms a file carries and those that are suggested, answered with a list of SaidTag."""
+
+    target: Target
+
+
 class Revert(Struct, frozen=True, tag="revert"):
     """Make a new version with the bytes of an earlier one."""
 
@@ -158,6 +164,8 @@ class Transcode(Struct, frozen=True, tag="transcode"):
     profile: str = ""
     withdraw: bool = False
     """Take back what still waits of such a request."""
+    all_the_same: bool = False
+    """Also of small copies that cameras made, and of clips for which such a copy stands in."""
 
 
 class GetProxies(Struct, frozen=True, tag="get-proxies"):
@@ -174,7 +182,7 @@ TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags
 Indexing = Add | Scan
 Tagging = Tag
-History = GetVersions | GetInfo | Revert
+History = GetVersions | GetInfo | GetTagsOf | Revert
 Cutting = Cut
 Caring = Verify | Check
 Making = Retry | Transcode | GetProxies

@@ -150,15 +150,19 @@ def score(frame: VideoFrame) -> float:
     return (0.3 if frame.is_corrupt else 1.0) * picture_score.score(small)
 
 
-def picture_of(frame: VideoFrame, stream: VideoStream, longest: int) -> Image.Image:
-    """The frame as a person sees it: pixel aspect, rotation and HDR worked in."""
+def picture_of(frame: VideoFrame, stream: VideoStream, longest: int, turn: media.Turn | None = None) -> Image.Image:
+    """The frame as a person sees it: pixel aspect, rotation and HDR worked in.
+
+    ``turn``: who makes many pictures of a stream finds it once (`media.turn_of`), for to ask a frame for it makes a
+    circle of PyAV's objects: the frame and the threads that scaled it last until the next garbage collection.
+    """
     aspect = media.sample_aspect(stream)
     across, down = frame.width * max(aspect, Fraction(1)), frame.height / min(aspect, Fraction(1))
     width, height = media.fit(max(1, round(across)), max(1, round(down)), longest)
     space = media.assumed_space(frame) if frame.colorspace == media.UNSPECIFIED else None
     rgb = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=space)
     picture = Image.fromarray(standard_range(rgb.to_ndarray().astype(np.uint8, copy=False), frame.color_trc))
-    for step in media.turn_of(frame).filters:
+    for step in (media.turn_of(frame) if turn is None else turn).filters:
         picture = picture.transpose(FLIPS[step])
     return picture
 
