@@ -114,3 +114,21 @@ def test_the_contract_suite_runs_on_it(installed: Path) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, env=env, check=False, timeout=110)
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(done.stdout.rsplit(" passed", 1)[0].split()[-1]) >= 10, done.stdout[-500:]
+
+
+def test_a_rendition_of_its_own_kind_that_gets_lost_is_made_again(
+    serve: Serve, installed: Path, tmp_path: Path
+) -> None:
+    dam = serve(
+        settings=NO_MODELS, announced=[r"processor unfinished", "Traceback"], environment=environment(installed)
+    )
+    dam.start()
+    shutil.copy(jpeg(tmp_path / "beach.jpg", size=(64, 48)), dam / "inbox/beach.jpg")
+    dam.idle(120)
+    dam.end()
+    (swatch,) = (dam.library / "state/renditions").rglob("*brightness-swatch*")
+    swatch.unlink()
+    dam.start()
+    dam.idle(120)
+    assert swatch.is_file()
+    assert rows(dam.library, "SELECT kind FROM rendition WHERE profile = 'brightness-swatch'") == [("other",)]
