@@ -74,8 +74,8 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """With lines = 0: the longer side is no longer than this."""
     needless: bool = False
     """Also of clips that need none: small ones in which every picture stands for itself."""
-    hardware: bool = True
-    """Use encoders of a graphics card where they work."""
+    hardware: Literal["auto", "off"] | bool = "auto"
+    """Use encoders and decoders of a graphics card where they work; true means "auto", false "off"."""
 
 
 class PreviewsSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -282,8 +282,9 @@ DEFAULT_SETTINGS = """\
 # longest = 1280
 # Also of clips that need none: those no larger than that in which every picture stands for itself (ProRes, DNxHR …).
 # needless = false
-# Use encoders of a graphics card where they work (each is tried once; one that fails for a file is passed over).
-# hardware = true
+# "auto": use encoders and decoders of a graphics card (NVENC, QSV, NVDEC) where they work: each is proven once; a file
+# for which one fails, hangs or makes something unequal is done in software. "off": software only. See `damfs doctor`.
+# hardware = "auto"
 
 [previews]
 # Small pictures of a clip in one, with WebVTT, for scrubbing: how many seconds from one to the next (further apart in

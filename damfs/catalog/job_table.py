@@ -5,6 +5,7 @@ Everything here runs inside a transaction or is a point read, except ``list_…`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from damfs.catalog.database import Connection
@@ -33,6 +34,15 @@ def enqueue(tx: Connection, blob: BlobId, processor: str, version: int, priority
         version,
         priority,
         at_ns,
+    )
+
+
+def enqueue_new(tx: Connection, jobs: Iterable[tuple[BlobId, str, int, int]], at_ns: int) -> None:
+    """Blob, processor, its version and priority: waiting jobs of blobs that have none."""
+    tx.run_many(
+        "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+        " VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5)",
+        ((*job, at_ns) for job in jobs),
     )
 
 
@@ -139,6 +149,16 @@ def retry_failed(tx: Connection, processor: str | None, now_ns: int) -> int:
     return tx.run(
         "UPDATE job SET state = 'waiting', attempts = 0, due_ns = ?1, updated_ns = ?1"
         " WHERE state = 'failed' AND (?2 IS NULL OR processor = ?2)",
+        now_ns,
+        processor,
+    )
+
+
+def spare_again(tx: Connection, processor: str, now_ns: int) -> int:
+    """Jobs of a processor that wait to be done once more count as done: whether they have to be is asked anew."""
+    return tx.run(
+        "UPDATE job SET state = 'done', updated_ns = ?1 WHERE state = 'waiting' AND processor = ?2"
+        " AND EXISTS (SELECT 1 FROM fact AS f WHERE f.blob = job.blob AND f.processor = job.processor)",
         now_ns,
         processor,
     )

@@ -52,7 +52,8 @@ def both_facets(x: Execution, source: TermId, target: TermId) -> frozenset[Facet
 
 @dataclass(frozen=True, slots=True)
 class MergeTerms:
-    """A term that no asset carries any more becomes part of another. ``keep_name``: as a synonym of that."""
+    """A term that no asset carries any more becomes part of another. ``keep_name``: as a synonym of that, once nothing
+    is said with it any more; else what was refused or proposed of it goes with it, as when it is removed."""
 
     source: TermId
     target: TermId
@@ -61,7 +62,8 @@ class MergeTerms:
     def apply(self, x: Execution) -> None:
         source, target = known_term(x, self.source), known_term(x, self.target)
         check_merge(x, self.source, self.target)
-        if merging.some_assets(x.tx, self.source, 1):
+        is_said = merging.some_assets(x.tx, self.source, 1) if self.keep_name else vocabulary.in_use(x.tx, self.source)
+        if is_said:
             raise NotEmpty(f'the term "{source.name}" is in use; merge it with: damfs term merge')
         detail = {
             "term": source.name, "into": target.name, "broader": name_of(x.tx, source.broader),

@@ -17,10 +17,10 @@ from damfs.catalog.database import Connection
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.model_commands import AnswerBy
-from damfs.core.model_progress import progress_of
+from damfs.core.model_progress import PLANNED_FOR, progress_of
 from damfs.core.outlasting import outlast
 from damfs.core.sidecar_news import RENAMED, assets_told, terms_moved_back
-from damfs.core.upkeep import PLANNED_FOR, plan_again
+from damfs.core.upkeep import plan_again
 from damfs.model import BlobId, Change, Seq, TermId
 
 ACTOR = "model"

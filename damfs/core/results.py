@@ -16,7 +16,8 @@ from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
 from damfs.core.makers import signed
 from damfs.core.model_commands import LearnSpace
-from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
+from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_copies, seen_made, seen_proxies, tell, together
+from damfs.core.processors.camera_proxy import JUDGED
 from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Proposal
 from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
 from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
@@ -47,6 +48,7 @@ class FinishJob:
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
+        before = self._seen_copies(x)
         values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
             detail = signed(made.detail, made.kind, made.profile, self.job.processor)
@@ -58,6 +60,8 @@ class FinishJob:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
         self._describe(x, field_values.changed_facets(values))
         self._tell_made(x)
+        for asset, seen_before in before:
+            tell(x.changes, "rendition-made", asset.id, seen_before, seen_proxies(x.tx, asset))
         job_table.finish(x.tx, self.job.id, x.at_ns)
         self._propose(x)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
@@ -65,6 +69,12 @@ class FinishJob:
         if self.job.processor == "editor_hash":
             touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
+
+    def _seen_copies(self, x: Execution) -> list[tuple[Asset, Seen]]:
+        """What stands in for the assets, where the job says whether a camera's copy does."""
+        found = assets.of_blob(x.tx, self.job.blob) if self.job.processor == JUDGED else []
+        files = seen_copies(x.tx, self.job.blob) if found else Seen(frozenset())
+        return [(asset, together([files, seen_proxies(x.tx, asset)])) for asset in found]
 
     def _learn_space(self, x: Execution) -> None:
         """A processor that asked a model says which space its vectors are of."""

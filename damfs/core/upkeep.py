@@ -17,13 +17,14 @@ from damfs.catalog import assets, derived, folders, job_table, rewrites, stores,
 from damfs.catalog.rewrites import Rewrite
 from damfs.core.arranging import SetDestination
 from damfs.core.backups import back_up_daily
-from damfs.core.camera_proxies import forget_gone
+from damfs.core.camera_proxies import settle_pairs
 from damfs.core.commands import Abandon, AddTag, Command, Receive, ReceiveInto, Rename, SetSize
 from damfs.core.feed import Batch
 from damfs.core.folders import names_of, settle_moves
 from damfs.core.ingest import PlanAgain
 from damfs.core.keys import keys_beside
 from damfs.core.library import Library
+from damfs.core.model_progress import PLANNED_FOR
 from damfs.core.outlasting import outlast
 from damfs.core.processors.processor import Worker
 from damfs.core.pruning import prune_versions
@@ -46,8 +47,6 @@ PLAN_CHANGES = frozenset(
     {"term-defined", "term-removed", "terms-imported", "model-chosen", "model-loaded", "model-dropped"}
 )
 """Changes that may change which jobs there are."""
-PLANNED_FOR = "planned-for"
-"""Property that holds what `Planner.situation` was when every blob was last asked about."""
 INTERRUPTED = ".part"
 """Ending of the name under which a file comes back whose reception was interrupted."""
 
@@ -70,7 +69,7 @@ async def repair(library: Library, reception: Reception) -> None:
 async def tidy(library: Library, before_ns: int) -> None:
     """The part of the repair that takes long in a large library and disturbs nobody: while the mount serves."""
     await tidy_renditions(library, before_ns)
-    await forget_gone(library)
+    await settle_pairs(library)
     await plan_outdated(library)
 
 

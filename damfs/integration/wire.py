@@ -164,6 +164,8 @@ class Transcode(Struct, frozen=True, tag="transcode"):
     profile: str = ""
     withdraw: bool = False
     """Take back what still waits of such a request."""
+    all_the_same: bool = False
+    """Also of small copies that cameras made, and of clips for which such a copy stands in."""
 
 
 class GetProxies(Struct, frozen=True, tag="get-proxies"):

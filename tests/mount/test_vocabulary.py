@@ -213,6 +213,9 @@ def test_onto_an_unused_term_and_onto_one_in_use(dam: Daemon) -> None:
     assert sorted(os.listdir(by_tag)) == ["coast", "shore", "used"]
     assert os.listdir(by_tag / "shore") == ["a.txt"]
     assert os.listdir(by_tag / "littoral") == []
+    (by_tag / "used/b.txt").unlink()  # that somebody judged so keeps nobody from using the name
+    (by_tag / "shore").rename(by_tag / "used")
+    assert os.listdir(by_tag / "used") == ["a.txt"]
 
 
 def test_a_closed_vocabulary(serve: Serve) -> None:

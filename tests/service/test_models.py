@@ -12,6 +12,7 @@ import pytest
 from damfs.catalog import change_feed, derived, job_table, proposals, spaces, vectors
 from damfs.catalog.proposals import Origin
 from damfs.core import model_switch
+from damfs.core.asking_model import vectors_of
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddTag, RemoveTag, RenameTerm
 from damfs.core.describing import SetComment
@@ -29,7 +30,7 @@ from damfs.core.undo import take_back
 from damfs.core.undo_groups import list_groups
 from damfs.core.upkeep import plan_changed
 from damfs.errors import Refused
-from damfs.model import Asset
+from damfs.model import Asset, Seq
 from tests.small_library import asset, entry_points_of, opened, received, term
 
 
@@ -168,6 +169,63 @@ async def test_back_to_a_model_whose_pictures_are_kept_embeds_words_only(library
         await plan_changed(library)
         await switch_if_complete(library)
         assert answers(library) == name
+
+
+async def test_back_half_way_the_first_model_answers_and_the_rest_is_not_made(library: Library) -> None:
+    made = await embedded(library, 4)
+    choose(library, "other")
+    await plan_changed(library)
+    assert work_off(library, 5) == 5, "four pictures, the words of one"
+    choose(library, "default")
+    await plan_changed(library)
+    assert work_off(library) == 1, "the words of that one again; pictures that are kept are not embedded again"
+    await plan_changed(library)
+    await switch_if_complete(library)
+    assert work_off(library) == 0
+    assert answers(library) == "default"
+    status = library.model_status(library.db.writer)
+    assert {each.name: each.state for each in status.spaces} == {"default": "answers", "other": "is kept"}
+    assert status.settled
+    assert library.perform(DropVectors("other@1", "default"), "test") == 5
+    assert all(models_of(library, each) == {"default#picture", "default#text"} for each in made)
+
+
+async def test_what_a_stop_left_undone_is_done_by_the_next_start(tmp_path: Path) -> None:
+    with opened(tmp_path / "library", entry_points_of(Seen, Said)) as library:
+        library.planner._model = "default"
+        await embedded(library, 3)
+        choose(library, "other")
+        await plan_changed(library)
+        assert work_off(library, 2) == 2
+    with opened(tmp_path / "library", entry_points_of(Seen, Said)) as library:
+        choose(library, "other")
+        await plan_changed(library)
+        await switch_if_complete(library)
+        assert answers(library) == "default"
+        assert work_off(library) == 4, "what was done before is not done again"
+        await plan_changed(library)
+        await switch_if_complete(library)
+        assert answers(library) == "other"
+
+
+async def test_a_question_tells_that_the_model_has_other_weights(library: Library) -> None:
+    await embedded(library, 2)
+    changed = {**space_of("default"), "id": "default@2", "visual": "new#picture", "words": "new#text"}
+
+    class Pool:
+        async def run(self, *_: object) -> Output:
+            return Output({"space": changed}, embeddings=(MadeEmbedding("new#text", bytes(16)),))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("damfs.core.asking_model.model_of", lambda _: "default")
+        for _ in range(2):
+            assert set(await vectors_of(library, Pool(), "red")) == {"new#text"}  # type: ignore[arg-type]  # runs only
+    assert answers(library) == "default"
+    answering = spaces.answering(library.db.writer)
+    assert answering is not None
+    assert answering.words == "default#text", "what was made of other weights is never compared with these"
+    learnt = [each.kind for each in change_feed.list_since(library.db.writer, Seq(0), 1000)].count("model-loaded")
+    assert learnt == 2, "once each"
 
 
 async def test_vectors_are_dropped_on_request_and_only_when_nobody_needs_them(library: Library) -> None:

@@ -119,6 +119,8 @@ QUESTIONS: dict[str, Question] = {
     "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, EDITING, FolderId(1)),
     "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, EDITING, FolderId(1), b"clip"),
     "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, EDITING, FolderId(1), AssetId(1)),
+    "refused copies of a folder": lambda connection: stand_ins.list_refused(connection, FolderId(1)),
+    "a refused copy": lambda connection: stand_ins.is_refused(connection, FolderId(1), b"clip.LRF"),
     "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, EDITING, CopyId(1)),
     "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, EDITING, "ab" * 16),
     "previews of a folder": lambda connection: preview_rows.list_previews(connection, FolderId(1)),

@@ -7,10 +7,12 @@ takes long, is its own job.
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from damfs.core.processors.camera_proxy import JUDGED, has_copy, is_copy
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.core.processors.profiles import PROFILES, USUAL, Profile
 from damfs.core.processors.telling import PROGRESS, teller
@@ -27,6 +29,8 @@ ASKED = "asked"
 """Facts that people asked for: ``asked["proxies"]`` are profiles that somebody wants of these bytes."""
 MOST_THREADS = 8
 HOURS_S = 3600.0
+STALLED_S = 60.0
+"""A card that takes and gives nothing for so long hangs."""
 
 
 class UnequalProxy(DamfsError):
@@ -39,11 +43,12 @@ class Proxy(Processor):
     name: ClassVar[str] = "proxy"
     version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})
+    after: ClassVar[frozenset[str]] = frozenset({JUDGED})
     priority: ClassVar[int] = 80
     timeout_s: ClassVar[float] = 12 * HOURS_S
 
     def accepts(self, subject: Subject) -> bool:
-        enabled = bool(subject.settings.get("enabled", True))
+        enabled = bool(subject.settings.get("enabled", True)) and not has_copy(subject) and not is_copy(subject)
         return is_video(subject) and (enabled or self.profile(subject) in asked(subject))
 
     def profile(self, subject: Subject) -> str:
@@ -58,9 +63,10 @@ class Proxy(Processor):
         with media.opened(source, name) as container:
             chosen, why = proxy_need.choose(container, name, PROFILES[wanted])
             needless = "" if is_forced(subject, wanted) else proxy_need.needless(container, name, chosen, rule)
+            codec = media.codec_name(proxy_plan.usable_pictures(container, name))
         if needless:
             return Output(facts={"wanted": wanted, "profile": None, "needless": needless})
-        made = make(source, out, name, chosen, rule, subject)
+        made = make(source, out, name, chosen, rule, subject, codec)
         told: Facts = {"wanted": wanted, "profile": chosen.name, **({"instead": why} if why else {})}
         return Output(facts={**told, **made.detail_facts()}, renditions=(made.rendition(why),))
 
@@ -78,6 +84,8 @@ class Further(Proxy):
             return False
         if self.makes in asked(subject):
             return True
+        if is_copy(subject):
+            return False
         settings = subject.settings
         also, usual = settings.get("also", ()), settings.get("profile", USUAL)
         wanted = {usual, *(also if isinstance(also, list | tuple) else ())}
@@ -142,44 +150,54 @@ def number(subject: Subject, key: str, usual: int) -> int:
 
 
 class Made:
-    """A proxy that passed the gate."""
+    """A proxy that passed the gate. ``device``: what decoded, ``passed_over``: what was tried and why it did not do."""
 
-    def __init__(self, target: Path, plan: Plan, tally: Tally, rows: tuple[Row, ...]) -> None:
+    def __init__(self, target: Path, plan: Plan, tally: Tally, rows: tuple[Row, ...], device: str) -> None:
         self.target, self.plan, self.tally, self.rows = target, plan, tally, rows
+        self.device, self.passed_over = device, ""
 
     def detail_facts(self) -> Facts:
         size = {"width": self.plan.width, "height": self.plan.height}
         return {**size, "errors": self.tally.damage.errors}
 
     def rendition(self, why: str) -> MadeRendition:
-        properties = {row.name: row.facts() for row in self.rows}
+        said = {"instead": why, "decoder": self.device, "passed_over": self.passed_over}
         detail: Facts = {
             "profile": self.plan.profile.name,
             "encoder": self.plan.encoder.codec,
             "width": self.plan.width,
             "height": self.plan.height,
-            "properties": properties,
-            **({"instead": why} if why else {}),
+            "properties": {row.name: row.facts() for row in self.rows},
+            **{key: value for key, value in said.items() if value},
         }
         return MadeRendition(RenditionKind.PROXY, self.plan.profile.name, self.target, detail)
 
 
-def make(source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, subject: Subject) -> Made:
-    """By the best encoder that works for this very file. Raises BadMedia, UnequalProxy."""
-    from av.error import FFmpegError
+def make(
+    source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, subject: Subject, codec: str | None
+) -> Made:
+    """By a graphics card where that works for this very file, else in software. Raises BadMedia, UnequalProxy.
 
-    from damfs.core.processors import hardware
+    Whatever goes wrong with the card (an error, a crash, a hang, a result that the gate refuses) concerns this file.
+    """
+    from damfs.core.processors import apart, hardware
 
-    *devices, software = hardware.usable(profile, hardware=bool(subject.settings.get("hardware", True)))
-    for encoder in devices:
+    way = hardware.way(profile, codec) if subject.settings.get("hardware", "auto") in {"auto", True} else None
+    passed_over = ""
+    if way is not None:
         try:
-            return made_by(encoder, source, out, name, profile, rule)
-        except (FFmpegError, UnequalProxy) as error:
-            print(f"{name}: {encoder.codec} does not do here ({error}); done in software")  # noqa: T201  # the worker's log
-    return made_by(software, source, out, name, profile, rule)
+            return apart.call(ATTEMPT, way.encoder, source, out, name, profile, rule, way.device, stalled_s=STALLED_S)
+        except apart.Failed as error:
+            passed_over = f"{way.said}: {error}"
+            print(f"{passed_over}; {name} is done in software")  # noqa: T201  # the worker's log
+    made = made_by(profile.software, source, out, name, profile, rule)
+    made.passed_over = passed_over
+    return made
 
 
-def made_by(encoder: Encoder, source: Path, out: Path, name: str, profile: Profile, rule: SizeRule) -> Made:
+def made_by(
+    encoder: Encoder, source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, device: str = ""
+) -> Made:
     from damfs.core.processors import conformance, media, proxy_plan, source_frames, transcode
 
     target = out / f"proxy{profile.ending}"
@@ -188,13 +206,20 @@ def made_by(encoder: Encoder, source: Path, out: Path, name: str, profile: Profi
     with media.opened(source, name) as container:
         plan = proxy_plan.make_plan(container, name, profile, encoder, rule, threads)
     held = source_frames.held(source, name).since(plan.origin)
-    tally = transcode.transcode(source, target, name, plan, report=report, frames=held.frames)
+    attempt = functools.partial(
+        transcode.transcode, source, target, name, plan, report=report, frames=held.frames, device=device
+    )
+    tally = attempt()
     if tally.damage.errors:
-        tally = transcode.transcode(source, target, name, plan, by_frame=False, report=report, frames=held.frames)
+        tally = attempt(by_frame=False)
     check_tally(tally, held.frames, name)
     rows = conformance.compare(source, target, name, plan, tally, held)
     check_rows(rows, tally, name)
-    return Made(target, plan, tally, rows)
+    return Made(target, plan, tally, rows, device)
+
+
+ATTEMPT = made_by
+"""What is tried with a graphics card."""
 
 
 def check_tally(tally: Tally, held: int, name: str) -> None:

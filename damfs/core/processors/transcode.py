@@ -52,14 +52,15 @@ def transcode(
     by_frame: bool = True,
     report: Report = lambda _: None,
     frames: int = 0,
+    device: str = "",
 ) -> Tally:
     """Make the proxy at ``target``. ``by_frame``: see media.use_threads. ``report`` is told the share that is done, of
-    so many ``frames``."""
+    so many ``frames``. ``device``: what decodes, '' for software."""
     damage = media.Damage()
     kind = plan.profile.ending.removeprefix(".")
     options = dict(plan.profile.container_options)
     with (
-        media.opened(source, name) as container,
+        media.opened(source, name, device) as container,
         av.open(str(target), "w", format=kind, container_options=options) as out,
     ):
         picture = proxy_plan.usable_pictures(container, name)

@@ -17,6 +17,7 @@ from pyfuse3 import ENOATTR, FUSEError
 
 from damfs.catalog import derived, proposals, remarks, stores, vocabulary
 from damfs.core.commands import Command
+from damfs.core.conformance_reports import reports_of
 from damfs.core.describing import (
     HIGHEST_RATING,
     RemoveAttribute,
@@ -73,7 +74,7 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
     b"user.damfs.state": lambda _, asset: asset.state.encode(),
     b"user.damfs.media": lambda _, asset: asset.media.encode(),
     b"user.damfs.conformance": lambda library, asset: (
-        b"" if asset.blob is None else _json(derived.proxy_reports(library.db.writer, asset.blob))
+        b"" if asset.blob is None else _json(reports_of(library.db.writer, asset.blob))
     ),
     b"user.damfs.suggested": lambda library, asset: _suggested(library, asset).encode(),
     b"user.damfs.tags": lambda library, asset: _tags(library, asset).encode(),
