@@ -5,6 +5,7 @@ Everything here runs inside a transaction or is a point read, except ``list_…`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from damfs.catalog.database import Connection
@@ -33,6 +34,15 @@ def enqueue(tx: Connection, blob: BlobId, processor: str, version: int, priority
         version,
         priority,
         at_ns,
+    )
+
+
+def enqueue_new(tx: Connection, jobs: Iterable[tuple[BlobId, str, int, int]], at_ns: int) -> None:
+    """Blob, processor, its version and priority: waiting jobs of blobs that have none."""
+    tx.run_many(
+        "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+        " VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5)",
+        ((*job, at_ns) for job in jobs),
     )
 
 
@@ -144,6 +154,16 @@ def retry_failed(tx: Connection, processor: str | None, now_ns: int) -> int:
     )
 
 
+def spare_again(tx: Connection, processor: str, now_ns: int) -> int:
+    """Jobs of a processor that wait to be done once more count as done: whether they have to be is asked anew."""
+    return tx.run(
+        "UPDATE job SET state = 'done', updated_ns = ?1 WHERE state = 'waiting' AND processor = ?2"
+        " AND EXISTS (SELECT 1 FROM fact AS f WHERE f.blob = job.blob AND f.processor = job.processor)",
+        now_ns,
+        processor,
+    )
+
+
 def do_again(tx: Connection, processor: str, now_ns: int) -> int:
     """Every job of a processor that is done waits once more; how many."""
     return tx.run(
@@ -152,6 +172,10 @@ def do_again(tx: Connection, processor: str, now_ns: int) -> int:
         now_ns,
         processor,
     )
+
+
+def look_again(tx: Connection, job: JobId, now_ns: int) -> None:
+    tx.run("UPDATE job SET state = 'waiting', attempts = 0, due_ns = ?1, updated_ns = ?1 WHERE id = ?2", now_ns, job)
 
 
 def is_due(connection: Connection, processors: tuple[str, ...], now_ns: int) -> bool:

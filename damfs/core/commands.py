@@ -31,7 +31,7 @@ from damfs.core.media_types import media_of_name
 from damfs.core.news import Seen, seen, seen_destination, seen_new, tell
 from damfs.core.term_news import name_of, refuse_taken, tag_facets, tell_carriers, tell_namesakes
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
-from damfs.model import Asset, AssetId, AssetState, BlobId, Facts, StoreId, StoreKind, TagSource, Term, TermId
+from damfs.model import Asset, AssetId, AssetState, BlobId, Facts, Media, StoreId, StoreKind, TagSource, Term, TermId
 from damfs.storage.droppings import is_dropping, is_temporary
 
 R_co = TypeVar("R_co", covariant=True)
@@ -42,6 +42,9 @@ class JobPlanner(Protocol):
 
     def plan_jobs(self, tx: Connection, blob: BlobId, at_ns: int) -> None:
         """Enqueue what is now due for a blob."""
+
+    def plan_arrived(self, tx: Connection, arrived: Sequence[tuple[BlobId, str, Media, int]], at_ns: int) -> None:
+        """The same for blobs that are new, each with the name, media and size of its only asset."""
 
     def forget_vocabulary(self) -> None:
         """The terms changed: what was remembered of them is stale."""

@@ -45,6 +45,7 @@ from damfs.model import AssetId, AssetState, Digest, Facts, JobState, Store, Sto
 from damfs.settings import read_settings
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.note_file import NoteFile
+from damfs.storage.staging import PUBLISHED_MODE
 from damfs.storage.tree_walk import NOTES
 
 ACTOR = "rebuild"
@@ -54,7 +55,6 @@ REPLACED = "replaced-catalog"
 BESIDE = ("", "-wal", "-shm")
 """Endings of the files of one SQLite database."""
 BATCH = 200
-PUBLISHED_MODE = 0o644
 
 Report = Callable[[str, ScanProgress], None]
 

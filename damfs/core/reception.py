@@ -21,7 +21,7 @@ from damfs.core.filing import file_by_capture
 from damfs.core.folders import follow, free_name, names_of
 from damfs.core.good_copies import GoodCopy, good_copy, still
 from damfs.core.ingest import Heal, Merge, PlanAgain, Seal
-from damfs.core.installing import PUBLISHED_MODE, adopt, install
+from damfs.core.installing import adopt, install
 from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
@@ -31,6 +31,7 @@ from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.droppings import is_temporary
+from damfs.storage.staging import PUBLISHED_MODE
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +45,35 @@ class KeyedLocks:
         self._locks: dict[bytes, tuple[trio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def hold(self, key: bytes) -> AsyncIterator[None]:
+    async def hold(self, *keys: bytes) -> AsyncIterator[None]:
+        """All of them, in one order for everybody."""
+        held = []
+        try:
+            for key in sorted(set(keys)):
+                await self._take(key)
+                held.append(key)
+            yield
+        finally:
+            for key in held:
+                self._let_go(key).release()
+
+    async def _take(self, key: bytes) -> None:
         lock, users = self._locks.get(key, (trio.Lock(), 0))
         self._locks[key] = (lock, users + 1)
         try:
-            async with lock:
-                yield
-        finally:
-            _, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
+            if lock.locked():
+                await lock.acquire()
+            else:
+                lock.acquire_nowait()
+        except BaseException:
+            self._let_go(key)
+            raise
+
+    def _let_go(self, key: bytes) -> trio.Lock:
+        lock, users = self._locks.pop(key)
+        if users > 1:
+            self._locks[key] = (lock, users - 1)
+        return lock
 
 
 class Reception:
@@ -69,8 +89,8 @@ class Reception:
     async def seal(self, id_: AssetId) -> AssetId | None:
         """Make an asset of what was received; the id it has then (another, when it became a known asset).
 
-        None while the name is temporary: the file stays in staging until it gets its final name. Raises NoSpace or
-        Unavailable, and then the staged file stays too.
+        None while the name is temporary: the file stays in staging until it gets its final name; or when it is gone,
+        and what was staged for it goes as well. Raises NoSpace or Unavailable, and then the staged file stays too.
         """
         library = self._library
         asset = library.asset(id_)
@@ -82,7 +102,10 @@ class Reception:
                 sealed = await self.seal_version(id_)
             await follow(library, id_, names)
             return sealed
-        if asset is None or is_temporary(asset.name):
+        if asset is None:
+            await trio.to_thread.run_sync(library.staging.discard, id_)
+            return None
+        if is_temporary(asset.name):
             return None
         try:
             hashed = await trio.to_thread.run_sync(library.staging.seal, id_)
@@ -129,9 +152,9 @@ class Reception:
                 await install(library, row, hashed, await still(library, good), also)
         return id_
 
-    def same_bytes(self, digest: Digest) -> AbstractAsyncContextManager[None]:
-        """Nobody else comes to rely on bytes of that digest meanwhile."""
-        return self._by_digest.hold(digest)
+    def same_bytes(self, *digests: Digest) -> AbstractAsyncContextManager[None]:
+        """Nobody else comes to rely on bytes of these digests meanwhile."""
+        return self._by_digest.hold(*digests)
 
     async def _adopt(self, asset: Asset) -> AssetId | None:
         """Staging has it no more: a crash came between publishing and the commit. Find it and commit."""
@@ -175,13 +198,6 @@ class Reception:
         if there is None:
             return keys_for(asset.name, self._library.day(asset.mtime_ns))
         return keys_beside(stores.key_of(self._library.db.writer, there.folder, there.name))
-
-    def is_plain(self, asset: Asset) -> bool:
-        """Whether it is to be sealed, as a new file where nothing has to make way."""
-        if asset.state is not AssetState.RECEIVING or is_temporary(asset.name):
-            return False
-        there = folders.destination(self._library.db.writer, asset.id)
-        return there is None or stores.copy_at(self._library.db.writer, there.folder, there.name) is None
 
     def free_keys(self, asset: Asset) -> Iterator[Key]:
         """Where a plain file may go, best first."""

@@ -7,11 +7,12 @@ there is either nothing or the whole file under the key, never a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from damfs.errors import DamfsError
 from damfs.model import Digest, Key, StoreKind
 
 
@@ -77,6 +78,9 @@ class BlobStore(Protocol):
 
     def publish(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file appear at key, durably and without replacing; the staged name goes away."""
+
+    def publish_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
+        """The same for many files whose bytes are durable already; what became of each, in order."""
 
     def replace(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file take the place of the file at key, durably, in one step; the staged name goes away.
