@@ -15,6 +15,7 @@ from damfs.core.asking_model import model_of, vectors_of
 from damfs.core.duplicate_finding import DuplicateFinder
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.note_keeping import NoteKeeper
 from damfs.core.on_demand import Maker
 from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
@@ -59,6 +60,7 @@ class Parts:
     maker: Maker
     models: Models
     sidecars: SidecarKeeper
+    notes: NoteKeeper
     duplicates: DuplicateFinder
 
 
@@ -75,6 +77,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     kernel_cache = KernelCache(inodes, listings)
     files = OpenFiles(library, drafts, Backings(hook), inodes)
     kernel_cache.version_added = files.version_added
+    drafts.on_close = listings.dated
     owner, originals = Owner.of_this_process(), views[Originals.name]
     assert isinstance(originals, Originals)
     appearance = Appearance(tree, inodes, drafts, owner, Marks(library, inodes, originals, owner))
@@ -112,6 +115,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         maker,
         Models(library, pool),
         SidecarKeeper(library, reception),
+        NoteKeeper(library),
         DuplicateFinder(library),
     )
 

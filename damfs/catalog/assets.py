@@ -34,7 +34,8 @@ class Listed(NamedTuple):
     mode: int
 
 
-def _asset(row: Row) -> Asset:
+def of_row(row: Row) -> Asset:
+    """Of the columns `COLUMNS`."""
     id_, name, media, state, triaged, closed, size, mtime_ns, mode, blob = row
     return Asset(
         id_, name, Media(media), AssetState(state), bool(triaged), bool(closed), size, mtime_ns, mode, blob
@@ -43,7 +44,7 @@ def _asset(row: Row) -> Asset:
 
 def asset(connection: Connection, id_: AssetId) -> Asset | None:
     row = connection.row(f"SELECT {COLUMNS} FROM asset AS a WHERE id = ?", id_)  # noqa: S608  # constant columns
-    return None if row is None else _asset(row)
+    return None if row is None else of_row(row)
 
 
 def day_of(connection: Connection, id_: AssetId) -> str:
@@ -92,14 +93,14 @@ def first_of_name(connection: Connection, predicate: Predicate, name: str) -> As
         name,
         *values,
     )
-    return None if row is None else _asset(row)
+    return None if row is None else of_row(row)
 
 
 def in_place(connection: Connection, predicate: Predicate, id_: AssetId) -> Asset | None:
     """The asset when it is in the place."""
     clause, values = predicate.row_clause()
     row = connection.row(f"SELECT {COLUMNS} FROM asset AS a WHERE a.id = ? AND {clause}", id_, *values)  # noqa: S608  # as above
-    return None if row is None else _asset(row)
+    return None if row is None else of_row(row)
 
 
 def find_twin(connection: Connection, blob: BlobId, name: str, other_than: AssetId) -> Asset | None:
@@ -111,7 +112,7 @@ def find_twin(connection: Connection, blob: BlobId, name: str, other_than: Asset
         name,
         other_than,
     )
-    return None if row is None else _asset(row)
+    return None if row is None else of_row(row)
 
 
 def named(connection: Connection, name: str, limit: int) -> list[Asset]:
@@ -121,13 +122,13 @@ def named(connection: Connection, name: str, limit: int) -> list[Asset]:
         name,
         limit,
     )
-    return [_asset(row) for row in rows]
+    return [of_row(row) for row in rows]
 
 
 def of_blob(connection: Connection, blob: BlobId) -> list[Asset]:
     """Every asset whose current bytes are the blob's."""
     rows = connection.rows(f"SELECT {COLUMNS} FROM asset AS a WHERE blob = ? ORDER BY id", blob)  # noqa: S608  # as above
-    return [_asset(row) for row in rows]
+    return [of_row(row) for row in rows]
 
 
 def list_blobs(connection: Connection) -> list[BlobId]:
@@ -138,7 +139,7 @@ def list_blobs(connection: Connection) -> list[BlobId]:
 
 def list_receiving(connection: Connection) -> list[Asset]:
     rows = connection.rows(f"SELECT {COLUMNS} FROM asset AS a WHERE state = 'receiving'")  # noqa: S608  # as above
-    return [_asset(row) for row in rows]
+    return [of_row(row) for row in rows]
 
 
 def list_state_counts(connection: Connection) -> dict[str, int]:
@@ -252,6 +253,16 @@ def set_closed(tx: Connection, id_: AssetId, closed: bool) -> None:  # a setter
 
 def set_size(tx: Connection, id_: AssetId, size: int) -> None:
     tx.run("UPDATE asset SET size = ? WHERE id = ? AND state = 'receiving'", size, id_)
+
+
+def close(tx: Connection, id_: AssetId, size: int, mtime_ns: int | None) -> None:
+    """Of one that is being received."""
+    tx.run(
+        "UPDATE asset SET closed = 1, size = ?, mtime_ns = coalesce(?, mtime_ns) WHERE id = ? AND state = 'receiving'",
+        size,
+        mtime_ns,
+        id_,
+    )
 
 
 def set_mode(tx: Connection, id_: AssetId, mode: int) -> None:

@@ -190,6 +190,7 @@ FIELDS: tuple[Field, ...] = (
     _f("container", "Container", F, "container", standard="dc:format"),
     _f("duration", "Duration", F, "duration_ns", kind=NUM, unit=Unit.SECONDS, turn=seconds, standard="xmpDM:duration"),
     _f("bitrate", "Bit rate", F, "bit_rate", kind=NUM, unit=Unit.BITRATE, standard="xmpDM:fileDataRate"),
+    _f("unfinished", "Not finished", F, "unfinished"),
     _f("streams", "Streams", F, "streams", kind=NUM),
     _f("chapters", "Chapters", F, "chapters", kind=NUM, turn=count),
     _f("subtitles", "Subtitle languages", F, "subtitles[].language", standard="dc:language"),

@@ -5,6 +5,7 @@ Everything here runs inside a transaction or is a point read, except ``list_…`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from damfs.catalog.database import Connection
@@ -33,6 +34,15 @@ def enqueue(tx: Connection, blob: BlobId, processor: str, version: int, priority
         version,
         priority,
         at_ns,
+    )
+
+
+def enqueue_new(tx: Connection, jobs: Iterable[tuple[BlobId, str, int, int]], at_ns: int) -> None:
+    """Blob, processor, its version and priority: waiting jobs of blobs that have none."""
+    tx.run_many(
+        "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+        " VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5)",
+        ((*job, at_ns) for job in jobs),
     )
 
 

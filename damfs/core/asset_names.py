@@ -16,6 +16,8 @@ ENDING_LIMIT = 32
 def clean_name(raw: str | bytes) -> str:
     """NFC; '/', NUL and control characters become '_', undecodable bytes U+FFFD; at most 255 bytes, ending kept."""
     text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+    if text.isascii() and text.isprintable() and "/" not in text and 2 < len(text) <= NAME_LIMIT:
+        return text  # as nearly all names are, each of which is cleaned many times
     text = unicodedata.normalize("NFC", "".join(_fit_char(char) for char in text))
     if text in {"", ".", ".."}:
         text = "_" + text
@@ -59,4 +61,4 @@ def fit(text: str, limit: int) -> str:
 
 def is_text(name: str) -> bool:
     """Whether the catalog can hold it: the name of a file may have bytes that are no UTF-8."""
-    return not any("\ud800" <= char <= "\udfff" for char in name)
+    return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)

@@ -9,46 +9,37 @@ file by itself: it is published before its row is committed, and start-up finds 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import suppress
 from itertools import islice
-from typing import TypeVar
 
 import trio
 
-from damfs.catalog import stores
+from damfs.catalog import arrivals
+from damfs.catalog.arrivals import Received
+from damfs.core.free_keys import FreeKeys, Ready
 from damfs.core.ingest import Seal
 from damfs.core.library import Library
-from damfs.core.reception import ACTOR, Reception, publish
+from damfs.core.media_types import guess_media
+from damfs.core.reception import ACTOR, Reception
+from damfs.core.sealing_together import SealTogether
 from damfs.errors import DamfsError
-from damfs.model import Asset, AssetId, Digest, Key
+from damfs.model import AssetId, StoreId
 from damfs.storage.blob_store import FileFact, Hashed
+from damfs.storage.droppings import is_temporary
 
 log = logging.getLogger(__name__)
 
 SMALL = 4 << 20
 """Bytes. What is larger is worth a thread of its own, and nobody is to wait for it."""
-BATCH = 64
-COMMIT = 16
+BATCH = 128
+COMMIT = 32
 """Files of one transaction, so that it is over soon: the loop waits for it."""
 QUIET_S = 0.02
 PATIENCE_S = 0.25
 THREADS = 8
 """Disks write what several threads ask them to in one go."""
-
-S = TypeVar("S")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A received file whose bytes no asset has yet, and where it is to go."""
-
-    asset: Asset
-    hashed: Hashed
-    key: Key
 
 
 class BatchSealing:
@@ -58,6 +49,7 @@ class BatchSealing:
         self._nursery = nursery
         self._waiting: dict[AssetId, trio.Event] = {}
         self._working = False
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sealing")
 
     async def seal(self, id_: AssetId) -> None:
         """Until the received file is an asset, or is held back with the reason."""
@@ -85,11 +77,11 @@ class BatchSealing:
                 await trio.sleep(QUIET_S)
 
     async def _seal_batch(self, batch: Mapping[AssetId, trio.Event]) -> None:
-        small = [id_ for id_ in batch if self._is_small(id_)]
+        small = self._small(batch)
         async with trio.open_nursery() as nursery:
-            for id_ in batch.keys() - set(small):
+            for id_ in batch.keys() - small.keys():
                 nursery.start_soon(self._seal_one, id_, batch[id_])
-            left = set(await self._left_of(small))
+            left = await self._left_of(small)
             for id_ in small:
                 if id_ in left:
                     nursery.start_soon(self._seal_one, id_, batch[id_])
@@ -100,68 +92,78 @@ class BatchSealing:
         await self._reception.seal_or_report(id_)
         done.set()
 
-    async def _left_of(self, small: Sequence[AssetId]) -> Sequence[AssetId]:
+    def _small(self, ids: Collection[AssetId]) -> dict[AssetId, Received]:
+        """Those that are received, and to be sealed together with others."""
+        found = arrivals.received(self._library.db.writer, ids)
+        return {id_: each for id_, each in found.items() if each.asset.size <= SMALL and is_whole(each)}
+
+    async def _left_of(self, small: Mapping[AssetId, Received]) -> Collection[AssetId]:
         """What could not be sealed together: bytes that are known already, and whatever failed. `Reception` knows what
         to do with each, also where this was broken off between publishing and the commit."""
         if len(small) < 2:
-            return small
+            return small.keys()
         try:
-            return await self._together(small)
+            return small.keys() - await self._together(small)
         except DamfsError as error:
             log.info("%d received files are sealed one by one: %s", len(small), error)
-            return small
+            return small.keys()
 
-    def _is_small(self, id_: AssetId) -> bool:
-        asset = self._library.asset(id_)
-        return asset is not None and asset.size <= SMALL and self._reception.is_plain(asset)
-
-    async def _together(self, ids: Sequence[AssetId]) -> list[AssetId]:
-        """Seal those whose bytes are new; the others."""
+    async def _together(self, small: Mapping[AssetId, Received]) -> Collection[AssetId]:
+        """Seal those whose bytes are new; which those were."""
         library = self._library
-        hashed = await trio.to_thread.run_sync(_each, library.staging.seal, ids)
-        async with AsyncExitStack() as stack:
-            for digest in sorted({each.digest for each in hashed.values()}):
-                await stack.enter_async_context(self._reception.same_bytes(digest))
-            await stack.enter_async_context(library.publishing.together())
-            ready = {each.asset.id: each for each in self._ready(hashed)}
-            placed = await trio.to_thread.run_sync(_each, self._publisher(ready), list(ready))
-            self._commit([(ready[id_], fact) for id_, fact in placed.items()])
-        return [id_ for id_ in ids if id_ not in placed]
+        hashed = await trio.to_thread.run_sync(self._hash_all, small)
+        digests = {each.digest for each in hashed.values()}
+        async with self._reception.same_bytes(*digests), library.publishing.together():
+            ready = self._ready(small, hashed)
+            files = library.blob_store(library.library_store().id)
+            staged = [(library.staging.path(each.asset.id), each.key) for each in ready]
+            facts = await trio.to_thread.run_sync(files.publish_all, staged)
+            placed = [(each, fact) for each, fact in zip(ready, facts, strict=True) if isinstance(fact, FileFact)]
+            self._commit(placed)
+        return {each.asset.id for each, _ in placed}
 
-    def _ready(self, hashed: dict[AssetId, Hashed]) -> Iterable[Ready]:
-        digests: set[Digest] = set()
-        keys: set[Key] = set()
+    def _hash_all(self, small: Mapping[AssetId, Received]) -> dict[AssetId, Hashed]:
+        """Several at a time; without those that failed. Blocks."""
+        wanted = [(id_, each.asset.mtime_ns) for id_, each in small.items()]
+        shares = [wanted[start::THREADS] for start in range(min(THREADS, len(wanted)))]
+        return dict(found for share in self._threads.map(self._hash_share, shares) for found in share)
+
+    def _hash_share(self, wanted: Sequence[tuple[AssetId, int]]) -> list[tuple[AssetId, Hashed]]:
+        found = []
+        for id_, mtime_ns in wanted:
+            with suppress(DamfsError):
+                found.append((id_, self._library.staging.seal(id_, mtime_ns)))
+        return found
+
+    def _ready(self, small: Mapping[AssetId, Received], hashed: Mapping[AssetId, Hashed]) -> list[Ready]:
+        """What is still to be sealed as it was when it was hashed, each with bytes and a key of its own."""
+        connection = self._library.db.writer
+        now = arrivals.received(connection, hashed.keys())
+        digests = arrivals.known_digests(connection, (each.digest for each in hashed.values()))
+        ready, keys = list[Ready](), FreeKeys(self._library, self._reception)
         for id_, each in hashed.items():
-            asset = self._library.asset(id_)
-            if asset is None or not self._reception.is_plain(asset) or each.digest in digests:
-                continue
-            if stores.blob_of(self._library.db.writer, each.digest) is None:
-                key = next(key for key in self._reception.free_keys(asset) if key not in keys)
-                digests.add(each.digest)
-                keys.add(key)
-                yield Ready(asset, each, key)
-
-    def _publisher(self, ready: dict[AssetId, Ready]) -> Callable[[AssetId], FileFact]:
-        library = self._library
-        files = library.blob_store(library.library_store().id)
-
-        def publish_one(id_: AssetId) -> FileFact:
-            return publish(files, library.staging.path(id_), ready[id_].asset.mtime_ns, ready[id_].key, None)
-
-        return publish_one
+            if id_ in now and now[id_] == small[id_] and each.digest not in digests:
+                key = keys.of(now[id_])
+                if key is not None:
+                    digests.add(each.digest)
+                    ready.append(Ready(now[id_].asset, each, key))
+        return ready
 
     def _commit(self, placed: Sequence[tuple[Ready, FileFact]]) -> None:
-        seals: list[Seal] = [self._reception.seal_of(each.asset, each.hashed, fact) for each, fact in placed]
+        library, store = self._library, self._library.library_store().id
+        seals = [seal_of(library, each, fact, store) for each, fact in placed]
         for start in range(0, len(seals), COMMIT):
-            self._library.execute(seals[start : start + COMMIT], ACTOR, durable=True)
+            library.perform(SealTogether(tuple(seals[start : start + COMMIT])), ACTOR, durable=True)
         for seal in seals:
             self._reception.held_back.pop(seal.asset, None)
 
 
-def _each(work: Callable[[S], T], subjects: Sequence[S]) -> dict[S, T]:
-    """What was made of each, several at a time; without those that failed. Blocks."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        answers = [(subject, pool.submit(work, subject)) for subject in subjects]
-        return {
-            subject: answer.result() for subject, answer in answers if not isinstance(answer.exception(), DamfsError)
-        }
+def is_whole(received: Received) -> bool:
+    """Whether its name is final, so that it is to be sealed."""
+    return not is_temporary(received.asset.name)
+
+
+def seal_of(library: Library, ready: Ready, placed: FileFact, store: StoreId) -> Seal:
+    asset, hashed = ready.asset, ready.hashed
+    media, day = guess_media(asset.name, hashed.head), library.day(asset.mtime_ns)
+    return Seal(asset.id, hashed.digest, hashed.size, asset.mtime_ns, media, day, store, placed)

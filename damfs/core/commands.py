@@ -28,10 +28,10 @@ from damfs.catalog.database import Connection
 from damfs.catalog.proposals import NOBODY, Origin
 from damfs.core.asset_names import clean_name
 from damfs.core.media_types import media_of_name
-from damfs.core.news import Seen, seen, seen_destination, tell
+from damfs.core.news import Seen, seen, seen_destination, seen_new, tell
 from damfs.core.term_news import name_of, refuse_taken, tag_facets, tell_carriers, tell_namesakes
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused
-from damfs.model import Asset, AssetId, AssetState, BlobId, Facts, StoreId, StoreKind, TagSource, Term, TermId
+from damfs.model import Asset, AssetId, AssetState, BlobId, Facts, Media, StoreId, StoreKind, TagSource, Term, TermId
 from damfs.storage.droppings import is_dropping, is_temporary
 
 R_co = TypeVar("R_co", covariant=True)
@@ -42,6 +42,9 @@ class JobPlanner(Protocol):
 
     def plan_jobs(self, tx: Connection, blob: BlobId, at_ns: int) -> None:
         """Enqueue what is now due for a blob."""
+
+    def plan_arrived(self, tx: Connection, arrived: Sequence[tuple[BlobId, str, Media, int]], at_ns: int) -> None:
+        """The same for blobs that are new, each with the name, media and size of its only asset."""
 
     def forget_vocabulary(self) -> None:
         """The terms changed: what was remembered of them is stale."""
@@ -133,7 +136,7 @@ class Receive:
         name = clean_name(self.name)
         media = media_of_name(name)
         id_ = assets.insert_receiving(x.tx, name, media, self.mode, x.today, x.at_ns, triaged=self.triaged)
-        tell(x.changes, "receiving", id_, seen(x.tx, id_))
+        tell(x.changes, "receiving", id_, seen_new(name, media, x.today, triaged=self.triaged))
         return id_
 
 
@@ -200,14 +203,16 @@ class RemoveTag:
     def apply(self, x: Execution) -> None:
         asset, term = known(x, self.asset), known_term(x, self.term)
         before, taggings = vocabulary.terms_of(x.tx, self.asset), vocabulary.taggings(x.tx, self.asset)
-        meant = (self.term,) if self.alone else vocabulary.with_narrower(x.tx, self.term)
+        meant = (self.term,) if self.alone else vocabulary.carried_below(x.tx, self.asset, self.term)
+        judged = proposals.judged_among(x.tx, [self.asset], meant)
         proposals.judge_taken_away(x.tx, self.asset, meant, x.at_ns)
         if not vocabulary.detach(x.tx, self.asset, meant):
             return
         left = vocabulary.taggings(x.tx, self.asset)
-        detail: Facts = {"term": term.name, "before": [each for each in taggings if each not in left]}
+        gone = [each for each in taggings if each not in left]
+        detail: Facts = {"term": term.name, "before": gone, "judged": judged}
         after = vocabulary.terms_of(x.tx, self.asset)
-        touched = {predicates.tag_facet(gone) for gone in before - after}
+        touched = {predicates.tag_facet(each) for each in before - after}
         if not after:
             touched.add(predicates.UNTAGGED_FACET)
         x.changes.record("untagged", touched, asset=self.asset, names=(asset.name,), detail=detail)
@@ -243,15 +248,16 @@ class RenameTerm:
         refuse_taken(x.tx, name, self.term)
         if self.broader is not None:
             known_term(x, self.broader)
-        if self.broader is not None and self.broader in vocabulary.with_narrower(x.tx, self.term):
+        if self.broader is not None and self.term in vocabulary.with_broader(x.tx, self.broader):
             raise Refused(f'"{term.name}" cannot become narrower than itself')
         before = tag_facets(x.tx, self.term)
+        labels = [label for label in term_names.labels(x.tx, self.term) if label.name == name]
         term_names.remove_label(x.tx, self.term, name)
         vocabulary.rename(x.tx, self.term, name)
         vocabulary.move(x.tx, self.term, self.broader)
         x.planner.forget_vocabulary()
         lists = {predicates.narrower_facet(term.broader), predicates.narrower_facet(self.broader)}
-        detail: Facts = {"broader": name_of(x.tx, term.broader)}
+        detail: Facts = {"broader": name_of(x.tx, term.broader), "labels": labels}
         x.changes.record("term-renamed", lists, names=(term.name, name), detail=detail)
         tell_carriers(x.tx, x.changes, self.term, before ^ tag_facets(x.tx, self.term))
         if name != term.name:
@@ -267,7 +273,8 @@ class RemoveTerm:
         term = known_term(x, self.term)
         if vocabulary.in_use(x.tx, self.term):
             raise NotEmpty(f'the term "{term.name}" is in use; untag its assets and remove narrower terms first')
-        detail: Facts = {"broader": name_of(x.tx, term.broader)}
+        said = term_names.described(x.tx, self.term)
+        detail: Facts = {"broader": name_of(x.tx, term.broader), "said": said}
         vocabulary.remove(x.tx, self.term)
         x.planner.forget_vocabulary()
         x.changes.record("term-removed", {predicates.narrower_facet(term.broader)}, names=(term.name,), detail=detail)
@@ -366,6 +373,19 @@ class SetClosed:
     def apply(self, x: Execution) -> None:
         assets.set_closed(x.tx, self.asset, self.closed)
         assets.set_size(x.tx, self.asset, self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReceived:
+    """The last close of a file that is being received: from now on it is whole. No news: it looks as it did, and those
+    that it becomes an asset follow. ``mtime_ns`` None: as it is."""
+
+    asset: AssetId
+    size: int
+    mtime_ns: int | None
+
+    def apply(self, x: Execution) -> None:
+        assets.close(x.tx, self.asset, self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

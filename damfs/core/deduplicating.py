@@ -220,7 +220,7 @@ def _merged(connection: Connection, kept: AssetId, others: Sequence[AssetId]) ->
     for other in others:
         for term in vocabulary.tagged_terms(connection, other):
             tagging = vocabulary.tagging(connection, other, term.id)
-            commands.append(AddTag(kept, term.id, tagging.source, tagging.confidence))
+            commands.append(AddTag(kept, term.id, tagging.source, tagging.confidence, tagging.origin))
         theirs = remarks.remark(connection, other)
         rating = max(rating, theirs.rating)
         if theirs.comment and theirs.comment not in comment:

@@ -64,7 +64,7 @@ class DuplicateFinder:
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
         async with trio.open_nursery() as nursery:
-            with self._library.feed.follow() as batches:
+            with self._library.feed.follow(lambda change: change.kind == "processed") as batches:
                 nursery.start_soon(self._compare_all)
                 task_status.started()
                 await outlast("bytes that were not compared yet", self._begin, 0)

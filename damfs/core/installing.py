@@ -29,9 +29,9 @@ from damfs.errors import Conflict, DamfsError, NotFound, ReadOnly, Unavailable
 from damfs.model import Asset, AssetId, AssetState, Copy, CopyState, Key
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
 from damfs.storage.disk_errors import disk_errors
+from damfs.storage.staging import PUBLISHED_MODE
 
 ACTOR = "reception"
-PUBLISHED_MODE = 0o644
 Commands = Sequence[Command[object]]
 
 

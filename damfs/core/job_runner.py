@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from damfs.catalog import derived, job_table, stores
+from damfs.catalog import assets, derived, job_table, stores
 from damfs.core.camera_proxies import recognise
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
@@ -29,7 +29,7 @@ from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import DropJob, FailJob, FinishJob, RetryJob, ReturnJob
 from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerDied, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
-from damfs.model import BlobId, Job
+from damfs.model import BlobId, Digest, Job
 from damfs.settings import cores
 from damfs.storage.spots import Identity, identity
 
@@ -54,7 +54,10 @@ class JobRunner:
             each.name: each for each in processors if only is None or each.name in only
         }
         self._news = trio.Event()
-        self._stirred = False
+        self._stirred = trio.Event()
+        """Set when something was committed since the idle slots were last thought of."""
+        self._due_ns: list[int | None] = []
+        """When the next jobs of the slots were due then."""
         self._filing: dict[BlobId, trio.Event] = {}
         self._of_model: set[trio.CancelScope] = set()
         library.stop_model_jobs = self._stop_model_jobs
@@ -66,28 +69,33 @@ class JobRunner:
         """Run jobs until cancelled."""
         media = self._library.settings.indexer.workers or cores()
         async with trio.open_nursery() as nursery:
-            with self._library.feed.follow() as batches:
+            with self._library.feed.hear(lambda: self._stirred.set()):
                 for _ in range(media):
                     nursery.start_soon(self._slot, self._names(Worker.MEDIA))
                 for _ in range(MODEL_SLOTS):
                     nursery.start_soon(self._slot, self._names(Worker.MODEL))
                 task_status.started()
-                async for _ in batches:
-                    if not self._stirred:
-                        self._stirred = True
-                        nursery.start_soon(self._wake)
+                while True:
+                    await self._stirred.wait()
+                    await trio.sleep(GATHER_S)
+                    self._stirred = trio.Event()
+                    self._wake()
 
     def _names(self, worker: Worker) -> tuple[str, ...]:
         """Of what runs in that pool; a planned one that asks for the prompt workers is led by the slots of media."""
         workers = {worker, Worker.PROMPT} if worker is Worker.MEDIA else {worker}
         return tuple(name for name, processor in self._processors.items() if processor.worker in workers)
 
-    async def _wake(self) -> None:
-        """A thousand changes at once have the idle slots look once, not a thousand times."""
-        await trio.sleep(GATHER_S)
-        self._stirred = False
-        self._news.set()
-        self._news = trio.Event()
+    def _wake(self) -> None:
+        """A thousand changes at once have the idle slots look once, not a thousand times; and not at all when no job
+        is due and none is due earlier than they know."""
+        connection, before = self._library.db.writer, self._due_ns
+        groups = [names for worker in (Worker.MEDIA, Worker.MODEL) if (names := self._names(worker))]
+        self._due_ns = [job_table.next_due_ns(connection, names) for names in groups]
+        is_due = any(due is not None and due <= self._library.clock() for due in self._due_ns)
+        if is_due or self._due_ns != before:
+            self._news.set()
+            self._news = trio.Event()
 
     async def _slot(self, names: tuple[str, ...]) -> None:
         while names:
@@ -167,7 +175,8 @@ class JobRunner:
                 before = await trio.to_thread.run_sync(_identity, source)
                 with self._asking(job.processor):
                     output = await self._output(reference, source, out, subject, before)
-                await self._check_read(job, before)
+                await self._check_read(job.blob, before)
+                self._check_beside(subject)
                 command = await self._published(job, output)
             finally:
                 self.running.pop(subject.name, None)
@@ -240,11 +249,27 @@ class JobRunner:
                 raise
             raise Unavailable(f"its file was moved or replaced while it was read: {one_line(error)}") from None
 
-    async def _check_read(self, job: Job, before: Identity | None) -> None:
+    async def _check_read(self, blob: BlobId, before: Identity | None) -> None:
         """A new version may have taken the place of the file that was read: Unavailable, the job is done again."""
-        paths = self._library.source_paths(job.blob)
+        paths = self._library.source_paths(blob)
         if before not in await trio.to_thread.run_sync(lambda: [_identity(path) for path in paths]):
             raise Unavailable("its file was replaced while it was read")
+
+    def _beside(self, job: Job, subject: Subject) -> dict[str, Path]:
+        """What the processor asked to read beside the bytes themselves. Raises Unavailable."""
+        found: dict[str, Path] = {}
+        for digest in self._processors[job.processor].reads(subject):
+            blob = stores.blob_of(self._library.db.writer, Digest(bytes.fromhex(digest)))
+            if blob is not None and assets.of_blob(self._library.db.writer, blob):
+                found[digest] = self._library.source_paths(blob)[0]
+        return found
+
+    def _check_beside(self, subject: Subject) -> None:
+        """As `_check_read`: by name, which is enough where damfs moves files itself."""
+        for digest, path in subject.beside.items():
+            blob = stores.blob_of(self._library.db.writer, Digest(bytes.fromhex(digest)))
+            if blob is None or path not in self._library.source_paths(blob):
+                raise Unavailable("a file beside it was moved or replaced while it was read")
 
     async def _finish(self, job: Job, command: FinishJob) -> None:
         """Commit, then let the file find its folder; jobs that the commit planned wait for that."""
@@ -281,6 +306,7 @@ class JobRunner:
             renditions=renditions,
             settings=library.planner.settings_of(connection, job.processor),
         )
+        subject = replace(subject, beside=self._beside(job, subject))
         return library.source_paths(job.blob, asset.id)[0], subject
 
     async def _published(self, job: Job, output: Output) -> FinishJob:

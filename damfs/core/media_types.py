@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 
 import filetype
+from filetype.types import TYPES
 
 from damfs.core.asset_names import split_ending
 from damfs.model import Media
@@ -20,10 +21,15 @@ BY_ENDING: dict[str, Media] = {
 """Endings that the system's MIME table lacks or calls something else."""
 
 
+_MEDIA = {id(each) for each in (*filetype.image_matchers, *filetype.video_matchers, *filetype.audio_matchers)}
+MATCHERS = TYPES[: 1 + max(number for number, each in enumerate(TYPES) if id(each) in _MEDIA)]
+"""In their order; those that come after the last of media would say no more than the name does."""
+
+
 def guess_media(name: str, head: bytes) -> Media:
     """By the bytes where they are known, else by the ending of the name."""
     by_name = media_of_name(name)
-    kind = filetype.guess(head) if head else None
+    kind = filetype.match(head, MATCHERS) if head else None
     if kind is None:
         return by_name
     by_bytes = media_of_mime(kind.mime)

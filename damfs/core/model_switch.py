@@ -37,12 +37,14 @@ SAYS_NOTHING = frozenset({
     "healed", "rewriting", "rewrite-ended", "version-added", "version-pruned", "namesake-changed",
 })  # fmt: skip
 """Changes after which the same words are said of their asset, or its jobs are planned anyway."""
+ARRIVES = frozenset({"receiving", "ingested", "abandoned", "times-set"})
+"""Changes that neither say anything nor bring the switch to another model nearer."""
 PAGE = 500
 
 
 async def serve_models(library: Library, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Until cancelled."""
-    with library.feed.follow() as batches:
+    with library.feed.follow(lambda change: change.kind not in ARRIVES) as batches:
         stirred = trio.Event()
         state = _Stirred(stirred)
         async with trio.open_nursery() as nursery:

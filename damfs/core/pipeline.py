@@ -74,24 +74,16 @@ def plan(
     due = []
     missed = {name for processor in processors for name in processor.after} - {each.name for each in processors}
     for processor in ordered(tuple(processors)):
-        asked = replace(subject, settings=settings.get(processor.name, subject.settings))
         is_done = done.get(processor.name) == processor.version
         if is_done:
             settled.add(processor.name)
         if processor.needs <= settled and processor.after <= settled | missed | failed:
+            asked = replace(subject, settings=settings.get(processor.name, subject.settings))
             if not _accepts(processor, asked):
                 settled.add(processor.name)
             elif processor.name not in waiting and not (is_done and _is_current(processor, asked)):
                 due.append(Planned(processor.name, processor.version, processor.priority + AGAIN * is_done))
     return tuple(sorted(due, key=lambda planned: planned.priority))
-
-
-SPARED = {"proxy": "camera_proxy"}
-"""Processors that have nothing to do where there are these facts; unless somebody asked for what they make."""
-
-
-def _is_spared(processor: Processor, subject: Subject) -> bool:
-    return SPARED.get(processor.name) in subject.facts and "asked" not in subject.facts
 
 
 def _is_current(processor: Processor, subject: Subject) -> bool:
@@ -102,8 +94,6 @@ def _is_current(processor: Processor, subject: Subject) -> bool:
 
 
 def _accepts(processor: Processor, subject: Subject) -> bool:
-    if _is_spared(processor, subject):
-        return False
     try:
         return processor.accepts(subject)
     except Exception:  # noqa: BLE001 - a plug-in's fault: the worker asks again, and there it is a failed job with a reason

@@ -46,6 +46,21 @@ class Planner:
         for planned in pipeline.plan(subject, done, busy | failed, self._processors, settings, failed):
             job_table.enqueue(tx, blob, planned.processor, planned.version, planned.priority, at_ns)
 
+    def plan_arrived(self, tx: Connection, arrived: Sequence[tuple[BlobId, str, Media, int]], at_ns: int) -> None:
+        """What `plan_jobs` does, for blobs of which nothing is known but the name, media and size of their asset."""
+        settings = {processor.name: self.settings_of(tx, processor.name) for processor in self._processors}
+        jobs = []
+        for blob, name, media, size in arrived:
+            if not is_temporary(name):
+                subject = Subject(name, media, size, {}, words=self._words_of(tx, blob, media))
+                planned = pipeline.plan(subject, {}, frozenset(), self._processors, settings)
+                jobs += [(blob, each.processor, each.version, each.priority) for each in planned]
+        job_table.enqueue_new(tx, jobs, at_ns)
+
+    @staticmethod
+    def _words_of(connection: Connection, blob: BlobId, media: Media) -> tuple[str, ...]:
+        return words_of(connection, blob) if media is not Media.OTHER else ()
+
     def subject(self, connection: Connection, asset: Asset) -> Subject:
         """What a processor may know of an asset, without renditions and settings."""
         if asset.blob is None:
@@ -56,7 +71,7 @@ class Planner:
             asset.size,
             derived.facts_of(connection, asset.blob),
             models=frozenset(derived.models_of(connection, asset.blob)),
-            words=words_of(connection, asset.blob) if asset.media is not Media.OTHER else (),
+            words=self._words_of(connection, asset.blob, asset.media),
         )
 
     def settings_of(self, connection: Connection, processor: str) -> Facts:

@@ -14,8 +14,10 @@ from damfs.catalog import assets, derived, field_values, job_table, predicates, 
 from damfs.catalog.proposals import Origin
 from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
+from damfs.core.makers import signed
 from damfs.core.model_commands import LearnSpace
-from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
+from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_copies, seen_made, seen_proxies, tell, together
+from damfs.core.processors.camera_proxy import JUDGED
 from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Proposal
 from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
 from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
@@ -46,9 +48,11 @@ class FinishJob:
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
+        before = self._seen_copies(x)
         values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
-            derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
+            detail = signed(made.detail, made.kind, made.profile, self.job.processor)
+            derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, detail, x.at_ns)
         self._learn_space(x)
         for model in self.replaces:
             vectors.drop_of_blob(x.tx, blob, model)
@@ -56,6 +60,8 @@ class FinishJob:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
         self._describe(x, field_values.changed_facets(values))
         self._tell_made(x)
+        for asset, seen_before in before:
+            tell(x.changes, "rendition-made", asset.id, seen_before, seen_proxies(x.tx, asset))
         self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
@@ -63,6 +69,12 @@ class FinishJob:
         if self.job.processor == "editor_hash":
             touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
+
+    def _seen_copies(self, x: Execution) -> list[tuple[Asset, Seen]]:
+        """What stands in for the assets, where the job says whether a camera's copy does."""
+        found = assets.of_blob(x.tx, self.job.blob) if self.job.processor == JUDGED else []
+        files = seen_copies(x.tx, self.job.blob) if found else Seen(frozenset())
+        return [(asset, together([files, seen_proxies(x.tx, asset)])) for asset in found]
 
     def _learn_space(self, x: Execution) -> None:
         """A processor that asked a model says which space its vectors are of."""
@@ -163,16 +175,17 @@ class ReturnJob:
 
 @dataclass(frozen=True, slots=True)
 class DropRendition:
-    """Its file is gone or its row is superfluous; it is made again."""
+    """Its file is gone or its row is superfluous; it is made again. ``processor``: who made it, if anybody knows."""
 
     rendition: Rendition
-    processor: str
+    processor: str | None
 
     def apply(self, x: Execution) -> None:
         blob = self.rendition.blob
         before = [(asset, seen_made(x.tx, asset, {self.rendition.kind})) for asset in self._shown_by(x, blob)]
         derived.drop_rendition(x.tx, self.rendition.id)
-        job_table.forget(x.tx, blob, self.processor)
+        if self.processor is not None:
+            job_table.forget(x.tx, blob, self.processor)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         for asset, made in before:
             tell(x.changes, "rendition-dropped", asset.id, made)

@@ -53,6 +53,7 @@ MOVED = frozenset(
     }
 )  # fmt: skip
 """What may have moved a file, or changed its bytes."""
+HEEDED = MOVED | SAID | TOLD_TOGETHER
 PLACED = MOVED - {"version-added", "healed", "described"}
 PLACERS = frozenset({"fuse", "cli", "scan", "reception"})
 """Actors that put a file where a person wants it."""
@@ -90,7 +91,7 @@ class SidecarKeeper:
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
         async with trio.open_nursery() as nursery:
-            with self._library.feed.follow() as batches:
+            with self._library.feed.follow(lambda change: change.kind in HEEDED) as batches:
                 nursery.start_soon(self._look_after)
                 task_status.started()
                 await outlast("sidecars that came while nobody kept them", self._begin, 0)
@@ -198,6 +199,8 @@ class SidecarKeeper:
         outcome = await try_sync(self._library, self._reception, id_, ACTOR, write=write)
         if outcome.problem:
             log.info("a sidecar is left alone: %s", outcome.problem)
+        if outcome.remark:
+            log.info("%s", outcome.remark)
 
     async def _follow(self, id_: AssetId, original: AssetId) -> None:
         """Into the trash, out of it, or to where the original is now."""

@@ -10,36 +10,31 @@ from __future__ import annotations
 
 import logging
 import os
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 import trio
 from blake3 import blake3
 
-from damfs.catalog import remarks, rewrites, sidecars, stores, versions, vocabulary
-from damfs.catalog.database import Connection
+from damfs.catalog import rewrites, sidecars, stores, versions
 from damfs.catalog.sidecars import Sidecar
 from damfs.core.arranging import SetDestination
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Abandon, Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
-from damfs.core.describing import SetAttribute, SetComment, SetRating, SetTags, term_path
+from damfs.core.describing import LABEL, SetAttribute, SetComment, SetRating
 from damfs.core.library import Library
 from damfs.core.pruning import prune_version
 from damfs.core.reception import Reception
 from damfs.core.rewriting import CloseRewrite
 from damfs.core.sidecar_links import LinkSidecar, current_copies
-from damfs.core.sidecar_record import Edits, Said, SidecarRecord, edits, merged_tags, says_anything, stars_of, wanted
+from damfs.core.sidecar_record import Edits, SidecarRecord, edits, says_anything, wanted
+from damfs.core.sidecar_words import remark_of, retag, said_of
 from damfs.errors import BadMedia, Conflict, DamfsError, Unavailable
-from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind, TagSource
+from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind
 from damfs.storage.disk_errors import disk_errors
-from damfs.storage.droppings import is_dropping
 
 log = logging.getLogger(__name__)
 
-LABEL = b"user.xmp.label"
-"""Extended attribute that stands for xmp:Label."""
 MODE = 0o644
 EMPTY = SidecarRecord()
 
@@ -76,6 +71,7 @@ class Outcome:
     read: bool = False
     written: bool = False
     problem: str = ""
+    remark: str = ""
 
 
 async def sync_sidecar(library: Library, reception: Reception, id_: AssetId, actor: str, *, write: bool) -> Outcome:
@@ -116,25 +112,6 @@ async def write_new(library: Library, reception: Reception, original: AssetId, a
     if id_ is not None and library.perform(LinkSidecar(id_), actor) is not None:
         _note_written(library, id_, record, actor)
     return id_
-
-
-def said_of(connection: Connection, original: AssetId) -> Said:
-    """What people say of an asset, in the words of sidecars."""
-    given = [tag.term for tag in vocabulary.taggings(connection, original) if tag.source is TagSource.PERSON]
-    terms = [vocabulary.term_named(connection, name) for name in given]
-    paths = [term_path(connection, term.id) for term in terms if term is not None]
-    remark, label = remarks.remark(connection, original), remarks.attribute(connection, original, LABEL) or b""
-    return Said(
-        frozenset(path for path in paths if all(step == _plain(step) for step in path)),
-        stars_of(remark.rating),
-        _plain(label.decode("utf-8", "replace")),
-        _plain(remark.comment),
-    )
-
-
-def _plain(text: str) -> str:
-    """As XML gives it back: no control characters, no space around it."""
-    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}).strip()
 
 
 async def _read(library: Library, asset: Asset) -> SidecarRecord:
@@ -183,8 +160,7 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
     here = said_of(connection, id_)  # no await from here on: what a person says meanwhile would be taken back
     commands: list[Command[object]] = []
     if change.added or change.removed:
-        tags = [term_path(connection, term.id) for term in vocabulary.tagged_terms(connection, id_)]
-        commands += _retag(id_, tags, change)
+        commands += retag(connection, id_, change)
     if change.stars not in {None, here.stars} and _holds(here.stars, earlier.stars, base.stars or 0, rated):
         commands.append(SetRating(id_, (change.stars or 0) * 2))
     if change.description is not None and _holds(here.description, earlier.description, base.description, commented):
@@ -193,12 +169,6 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
         commands.append(SetAttribute(id_, LABEL, change.label.encode()))
     library.execute(commands, actor)
     return said_of(connection, id_) != here
-
-
-def _retag(id_: AssetId, tags: Sequence[tuple[str, ...]], change: Edits) -> list[Command[object]]:
-    paths = [tuple(clean_name(step) for step in path) for path in merged_tags(tags, change)]
-    fit = tuple(path for path in paths if not any(is_dropping(step) for step in path))
-    return [] if set(fit) == set(tags) else [SetTags(id_, fit, defines=True)]
 
 
 def _holds(here: object, earlier: object, base: object, is_newer: bool) -> bool:
@@ -229,7 +199,9 @@ async def _rewrite(
     _note_written(library, asset.id, target, "sidecar")
     if was_own and former is not None and former.number > 1:
         await prune_version(library, reception, former)
-    return Outcome(read=was_read, written=True)
+    row = sidecars.of(library.db.writer, asset.id)
+    remark = "" if row is None else remark_of(library.db.writer, row.original, asset.name)
+    return Outcome(read=was_read, written=True, remark=remark)
 
 
 def _note_written(library: Library, id_: AssetId, record: SidecarRecord, actor: str) -> None:

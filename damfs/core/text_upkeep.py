@@ -13,7 +13,7 @@ import trio
 from damfs.catalog import full_text
 from damfs.catalog.database import Database
 from damfs.core.counters import Counters
-from damfs.core.feed import Feed
+from damfs.core.feed import Feed, News
 from damfs.core.outlasting import outlast
 from damfs.errors import NoSpace, Unavailable
 
@@ -22,6 +22,10 @@ AT_ONCE = 100
 BEFORE_SEARCH = 10
 """So many steps are done before a search, so that it finds what was just written; more go on behind it."""
 AGAIN_S = 30.0
+QUIET_S = 0.2
+"""Notes are taken in when nothing was committed for so long: what changes twice is then written once."""
+PATIENCE_S = 1.0
+"""So long at most. What one second notes, the steps before a search can take in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,12 @@ class TextUpkeep:
 
     async def follow(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
-        with self.feed.follow() as batches:
+        news = News()
+        with self.feed.hear(news.told):
             task_status.started()
             while True:
                 if await outlast("full-text search", self._take_all, AGAIN_S):
-                    await anext(batches)
+                    await news.gathered(QUIET_S, PATIENCE_S)
 
     async def _take_all(self) -> None:
         while self.step():

@@ -7,11 +7,12 @@ there is either nothing or the whole file under the key, never a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from damfs.errors import DamfsError
 from damfs.model import Digest, Key, StoreKind
 
 
@@ -23,6 +24,12 @@ class FileFact:
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int = field(default=0, compare=False)
+    """When anything of it was changed last: goes on whatever a program sets. 0: nobody asked."""
+
+    def is_untouched_since(self, earlier: FileFact) -> bool:
+        """Whether nothing at all happened to the file between the two looks: the bytes are those."""
+        return self == earlier and self.ctime_ns == earlier.ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,9 @@ class BlobStore(Protocol):
 
     def publish(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file appear at key, durably and without replacing; the staged name goes away."""
+
+    def publish_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
+        """The same for many files whose bytes are durable already; what became of each, in order."""
 
     def replace(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file take the place of the file at key, durably, in one step; the staged name goes away.

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from damfs.errors import Conflict, NotFound, ReadOnly, Unavailable
+from damfs.errors import Conflict, DamfsError, NotFound, ReadOnly, Unavailable
 from damfs.model import Key, StoreKind
 from damfs.storage import folder_steps
 from damfs.storage.blob_store import FileFact, Hashed, WalkProblem
@@ -94,6 +94,51 @@ class LocalStore:
                     os.unlink(source.name, dir_fd=source.folder)
                 fsync_folder(target.folder)
                 return _fact_of(target, key)
+
+    def publish_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
+        """Each folder is made durable once."""
+        if self._kind is StoreKind.READ_ONLY:
+            return [ReadOnly(f"{shown(self._absolute(key))}: belongs to a read-only store") for _, key in staged]
+        answers: dict[Key, FileFact | DamfsError] = {}
+        by_folder: dict[bytes, list[tuple[Path, Key]]] = {}
+        for each in staged:
+            by_folder.setdefault(each[1].rpartition(b"/")[0], []).append(each)
+        for group in by_folder.values():
+            try:
+                self._publish_into(group, answers)
+            except DamfsError as error:
+                answers.update({key: error for _, key in group})
+        return [answers[key] for _, key in staged]
+
+    def _publish_into(self, group: Sequence[tuple[Path, Key]], answers: dict[Key, FileFact | DamfsError]) -> None:
+        """Files of one folder. Raises what concerns them all."""
+        left = []
+        with ExitStack() as stack:
+            stack.enter_context(self._errors(group[0][1]))
+            staging = stack.enter_context(_spot_of(group[0][0])).folder
+            folder = stack.enter_context(made_spot(self._root, group[0][1], self._settled)).folder
+            for path, key in group:
+                source, target = Spot(staging, os.fsencode(path.name)), Spot(folder, key.rpartition(b"/")[2])
+                try:
+                    if self._takes(source, target):
+                        left.append(source)
+                except OSError as error:
+                    answers[key] = translated(error, self._absolute(key))
+            fsync_folder(folder)
+            for source in left:
+                os.unlink(source.name, dir_fd=staging)
+            for _, key in group:
+                if key not in answers:
+                    answers[key] = _fact_of(Spot(folder, key.rpartition(b"/")[2]), key)
+
+    def _takes(self, source: Spot, target: Spot) -> bool:
+        """Give the bytes the target's name, also where that was done before a crash; whether the old name remains."""
+        try:
+            return self._placed(source, target, (link, rename))
+        except FileExistsError:
+            if not _is_same_file(source, target):
+                raise
+            return True
 
     def replace(self, staged: Path, key: Key) -> FileFact:
         self._must_be_writable(key)
@@ -260,4 +305,4 @@ def _fact_of(place: Spot, key: Key) -> FileFact:
 
 
 def _fact(key: Key, status: os.stat_result) -> FileFact:
-    return FileFact(key, status.st_size, status.st_mtime_ns, status.st_ino)
+    return FileFact(key, status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)

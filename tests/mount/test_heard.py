@@ -61,7 +61,7 @@ def test_what_is_heard_and_read_is_found_with_the_reason(serve: Serve, tmp_path:
         assert [each.split(" ")[-1] for each in found] == [name]
         answer = json.loads(damfs("search", dam.library, words, "--json").stdout)
         assert [row["name"] for row in answer["rows"]] == [name]
-    assert answer["spaces"] == []
+        assert answer["spaces"] == []
     assert os.listdir(dam / "search/lighthouse")
     why = os.getxattr(dam / "search/lighthouse/01 interview.mp4", "user.damfs.why").decode()
     assert why == "lighthouse: text: transcript"

@@ -6,6 +6,7 @@ How much is asked of the catalog is counted, not timed: a listing asks no questi
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from collections.abc import Callable
@@ -157,6 +158,9 @@ def test_onto_an_unused_term_and_onto_one_in_use(dam: Daemon) -> None:
     assert sorted(os.listdir(by_tag)) == ["coast", "shore", "used"]
     assert os.listdir(by_tag / "shore") == ["a.txt"]
     assert os.listdir(by_tag / "littoral") == []
+    (by_tag / "used/b.txt").unlink()  # that somebody judged so keeps nobody from using the name
+    (by_tag / "shore").rename(by_tag / "used")
+    assert os.listdir(by_tag / "used") == ["a.txt"]
 
 
 def test_a_closed_vocabulary(serve: Serve) -> None:
@@ -251,3 +255,31 @@ def test_damfs_suggest(proposed: Daemon) -> None:
     assert sorted(os.listdir(dam / "suggested/beach")) == ["a.txt", "b.txt", "c.txt"]
     assert os.listdir(dam / "by-tag/beach") == []
     assert rows(dam.library, "SELECT count(*) FROM judgement") == [(0,)]
+
+
+def test_damfs_tags_says_who_says_so(proposed: Daemon) -> None:
+    dam = proposed
+    (dam / "by-tag/place").mkdir()
+    run("mv", dam / "by-tag/sea", dam / "by-tag/place")
+    file, other, plain = (dam / f"inbox/{name}.txt" for name in "abd")
+    assert damfs("tags", plain).stdout == f"no terms yet; give it one with: damfs tag {plain} TERM\n"
+    damfs("tag", file, "sea")
+    assert damfs("tags", file).stdout.splitlines() == [
+        "sea    person  (below place)",
+        "beach  suggested 0.80, auto_tag/9, m",
+    ]
+    assert json.loads(damfs("tags", file, "--json").stdout) == [
+        {
+            "term": "sea", "path": ["place", "sea"], "source": "person", "confidence": 1.0, "processor": "",
+            "version": 0, "model": "",
+        },
+        {
+            "term": "beach", "path": ["beach"], "source": "suggested", "confidence": 0.8, "processor": "auto_tag",
+            "version": 9, "model": "m",
+        },
+    ]  # fmt: skip
+    two = damfs("tags", file, other).stdout.splitlines()
+    assert two[0] == f"{file}:"
+    assert two[3:] == [f"{other}:", "beach  suggested 0.80, auto_tag/9, m"]
+    assert damfs("tags", dam / "by-tag").returncode == 0
+    assert damfs("tags", dam / "inbox/none.txt", check=False).stderr.startswith("damfs: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from damfs.core.reception import Reception
 from damfs.errors import NoSpace
 from damfs.model import AssetId, AssetState
 from damfs.storage.local import LocalStore
+from damfs.storage.spots import Spot
 from tests.small_library import asset, drafted, files_below, keys, opened, received, the_asset
 
 
@@ -67,14 +69,14 @@ async def test_the_same_bytes_twice_and_known_bytes_are_as_ever(library: Library
 async def test_one_that_fails_is_held_back_and_the_others_arrive(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish = LocalStore.publish
+    placed = LocalStore._placed
 
-    def full_for_one(store: LocalStore, staged: Path, key: bytes) -> object:
-        if key.endswith(b"/1.jpg"):
-            raise NoSpace("no space left")
-        return publish(store, staged, key)  # type: ignore[arg-type]  # the key as it came
+    def full_for_one(store: LocalStore, source: Spot, target: Spot, ways: tuple[object, ...]) -> bool:
+        if target.name == b"1.jpg":
+            raise OSError(errno.ENOSPC, "no space left")
+        return placed(store, source, target, ways)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr(LocalStore, "publish", full_for_one)
+    monkeypatch.setattr(LocalStore, "_placed", full_for_one)
     ids = [drafted(library, f"{number}.jpg", b"picture %d" % number) for number in range(4)]
     reception = await sealed(library, ids)
     assert list(reception.held_back) == [ids[1]]

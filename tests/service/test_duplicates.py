@@ -17,7 +17,9 @@ import trio
 from msgspec.structs import replace
 from PIL import Image, ImageDraw
 
-from damfs.catalog import derived, duplicates, remarks
+from damfs.catalog import derived, duplicates, remarks, vocabulary
+from damfs.catalog.proposals import Origin
+from damfs.catalog.vocabulary import Tagging
 from damfs.core import duplicate_groups
 from damfs.core import film_likeness as likeness
 from damfs.core.bursts import Recording, are_two
@@ -39,8 +41,9 @@ from damfs.core.processors.same_film import Film
 from damfs.core.processors.same_picture import objection
 from damfs.core.reception import Reception
 from damfs.core.trashing import settle
-from damfs.core.undo import Undo, list_groups
-from damfs.model import Asset, AssetState, BlobId, Copy, Digest, Media
+from damfs.core.undo import Undo
+from damfs.core.undo_groups import list_groups
+from damfs.model import Asset, AssetState, BlobId, Copy, Digest, Media, TagSource
 from tests.bench.edits import encoded
 from tests.sample_media import h264, jpeg, paint
 from tests.small_library import added, asset, keys, opened, overwritten, received, scanned, tags, term, the_asset
@@ -269,16 +272,18 @@ def test_what_another_copy_has_is_named() -> None:
 async def test_the_same_bytes_under_two_names_are_merged_into_one(library: Library, tmp_path: Path) -> None:
     data = jpeg(tmp_path / "a.jpg", size=SMALL).read_bytes()
     first = await received(library, "a.jpg", data, "Beach", triaged=True)
-    second = await received(library, "b.jpg", data, "Sunset", triaged=True)
+    second = await received(library, "b.jpg", data, "Dusk", "Sunset", triaged=True)
     library.execute([SetRating(second.id, 8), SetComment(second.id, "from the card")], "test")
-    library.perform(SetComment(first.id, "the first"), "test")
+    proposed = Tagging(TagSource.MODEL, 0.9, Origin("auto_tag/2", "a-model"))
+    library.execute([SetComment(first.id, "the first"), AddTag(first.id, term(library, "Sea"), *proposed)], "test")
     reception = Reception(library)
     shown = await dedupe(library, reception, [Sort.EXACT], apply=False)
     assert (shown.groups[0].keep.name, [copy.name for copy in shown.groups[0].others]) == ("b.jpg", ["a.jpg"])
     assert asset(library, first.id).state is AssetState.PRESENT
     done = await dedupe(library, reception, [Sort.EXACT], apply=True)
     assert (done.moved, done.problems) == (1, [])
-    assert tags(library, second.id) == ["Beach", "Sunset"]
+    assert tags(library, second.id) == ["Beach", "Dusk", "Sea", "Sunset"]
+    assert vocabulary.tagging(library.db.writer, second.id, term(library, "Sea")) == proposed
     assert remarks.remark(library.db.writer, second.id) == (8, "from the card\nthe first")
     assert asset(library, first.id).state is AssetState.TRASHED
     assert (await dedupe(library, reception, [Sort.EXACT], apply=True)).groups == []
@@ -287,7 +292,7 @@ async def test_the_same_bytes_under_two_names_are_merged_into_one(library: Libra
     await settle(library, undone.moved)
     assert undone.left_out == []
     assert asset(library, first.id).state is AssetState.PRESENT
-    assert tags(library, second.id) == ["Sunset"]
+    assert tags(library, second.id) == ["Dusk", "Sunset"]
 
 
 @pytest.mark.expect_warnings("a copy is damaged")

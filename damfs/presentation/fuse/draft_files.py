@@ -6,8 +6,9 @@ Those that take a thread block (`stage`, `own`, `write_at`); `first_source` is f
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import trio
 
@@ -16,6 +17,10 @@ from damfs.core.library import Library
 from damfs.errors import Unavailable
 from damfs.model import Asset, AssetId, Key
 from damfs.storage.local import LocalStore
+
+T = TypeVar("T")
+LITTLE = 128 << 10
+"""Bytes of the beginning of a file: so many at most are written without a thread."""
 
 
 @dataclass(slots=True)
@@ -85,6 +90,14 @@ def own(library: Library, asset: AssetId) -> int:
         return library.staging.stage_copy(asset, fd)
     finally:
         os.close(fd)
+
+
+async def quickly(library: Library, work: Callable[..., T], *arguments: object) -> T:
+    """Something that only touches the name of a staged file, or a little of what is cached of it: at once where the
+    disk is the catalog's, else in a thread."""
+    if library.staging.is_local:
+        return work(*arguments)
+    return await trio.to_thread.run_sync(work, *arguments)
 
 
 def write_at(fd: int, data: bytes, offset: int) -> int:

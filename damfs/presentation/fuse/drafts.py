@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
 from damfs.catalog import rewrites
 from damfs.core.batch_sealing import BatchSealing
-from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
+from damfs.core.commands import Abandon, CloseReceived, Command, SetClosed, SetSize, SetTimes
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
@@ -23,7 +23,7 @@ from damfs.core.rewriting import BeginRewrite, CloseRewrite, EndRewrite, SizeRew
 from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import AssetId, AssetState
-from damfs.presentation.fuse.draft_files import Draft, Shown, first_source, own, stage, write_at
+from damfs.presentation.fuse.draft_files import LITTLE, Draft, Shown, first_source, own, quickly, stage, write_at
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ class Drafts:
         self._reception = reception
         self._nursery = nursery
         self._batches = BatchSealing(library, reception, nursery)
+        self.on_close: Callable[[], None] = lambda: None
+        """Called at the last close of a file that is received: what a listing says of it may be from before."""
         self._drafts: dict[AssetId, Draft] = {}
         self._sealing: dict[AssetId, trio.Event] = {}
         self._again: set[AssetId] = set()
@@ -93,7 +95,7 @@ class Drafts:
         opening = trio.Event()
         draft = self._drafts[asset] = Draft(asset, -1, 0, writers=1, opening=opening)
         try:
-            draft.fd = await trio.to_thread.run_sync(self._library.staging.create, asset)
+            draft.fd = await quickly(self._library, self._library.staging.create, asset)
         except DamfsError:
             self._forget(draft)
             if self._library.asset(asset) is not None:
@@ -168,7 +170,10 @@ class Drafts:
     async def write(self, draft: Draft, offset: int, data: bytes) -> int:
         try:
             with disk_errors(self._library.staging.path(draft.asset)):
-                written = await trio.to_thread.run_sync(write_at, draft.fd, data, offset)
+                if offset + len(data) <= LITTLE:
+                    written = await quickly(self._library, write_at, draft.fd, data, offset)
+                else:
+                    written = await trio.to_thread.run_sync(write_at, draft.fd, data, offset)
         except DamfsError:
             draft.lost_at = offset if draft.lost_at is None else min(offset, draft.lost_at)
             raise
@@ -242,7 +247,10 @@ class Drafts:
             await self._last_close(draft)
         if not draft.writers and not draft.readers:
             self._forget(draft)
-            await trio.to_thread.run_sync(os.close, draft.fd)
+            if draft.size <= LITTLE:
+                await quickly(self._library, os.close, draft.fd)
+            else:  # of one that was removed its blocks are freed now, which takes long
+                await trio.to_thread.run_sync(os.close, draft.fd)
 
     def _forget(self, draft: Draft) -> None:
         """Who opens the file from now on gets a draft of his own."""
@@ -261,11 +269,8 @@ class Drafts:
             if draft.rewrites:
                 await self._close_rewrite(draft)
                 return
-            commands: list[Command[object]] = [SetClosed(asset, closed=True, size=draft.size)]
-            if draft.mtime_ns is not None:
-                commands.append(SetTimes(asset, draft.mtime_ns))
-            if self._library.asset(asset) is not None:
-                self._library.execute(commands, ACTOR)
+            self._library.perform(CloseReceived(asset, draft.size, draft.mtime_ns), ACTOR)
+            self.on_close()
         except DamfsError as error:
             log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
             self._reception.held_back[asset] = str(error)

@@ -37,9 +37,8 @@ class Events:
 
     async def follow(self) -> None:
         """Until cancelled."""
-        with self.library.feed.follow() as batches:
-            async for _ in batches:
-                self._tell()
+        with self.library.feed.hear(self._tell):
+            await trio.sleep_forever()
 
     def end(self) -> None:
         """Whoever waits comes to the end of the file: the mount goes away."""

@@ -156,6 +156,11 @@ class Inodes:
         """Tells apart the times at which the kernel came to hold a place; None: it does not, so nobody watches it."""
         return self._since.get(inode)
 
+    def may_hold(self, inode: Inode) -> bool:
+        """Whether the kernel may know a place that carries an id, or anything in it."""
+        view = self._by_kind.get(inode >> ID_BITS)
+        return view is None or not view.live or inode in self._held
+
     def moved(self, old: Place, new: Place) -> None:
         """A directory was renamed: the kernel keeps its inode, so the number stays and the path changes."""
         depth = len(old.path)

@@ -35,7 +35,9 @@ END_LIMIT_S = 5.0
 """Where nobody answers the kernel any more, the thread may wait for ever: closing the session frees it."""
 TERM_CHANGES = frozenset({"term-defined", "term-renamed", "term-removed", "term-labelled", "term-merged"})
 NEW_CONTENT = frozenset({"version-added", "rewrite-ended", "healed", "merged"})
-NEW_ATTRIBUTES = frozenset({"ingested", "rewriting", "times-set", "mode-set"})
+NEW_ATTRIBUTES = frozenset({"rewriting", "times-set", "mode-set"})
+AS_IT_WAS = frozenset({"ingested"})
+"""Whoever has asked for the attributes was told the same; but a listing may have been made before."""
 FOLDER_FACETS = {"folder": ("originals",), "proxies": ("proxies", "previews"), "versions": ("versions",)}
 """Facets that carry the id of a folder or an asset, and the views whose inodes are computed from it."""
 
@@ -58,6 +60,11 @@ class KernelCache:
         self.before_notices: Callable[[Batch], Callable[[], None] | None] = lambda _: None
         """Asked for each batch before the kernel is told of it; what it answers is called, on the loop, after."""
         self._made: dict[AssetId, tuple[Inode, str]] = {}
+        self.just_made: dict[AssetId, tuple[Inode, str]] = {}
+        """Of the batch at hand."""
+        self._later: dict[Inode, bool] = {}
+        """Directories in which the kernel has made names. It knows that they changed, but for an answer that crossed
+        its own call: they are told of with the next other news."""
         self.version_added: Callable[[AssetId], None] = lambda _: None
         """Told first of a new version; see `OpenFiles`."""
         self.noticed = 0
@@ -70,7 +77,9 @@ class KernelCache:
             except Exception:  # an error never ends the mount (P8): what is stale is stale until it is forgotten
                 log.exception("the kernel could not be told of a change: %s", batch)
             else:
-                self._queue.put((notices, self._after(batch)))
+                after = self._after(batch)
+                if notices or after is not None:
+                    self._queue.put((notices, after))
 
     def _after(self, batch: Batch) -> Callable[[], None] | None:
         try:
@@ -102,33 +111,55 @@ class KernelCache:
         names: dict[Inode, set[str]] = defaultdict(set)
         contents: dict[Inode, bool] = {}
         notices_of_terms: list[Notice] = []
+        self.just_made = self._take_made(batch)
         for change in batch:
             notices_of_terms += self._of_terms(change)
             shown = shown_by(change)
-            for inode in self.concerned(change):
+            for inode in self._touched(change):
                 names[inode] |= shown
                 contents[inode] = self._listings.changed(inode)
-            if change.asset is not None and change.kind in NEW_CONTENT | NEW_ATTRIBUTES:
-                self._listings.dated()
-                if change.kind == "version-added":
-                    self.version_added(AssetId(change.asset))
+            if change.asset is not None and self._is_other_file(change):
                 inode = self._inodes.handle(change.asset)
                 contents[inode] = contents.get(inode, False) or change.kind in NEW_CONTENT
-        for made in [self._made.pop(change.asset) for change in batch if change.asset in self._made]:
-            names[made[0]].discard(made[1])
+        if self.just_made.keys() < {change.asset for change in batch}:
+            contents, self._later = {**self._later, **contents}, {}
         notices = notices_of_terms + [Notice(inode, None, content) for inode, content in contents.items()]
         for inode, touched in names.items():
             notices += self._of_place(inode, touched)
         return notices
 
+    def _touched(self, change: Change) -> Iterator[Inode]:
+        """Places of which the kernel has something to forget now."""
+        for inode in self.concerned(change):
+            if self.is_just_made(change, inode):
+                self._later[inode] = self._listings.changed(inode) or self._later.get(inode, False)
+            else:
+                yield inode
+
+    def _is_other_file(self, change: Change) -> bool:
+        """Whether the asset has other attributes now, or other bytes."""
+        if change.kind in NEW_CONTENT | NEW_ATTRIBUTES | AS_IT_WAS:
+            self._listings.dated()
+        if change.kind == "version-added" and change.asset is not None:
+            self.version_added(AssetId(change.asset))
+        return change.kind in NEW_CONTENT | NEW_ATTRIBUTES
+
+    def _take_made(self, batch: Batch) -> dict[AssetId, tuple[Inode, str]]:
+        return {id_: self._made.pop(id_) for change in batch if (id_ := change.asset) is not None and id_ in self._made}
+
+    def is_just_made(self, change: Change, inode: Inode) -> bool:
+        """Whether the change is that the kernel itself made a name in that directory. Nobody can have asked there for
+        the longer form of the name, and it is the last of those that are called so."""
+        return change.asset is not None and self.just_made.get(change.asset, (None, ""))[0] == inode
+
     def concerned(self, change: Change) -> set[Inode]:
-        """Places that may list something else now; the kernel may not hold those that carry an id."""
+        """Places that may list something else now, and that the kernel may hold."""
         found = set(self._inodes.concerned(change.facets))
         for facet in change.facets:
             kind, _, id_ = facet.partition(":")
             for view in FOLDER_FACETS.get(kind, ()):
                 found.add(self._inodes.number(Place(view, (), int(id_))))
-        return found
+        return {inode for inode in found if self._inodes.may_hold(inode)}
 
     def _of_terms(self, change: Change) -> Iterator[Notice]:
         """A term is a directory wherever it is reachable by name, and depends on no facet of most of those places."""

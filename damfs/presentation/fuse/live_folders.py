@@ -30,7 +30,7 @@ from damfs.presentation.fuse.kernel_cache import BULK, KernelCache, keys_of
 from damfs.presentation.fuse.reenacting import Reenactor
 from damfs.presentation.views.names import qualified, qualifiers
 from damfs.presentation.views.tree import Tree
-from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, View
+from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind, View
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class LiveFolders:
         found = None
         for inode in self._kernel_cache.concerned(change):
             found_place = self._view(inode) if self._inodes.held_since(inode) is not None else None
-            if found_place is None or not found_place[0].live:
+            if found_place is None or not found_place[0].live or self._kernel_cache.is_just_made(change, inode):
                 continue
             view, place = found_place
             if place.id is not None and view.raw_names:
@@ -143,6 +143,10 @@ class LiveFolders:
         entry = self.listed(Inode(inode), name)
         if entry is not None:
             self._remember(Inode(inode), name, entry.node)
+
+    def made(self, inode: int, name: str, asset: AssetId) -> None:
+        """A program made a file under a name that nothing had."""
+        self._remember(Inode(inode), name, Thing(ThingKind.ASSET, asset))
 
     def gone(self, inode: int, name: str) -> None:
         self._remember(Inode(inode), name, None)

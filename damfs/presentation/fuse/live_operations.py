@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 
 from pyfuse3 import EntryAttributes, FileInfo, FUSEError, InodeT, ModeT, RequestContext
 
+from damfs.model import AssetId
 from damfs.presentation.fuse.answers import guarded
 from damfs.presentation.fuse.inodes import ID_BITS, Inode
 from damfs.presentation.fuse.live_folders import LiveFolders, Step
 from damfs.presentation.fuse.operations import Operations
-from damfs.presentation.views.view import Entry, Place
+from damfs.presentation.views.view import Entry, Place, Thing, ThingKind
 
 NOTHING_KIND = 127
 """Inodes of this kind stand for what the helper removes: for the kernel alone, and at once dead."""
@@ -116,7 +117,11 @@ class LiveOperations(Operations):
         self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
         made = await Operations.create(self, parent_inode, name, mode, flags, ctx)
-        self._came(parent_inode, name)
+        node = self.inodes.node(made[1].st_ino)
+        if isinstance(node, Thing) and node.kind is ThingKind.ASSET:
+            self.live.made(parent_inode, self._spelled(self._place(parent_inode), name), AssetId(node.id))
+        else:
+            self._came(parent_inode, name)
         return made
 
     @guarded

@@ -53,6 +53,11 @@ class Native:
         return self._library is not None and bool(self._library.damfs_hooked())
 
     @property
+    def answered(self) -> int:
+        """Requests that the module answered by itself since the mount."""
+        return 0 if self._library is None else int(self._library.damfs_answered())
+
+    @property
     def reason(self) -> str:
         """Why there is no passthrough; empty when there is."""
         if self._library is None:
@@ -122,6 +127,7 @@ def load() -> Native:
         library.damfs_keep_listing.argtypes = (ctypes.c_uint64,)
         for name in ("damfs_state", "damfs_refusal", "damfs_hooked", "damfs_backing_open", "damfs_backing_close"):
             getattr(library, name).argtypes = (ctypes.c_int,) if "backing" in name else ()
+        library.damfs_answered.argtypes, library.damfs_answered.restype = (), ctypes.c_long
     except (OSError, AttributeError) as error:
         return Native(None, f"it cannot be loaded: {error}")
     return Native(library)

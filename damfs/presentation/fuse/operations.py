@@ -226,6 +226,7 @@ class Operations(pyfuse3.Operations):
             reader = self.events.reader(waits=not flags & os.O_NONBLOCK)
             return FileInfo(fh=self.files.keep(reader), direct_io=True, nonseekable=True)
         self.counters["catalog_statements"] = self.library.db.writer.statements
+        self.counters["native_answers"] = self.directories.native.answered
         return FileInfo(fh=self.files.keep(Text(await self.tree.text(node))), direct_io=True)
 
     def _open_note(self, note: OpenNote, flags: int) -> FileInfo:
