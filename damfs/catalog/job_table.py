@@ -174,6 +174,10 @@ def do_again(tx: Connection, processor: str, now_ns: int) -> int:
     )
 
 
+def look_again(tx: Connection, job: JobId, now_ns: int) -> None:
+    tx.run("UPDATE job SET state = 'waiting', attempts = 0, due_ns = ?1, updated_ns = ?1 WHERE id = ?2", now_ns, job)
+
+
 def is_due(connection: Connection, processors: tuple[str, ...], now_ns: int) -> bool:
     """Whether `lease` would find a job, without a transaction."""
     marks = ", ".join("?" * len(processors))

@@ -21,6 +21,7 @@ from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
     cli_clip,
+    cli_concat,
     cli_dedupe,
     cli_info,
     cli_models,
@@ -202,6 +203,7 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 for command in (
     *cli_care.COMMANDS,
     *cli_clip.COMMANDS,
+    *cli_concat.COMMANDS,
     *cli_info.COMMANDS,
     *cli_models.COMMANDS,
     *cli_proxies.COMMANDS,

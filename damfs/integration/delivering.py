@@ -48,15 +48,21 @@ def part_of(target: Path) -> Path:
 def publish(part: Path, target: Path) -> None:
     """Raises Conflict."""
     _sync(part)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        source, wanted = (Spot(folder, os.fsencode(path.name)) for path in (part, target))
-        if not (placing.rename(source, wanted) or placing.link(source, wanted)):
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))  # ours now, to be replaced
-            part.rename(target)
-        os.fsync(folder)
+        with _spot(part) as source, _spot(target) as wanted:
+            if not (placing.rename(source, wanted) or placing.link(source, wanted)):
+                os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))  # ours, to be replaced
+                part.rename(target)
+            os.fsync(wanted.folder)
     except FileExistsError:
         raise Conflict(f"{target} is there already; choose another name or remove it") from None
+
+
+@contextmanager
+def _spot(path: Path) -> Iterator[Spot]:
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield Spot(folder, os.fsencode(path.name))
     finally:
         os.close(folder)
 

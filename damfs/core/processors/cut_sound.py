@@ -26,6 +26,8 @@ NEEDED = 3
 
 
 class SoundOfPiece(ABC):
+    """A track of a piece, made from the packets of one of the clip."""
+
     @staticmethod
     def of(out: OutputContainer, source: AudioStream, span: tuple[Fraction, Fraction]) -> SoundOfPiece:
         """``span``: from the first picture of the clip on, in seconds."""
@@ -42,6 +44,8 @@ class SoundOfPiece(ABC):
 
 
 class CopiedSound(SoundOfPiece):
+    """Its packets as they are."""
+
     def __init__(self, out: OutputContainer, source: AudioStream, first: Fraction, end: Fraction) -> None:
         self.out, self.first, self.end = out, first, end
         self.stream = out.add_stream_from_template(source)
@@ -65,6 +69,8 @@ class CopiedSound(SoundOfPiece):
 
 
 class DecodedSound(SoundOfPiece):
+    """Decoded, and written as PCM."""
+
     def __init__(self, out: OutputContainer, source: AudioStream, first: Fraction, end: Fraction) -> None:
         self.track = PcmTrack(out, source, first, end)
         self.damage = media.Damage()

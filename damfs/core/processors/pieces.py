@@ -75,5 +75,7 @@ def give_timecode(made: AnyStream, container: InputContainer, picture: VideoStre
     found = None if rate is None or timecode is None else timecode_after(timecode, rate, round(first * rate))
     if found is not None:
         made.metadata["timecode"] = found
+        if isinstance(made, VideoStream) and rate is not None:  # else the muxer takes its time base for the rate
+            made.codec_context.framerate = rate
     if found is not None and reel is not None:
         made.metadata["reel_name"] = reel
