@@ -20,7 +20,7 @@ from damfs.core.spans import Span, time_name
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused, Unavailable
 from damfs.integration.cut_row import CutRow
-from damfs.integration.making import first_of
+from damfs.integration.running import first_of
 from damfs.integration.wire import Progress
 from damfs.model import AssetId, Rendition, RenditionKind
 
