@@ -34,23 +34,22 @@ def footage(tmp_path: Path) -> Iterator[Path]:
     (folder / "big.mov").unlink()
 
 
-def is_reading(process: int, name: str) -> bool:
+def has_open(process: int, name: str) -> bool:
+    """Whether it has a file (or ``socket:``) open."""
     with suppress(OSError):
-        return any(
-            os.readlink(f"/proc/{process}/fd/{each}").endswith(name) for each in os.listdir(f"/proc/{process}/fd")
-        )
+        return any(name in os.readlink(f"/proc/{process}/fd/{each}") for each in os.listdir(f"/proc/{process}/fd"))
     return False
 
 
-def interrupted(reader: int | None, *words: str) -> None:
-    """``reader``: who reads the file, if it is not the command itself."""
+def interrupted(what: str, *words: str) -> None:
+    """``what``: what the command has open when it is in the middle of its work."""
     process = subprocess.Popen(
         [*DAMFS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
-    until(lambda: is_reading(reader or process.pid, "big.mov") or process.poll() is not None, f"{words[0]} reads", 100)
+    until(lambda: has_open(process.pid, what) or process.poll() is not None, f"{words[0]} is at work", 100)
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=100)
-    assert (process.returncode, out, said) == (130, "", SAID)
+    assert (process.returncode, out, said.lstrip("\n")) == (130, "", SAID)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_a_command_alone_stops_within_a_file(footage: Path, words: tuple[str, ..
     library = str(footage / "library")
     group = words[:2] if words[0] == "sidecar" else words[:1]
     rest = [str(footage / word) if word == "footage" else word for word in words[len(group) :]]
-    interrupted(None, *group, library, *rest)
+    interrupted("big.mov", *group, library, *rest)
     os.truncate(footage / "footage/big.mov", 20)
     damfs(*group, library, *rest, check=words[0] != "verify")
     assert rows(footage / "library", "SELECT count(*) FROM asset WHERE name = 'small.mov'") == [(1,)]
@@ -69,6 +68,7 @@ def test_a_command_alone_stops_within_a_file(footage: Path, words: tuple[str, ..
 def test_a_command_that_a_daemon_works_for_stops_alone(serve: Serve, footage: Path) -> None:
     """And the daemon, when it is ended, does not read on for hours."""
     dam = serve(footage / "library").start()
-    interrupted(dam.pid, "scan", str(footage / "library"))
+    until(lambda: has_open(dam.pid, "big.mov"), "it reads", 100)
+    interrupted("socket:", "scan", str(footage / "library"))
     assert (dam / "originals/footage/small.mov").read_bytes() == b"small"
     dam.end()
