@@ -122,6 +122,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.commits = 0
+        """Transactions so far: who remembers an answer of the catalog's knows by it whether that still holds."""
         self.writer = Connection(path)
         self.writer.rows("PRAGMA journal_mode = WAL")
         for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -32768", "temp_store = MEMORY"):
@@ -145,6 +147,7 @@ class Database:
             try:
                 yield writer
                 writer.script("COMMIT")
+                self.commits += 1
             except BaseException:
                 if writer.in_transaction:
                     writer.script("ROLLBACK")

@@ -9,7 +9,7 @@ file by itself: it is published before its row is committed, and start-up finds 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
@@ -37,9 +37,13 @@ BATCH = 128
 COMMIT = 32
 """Files of one transaction, so that it is over soon: the loop waits for it."""
 QUIET_S = 0.02
+BUSY_S = 0.1
+"""How long after the last close a batch is begun: for a file by itself, and while many come."""
 PATIENCE_S = 0.25
 THREADS = 8
 """Disks write what several threads ask them to in one go."""
+
+Done = Callable[[], object]
 
 
 class BatchSealing:
@@ -47,26 +51,33 @@ class BatchSealing:
         self._library = library
         self._reception = reception
         self._nursery = nursery
-        self._waiting: dict[AssetId, trio.Event] = {}
+        self._waiting: dict[AssetId, Done] = {}
         self._working = False
+        self._quiet_s = QUIET_S
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sealing")
 
     async def seal(self, id_: AssetId) -> None:
         """Until the received file is an asset, or is held back with the reason."""
-        done = self._waiting[id_] = trio.Event()
+        done = trio.Event()
+        self.begin(id_, done.set)
+        await done.wait()
+
+    def begin(self, id_: AssetId, done: Done) -> None:
+        """``done`` is called when the received file is an asset, or is held back. No task waits for it."""
+        self._waiting[id_] = done
         if not self._working:
             self._working = True
             self._nursery.start_soon(self._work)
-        await done.wait()
 
     async def _work(self) -> None:
         try:
             while self._waiting:
                 await self._gather()
                 batch = {id_: self._waiting.pop(id_) for id_ in list(islice(self._waiting, BATCH))}
+                self._quiet_s = BUSY_S if len(batch) > 1 else QUIET_S
                 await self._seal_batch(batch)
         finally:
-            self._working = False
+            self._working, self._quiet_s = False, QUIET_S
 
     async def _gather(self) -> None:
         """Until nothing more comes for a moment."""
@@ -74,23 +85,23 @@ class BatchSealing:
             number = 0
             while number < len(self._waiting) < BATCH:
                 number = len(self._waiting)
-                await trio.sleep(QUIET_S)
+                await trio.sleep(self._quiet_s)
 
-    async def _seal_batch(self, batch: Mapping[AssetId, trio.Event]) -> None:
+    async def _seal_batch(self, batch: Mapping[AssetId, Done]) -> None:
+        """The next batch waits for those that are sealed together, for no other."""
         small = self._small(batch)
-        async with trio.open_nursery() as nursery:
-            for id_ in batch.keys() - small.keys():
-                nursery.start_soon(self._seal_one, id_, batch[id_])
-            left = await self._left_of(small)
-            for id_ in small:
-                if id_ in left:
-                    nursery.start_soon(self._seal_one, id_, batch[id_])
-                else:
-                    batch[id_].set()
+        for id_ in batch.keys() - small.keys():
+            self._nursery.start_soon(self._seal_one, id_, batch[id_])
+        left = await self._left_of(small)
+        for id_ in small:
+            if id_ in left:
+                self._nursery.start_soon(self._seal_one, id_, batch[id_])
+            else:
+                batch[id_]()
 
-    async def _seal_one(self, id_: AssetId, done: trio.Event) -> None:
+    async def _seal_one(self, id_: AssetId, done: Done) -> None:
         await self._reception.seal_or_report(id_)
-        done.set()
+        done()
 
     def _small(self, ids: Collection[AssetId]) -> dict[AssetId, Received]:
         """Those that are received, and to be sealed together with others."""

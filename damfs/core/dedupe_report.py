@@ -37,22 +37,24 @@ class DedupeReport:
     groups: list[Suggestion] = field(default_factory=list)
     applied: bool = False
     moved: int = 0
-    freed: int = 0
-    """Bytes that are free when the trash lets go of them; bytes that a file shares with the kept one count not."""
     problems: list[str] = field(default_factory=list)
 
 
 def as_text(report: DedupeReport) -> str:
     lines = [line for group in report.groups for line in _shown(group)]
-    moves = sum(copy.moves for group in report.groups for copy in group.others)
+    moving = [copy for group in report.groups for copy in group.others if copy.moves]
+    size = f"{sum(copy.size for copy in moving):,} bytes"
     if not report.groups:
         lines.append("no duplicates were found")
     elif report.applied:
         lines.append(
-            f"{report.moved:,} in the trash, what was said of them is said of the kept ones; damfs undo takes it back"
+            f"{report.moved:,} in the trash ({size}), what was said of them is said of the kept ones; "
+            "damfs undo takes it back"
         )
     else:
-        lines.append(f"{len(report.groups):,} groups; --apply would put up to {moves:,} files into the trash")
+        lines.append(
+            f"{len(report.groups):,} groups; --apply would put up to {len(moving):,} files into the trash ({size})"
+        )
     return "\n".join([*lines, *(f"left as it is: {problem}" for problem in report.problems)]) + "\n"
 
 

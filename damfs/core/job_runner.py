@@ -10,7 +10,8 @@ import functools
 import itertools
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class JobRunner:
         """When the next jobs of the slots were due then."""
         self._filing: dict[BlobId, trio.Event] = {}
         self._of_model: set[trio.CancelScope] = set()
+        library.stop_model_jobs = self._stop_model_jobs
         self._attempts = itertools.count(1)
         self.running: dict[str, int] = {}
         """Names at work now, with how many attempts."""
@@ -171,7 +173,8 @@ class JobRunner:
                 await trio.to_thread.run_sync(_empty_directory, out)
                 reference = library.registry.references[job.processor]
                 before = await trio.to_thread.run_sync(_identity, source)
-                output = await self._output(reference, source, out, subject, before)
+                with self._asking(job.processor):
+                    output = await self._output(reference, source, out, subject, before)
                 await self._check_read(job.blob, before)
                 self._check_beside(subject)
                 command = await self._published(job, output)
@@ -214,8 +217,25 @@ class JobRunner:
                 health.failed(one_line(error))
         elif isinstance(error, JobTimedOut | WorkerDied):
             health.suspected(one_line(error))
-        for scope in self._of_model if health.resting else ():
+        if health.resting:
+            self._stop_model_jobs()
+
+    def _stop_model_jobs(self) -> None:
+        for scope in self._of_model:
             scope.cancel()
+
+    @contextmanager
+    def _asking(self, processor: str) -> Iterator[None]:
+        """The model's health knows how long it has been silent."""
+        health = self._library.model_health if self._is_models(processor) else None
+        if health is None:
+            yield
+            return
+        health.asked()
+        try:
+            yield
+        finally:
+            health.ended()
 
     async def _output(
         self, reference: ProcessorRef, source: Path, out: Path, subject: Subject, before: Identity | None

@@ -112,6 +112,8 @@ class Library:
         self.arriving: dict[StoreId, Waiting] = {}
         """Files of read-only stores that were still being written when their store was last scanned."""
         self.model_health = ModelHealth(lambda: self.clock())
+        self.stop_model_jobs: Callable[[], None] = lambda: None
+        """The job runner gives back what it asks the model just now."""
         self.pace = Pace()
         """Of the steps that embed."""
         self.terms_version = 0
@@ -226,7 +228,7 @@ class Library:
     def model_status(self, connection: Connection) -> ModelStatus:
         """Which models there are, and what ranks similar-to/. Scans: for a reader thread."""
         pace = self.pace.per_second(self.clock())
-        return model_status(connection, self.settings.model.name, self.model_health.trouble, pace)
+        return model_status(connection, self.settings.model.name, self.model_health, pace)
 
     def save_vectors(self) -> None:
         """Stop following with the vector indexes and save those that changed. Blocks: for the end."""

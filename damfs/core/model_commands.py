@@ -11,6 +11,7 @@ from damfs.catalog import derived, job_table, predicates, spaces
 from damfs.catalog.database import Connection
 from damfs.catalog.spaces import Space
 from damfs.core.commands import Execution
+from damfs.core.model_progress import EMBEDDERS, PLANNED_FOR
 from damfs.errors import NotFound, Refused
 
 
@@ -46,7 +47,8 @@ class AnswerBy:
 
 @dataclass(frozen=True, slots=True)
 class ChooseModel:
-    """The settings name another model now: what it has to do is planned, and jobs that failed are tried again."""
+    """The settings name another model now: what it has to do is planned, what the one before had still to do is not
+    done, and jobs that failed are tried again."""
 
     name: str
     processors: tuple[str, ...]
@@ -54,6 +56,9 @@ class ChooseModel:
     def apply(self, x: Execution) -> None:
         for processor in self.processors:
             job_table.retry_failed(x.tx, processor, x.at_ns)
+        for processor in EMBEDDERS:
+            job_table.spare_again(x.tx, processor, x.at_ns)
+        derived.forget_property(x.tx, PLANNED_FOR)
         x.changes.record("model-chosen", frozenset(), detail={"model": self.name})
 
 

@@ -6,7 +6,7 @@ Pure: no I/O, no clock, no event loop. What the caller passes is all there is to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 
@@ -78,12 +78,20 @@ def plan(
         if is_done:
             settled.add(processor.name)
         if processor.needs <= settled and processor.after <= settled | missed | failed:
-            asked = replace(subject, settings=settings.get(processor.name, subject.settings))
+            asked = _asked(subject, settings.get(processor.name, subject.settings))
             if not _accepts(processor, asked):
                 settled.add(processor.name)
             elif processor.name not in waiting and not (is_done and _is_current(processor, asked)):
                 due.append(Planned(processor.name, processor.version, processor.priority + AGAIN * is_done))
     return tuple(sorted(due, key=lambda planned: planned.priority))
+
+
+def _asked(subject: Subject, settings: Facts) -> Subject:
+    """As `dataclasses.replace`, which takes five times as long, makes it: each file is asked about twenty times."""
+    return Subject(
+        subject.name, subject.media, subject.size, subject.facts, subject.renditions, settings, subject.models,
+        subject.beside, subject.words,
+    )  # fmt: skip
 
 
 def _is_current(processor: Processor, subject: Subject) -> bool:

@@ -89,8 +89,8 @@ class Reception:
     async def seal(self, id_: AssetId) -> AssetId | None:
         """Make an asset of what was received; the id it has then (another, when it became a known asset).
 
-        None while the name is temporary: the file stays in staging until it gets its final name. Raises NoSpace or
-        Unavailable, and then the staged file stays too.
+        None while the name is temporary: the file stays in staging until it gets its final name; or when it is gone,
+        and what was staged for it goes as well. Raises NoSpace or Unavailable, and then the staged file stays too.
         """
         library = self._library
         asset = library.asset(id_)
@@ -102,7 +102,10 @@ class Reception:
                 sealed = await self.seal_version(id_)
             await follow(library, id_, names)
             return sealed
-        if asset is None or is_temporary(asset.name):
+        if asset is None:
+            await trio.to_thread.run_sync(library.staging.discard, id_)
+            return None
+        if is_temporary(asset.name):
             return None
         try:
             hashed = await trio.to_thread.run_sync(library.staging.seal, id_)

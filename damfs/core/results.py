@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from damfs.catalog import assets, derived, field_values, job_table, predicates, spaces, vectors, vocabulary
+from damfs.catalog import assets, derived, field_values, job_table, predicates, spaces, term_names, vectors
 from damfs.catalog.proposals import Origin
 from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
@@ -62,8 +62,8 @@ class FinishJob:
         self._tell_made(x)
         for asset, seen_before in before:
             tell(x.changes, "rendition-made", asset.id, seen_before, seen_proxies(x.tx, asset))
-        self._propose(x)
         job_table.finish(x.tx, self.job.id, x.at_ns)
+        self._propose(x)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else set[Facet]()
         if self.job.processor == "editor_hash":
@@ -103,7 +103,10 @@ class FinishJob:
         if not self.proposals and self.job.processor != AUTO_TAG:
             return
         origin = Origin(f"{self.job.processor}/{self.job.processor_version}", str(self.facts.get("model", "")))
-        named = [(vocabulary.term_named(x.tx, each.term), each.confidence) for each in self.proposals]
+        named = [(term_names.resolve(x.tx, each.term), each.confidence) for each in self.proposals]
+        if self.job.processor == AUTO_TAG and any(term is None for term, _ in named):
+            job_table.look_again(x.tx, self.job.id, x.at_ns)  # with the vocabulary of now; what was said before stays
+            return
         found = [(term.id, confidence) for term, confidence in named if term is not None]
         for asset in assets.of_blob(x.tx, self.job.blob):
             Suggest(asset.id, origin, found, self.accept_above).apply(x)

@@ -8,9 +8,13 @@ nothing twice.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import trio
@@ -18,6 +22,7 @@ from blake3 import blake3
 
 from damfs.catalog import rewrites, sidecars, stores, versions
 from damfs.catalog.sidecars import Sidecar
+from damfs.catalog.versions import Version
 from damfs.core.arranging import SetDestination
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Abandon, Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
@@ -37,6 +42,8 @@ log = logging.getLogger(__name__)
 
 MODE = 0o644
 EMPTY = SidecarRecord()
+FileState = tuple[int, int, int]
+"""Inode, size and time of a file: another one was written since, if they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,21 +194,81 @@ async def _rewrite(
     library: Library, reception: Reception, asset: Asset, target: SidecarRecord, was_read: bool, *, was_own: bool
 ) -> Outcome:
     """A version of the sidecar; the one before it is kept unless it was but damfs's own word."""
-    former = versions.current(library.db.writer, asset.id)
+    former, base, own = (
+        versions.current(library.db.writer, asset.id),
+        _row_of(library, asset.id),
+        _own_path(library, asset),
+    )
+    assert former is not None
+    assert own is not None
     try:
-        there = await _bytes_of(library, asset)
-        if former is None or blake3(there).digest() != former.digest:
+        there, seen = await _read_own(own, asset.name)
+        if blake3(there).digest() != former.digest:
             raise Conflict(f"{asset.name} was changed on the disk; look for changes first (damfs scan LIBRARY)")
         data = await trio.to_thread.run_sync(_packet, there, target, asset.name)
-        await _write_over(library, reception, asset, data)
+        await _write_over(library, reception, asset, data, functools.partial(_check_unchanged, own, seen, asset.name))
     except (BadMedia, Conflict) as error:
         return Outcome(read=was_read, problem=str(error))
+    foreign = await trio.to_thread.run_sync(_foreign, library, former)
+    if foreign is not None:
+        return await _give_back(library, reception, asset.id, base, former, foreign)
     _note_written(library, asset.id, target, "sidecar")
-    if was_own and former is not None and former.number > 1:
+    if was_own and former.number > 1:
         await prune_version(library, reception, former)
-    row = sidecars.of(library.db.writer, asset.id)
-    remark = "" if row is None else remark_of(library.db.writer, row.original, asset.name)
+    remark = remark_of(library.db.writer, base.original, asset.name)
     return Outcome(read=was_read, written=True, remark=remark)
+
+
+def _row_of(library: Library, id_: AssetId) -> Sidecar:
+    found = sidecars.of(library.db.writer, id_)
+    assert found is not None
+    return found
+
+
+async def _read_own(path: Path, name: str) -> tuple[bytes, FileState]:
+    """The file that is to be replaced, and how it was before it was read."""
+    try:
+        seen = await trio.to_thread.run_sync(_state, path)
+        return await trio.to_thread.run_sync(path.read_bytes), seen
+    except OSError as error:
+        raise Unavailable(f"{name} cannot be read: {error.strerror}; it stays as it is") from None
+
+
+def _state(path: Path) -> FileState:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _check_unchanged(path: Path, seen: FileState, name: str) -> None:
+    """Blocks. Raises Conflict where a program has written it since: its edit is taken over when it is found."""
+    with suppress(OSError):
+        if _state(path) == seen:
+            return
+    raise Conflict(f"{name} was written by another program just now; its edit is taken over first")
+
+
+def _foreign(library: Library, former: Version) -> bytes | None:
+    """What a program wrote into the file at the very moment it was set aside: the bytes of the version before are other
+    ones than they were. Blocks."""
+    connection = library.db.writer
+    for copy in stores.copies_of_asset(connection, former.asset):
+        path = library.blob_store(copy.store).path(stores.key_of(connection, copy.folder, copy.name))
+        if copy.blob == former.blob and path.exists():
+            data = path.read_bytes()
+            if blake3(data).digest() != former.digest:
+                return data
+    return None
+
+
+async def _give_back(
+    library: Library, reception: Reception, id_: AssetId, base: Sidecar, former: Version, foreign: bytes
+) -> Outcome:
+    """The other program's bytes are the file again, and are read as an edit of what it had said before."""
+    asset = library.known(id_)
+    record = msgspec.convert(base.said, SidecarRecord)
+    library.perform(NoteSidecar(id_, former.digest, record, own=False), "sidecar")
+    await _write_over(library, reception, asset, foreign, lambda: None)
+    return Outcome(problem=f"{asset.name} was written by another program meanwhile; its edit is taken over next time")
 
 
 def _note_written(library: Library, id_: AssetId, record: SidecarRecord, actor: str) -> None:
@@ -210,13 +277,20 @@ def _note_written(library: Library, id_: AssetId, record: SidecarRecord, actor: 
         library.perform(NoteSidecar(id_, stores.digest_of(library.db.writer, asset.blob), record, own=True), actor)
 
 
-async def _write_over(library: Library, reception: Reception, asset: Asset, data: bytes) -> None:
-    """Raises Conflict while somebody writes it, or has just written it."""
+async def _write_over(
+    library: Library, reception: Reception, asset: Asset, data: bytes, check: Callable[[], None]
+) -> None:
+    """Raises Conflict while somebody writes it, or has just written it. ``check``: in a thread, at the last moment."""
     async with reception.rewritten(asset.id):
         now = library.asset(asset.id)
         if now is None or now.blob != asset.blob or rewrites.of(library.db.writer, asset.id) is not None:
             raise Conflict(f"{asset.name} is being written just now; it is taken up again when it is closed")
         await trio.to_thread.run_sync(_stage_over, library, asset.id, data)
+        try:
+            await trio.to_thread.run_sync(check)
+        except Conflict:
+            await trio.to_thread.run_sync(library.staging.discard, asset.id)
+            raise
         library.perform(CloseRewrite(asset.id, len(data), library.clock()), "sidecar", durable=True)
         await reception.seal_version(asset.id)
 
@@ -258,6 +332,13 @@ def _write_all(library: Library, id_: AssetId, descriptor: int, data: bytes) -> 
     except DamfsError:
         library.staging.discard(id_)
         raise
+
+
+def _own_path(library: Library, asset: Asset) -> Path | None:
+    copy = _own_copy(library, asset.id)
+    if copy is None:
+        return None
+    return library.blob_store(copy.store).path(stores.key_of(library.db.writer, copy.folder, copy.name))
 
 
 def _own_copy(library: Library, id_: AssetId) -> Copy | None:

@@ -24,6 +24,7 @@ from damfs.core.folders import names_of, settle_moves
 from damfs.core.ingest import PlanAgain
 from damfs.core.keys import keys_beside
 from damfs.core.library import Library
+from damfs.core.model_progress import PLANNED_FOR
 from damfs.core.outlasting import outlast
 from damfs.core.processors.processor import Worker
 from damfs.core.pruning import prune_versions
@@ -46,8 +47,6 @@ PLAN_CHANGES = frozenset(
     {"term-defined", "term-removed", "terms-imported", "model-chosen", "model-loaded", "model-dropped"}
 )
 """Changes that may change which jobs there are."""
-PLANNED_FOR = "planned-for"
-"""Property that holds what `Planner.situation` was when every blob was last asked about."""
 INTERRUPTED = ".part"
 """Ending of the name under which a file comes back whose reception was interrupted."""
 

@@ -85,6 +85,10 @@ class WorkerPool:
         worker, limit_s, reference = processor.worker, self._limit_s(processor), processor.reference
         return _unpacked(await self.ask(worker, limit_s, run_processor, reference, source, out, subject))
 
+    def is_free(self, worker: Worker) -> bool:
+        """Whether a question would not have to wait for others."""
+        return not self._pools[worker].limiter.borrowed_tokens
+
     async def ask(self, worker: Worker, timeout_s: float, question: Callable[[Unpack[A]], R], *given: *A) -> R:
         """Call a function of plain data in a worker of a pool. Raises WorkerDied, JobTimedOut."""
         pool = self._pools[worker]

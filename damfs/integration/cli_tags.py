@@ -36,7 +36,7 @@ def tags(paths: tuple[Path, ...], library: Path | None, as_json: bool) -> None:
     Of a file: person, rule or model, how sure, by which processor, version and model; and what is only suggested.
     LIBRARY may be where it is mounted.
     """
-    if library is None and len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()):
+    if library is None and len(paths) == 1 and _is_library(paths[0]):
         _list_terms(paths[0], as_json=as_json)
         return
     said = [(path, _of(path, library)) for path in paths]
@@ -48,6 +48,11 @@ def tags(paths: tuple[Path, ...], library: Path | None, as_json: bool) -> None:
         if len(paths) > 1:
             click.echo(f"{path}:")
         click.echo(as_text(each) or f"no terms yet; give it one with: damfs tag {path} TERM\n", nl=False)
+
+
+def _is_library(path: Path) -> bool:
+    """Or is meant to be one."""
+    return path.is_dir() or (not path.exists() and mounts.mount_of(path) is None)
 
 
 def _of(path: Path, library: Path | None) -> list[SaidTag]:

@@ -33,7 +33,8 @@ TRY_S = 600.0
 
 
 class Models:
-    """``pool``: of the daemon; without one a worker is started for the trial of a model, and ended after it."""
+    """``pool``: of the daemon; without one, or while it is busy (perhaps with a model that hangs), a worker is started
+    for the trial of a model, and ended after it."""
 
     def __init__(self, library: Library, pool: WorkerPool | None = None) -> None:
         self._library = library
@@ -55,6 +56,7 @@ class Models:
             library.perform(LearnSpace(found), ACTOR)
         settings = await trio.to_thread.run_sync(choose_model_in_settings, library.path, name)
         library.use_settings(settings)
+        library.stop_model_jobs()
         library.model_health.well()
         users = tuple(each.name for each in library.registry.processors if each.worker is Worker.MODEL)
         library.perform(ChooseModel(name, users), ACTOR)
@@ -76,7 +78,7 @@ class Models:
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[WorkerPool]:
-        if self._pool is not None:
+        if self._pool is not None and self._pool.is_free(Worker.MODEL):
             yield self._pool
             return
         async with open_worker_pool(self._library.settings) as pool:

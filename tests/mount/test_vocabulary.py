@@ -93,6 +93,13 @@ def test_five_thousand_terms_are_imported_browsed_renamed_and_merged(loaded: Dae
     assert "clip.txt" not in os.listdir(by_tag / top)
     assert "clip.txt" in os.listdir(by_tag / "term 1")
 
+    run("mv", "-T", by_tag / "term 1/the last", by_tag / os.path.dirname(path_of(4998)) / "term 4998")
+    assert os.listdir(by_tag / path_of(4998)) == ["clip.txt"], "onto a term that nothing carries: the two are one"
+    assert os.listdir(by_tag / "alias 4998") == os.listdir(by_tag / "alias 4999") == ["clip.txt"]
+    damfs("undo", loaded.library)
+    assert os.listdir(by_tag / path_of(4998)) == []
+    assert os.listdir(by_tag / "term 1/the last") == ["clip.txt"]
+
     assert (by_tag / "term 4000").is_dir()
     damfs("term", "merge", loaded.library, "the last", "term 4000")
     assert os.listdir(by_tag / other) == ["clip.txt"]
@@ -102,6 +109,54 @@ def test_five_thousand_terms_are_imported_browsed_renamed_and_merged(loaded: Dae
     damfs("undo", loaded.library)
     assert os.listdir(by_tag / other) == []
     assert os.listdir(by_tag / "term 1/the last") == ["clip.txt"]
+
+
+def test_a_term_with_all_others_below_is_renamed_and_moved_at_the_cost_of_one(dam: Daemon, tmp_path: Path) -> None:
+    by_tag, file = dam / "by-tag", tmp_path / "tree.csv"
+    lines = [f"term {each},{f'term {each // WIDTH - 1}' if each >= WIDTH else ''}\n" for each in range(TERMS)]
+    file.write_text("name,broader\n" + "".join(lines))
+    assert damfs("term", "import", dam.library, file).stdout.endswith("5,000 new, 0 moved, 0 synonyms\n")
+    (tmp_path / "clip.txt").write_text("clip")
+    run("cp", tmp_path / "clip.txt", by_tag / "term 4999")
+    for name in ("all", "above"):
+        (by_tag / name).mkdir()
+
+    def moved(before: str, after: str) -> int:
+        return statements(dam, lambda: (by_tag / before).rename(by_tag / after))
+
+    asked = [moved(f"term {each}", f"all/term {each}") for each in range(WIDTH)]
+    asked += [moved("all", "everything"), moved("everything", "above/everything")]
+    assert max(asked) <= 150
+    assert sorted(os.listdir(by_tag)) == ["above"]
+    assert "clip.txt" in os.listdir(by_tag / "above")
+    assert "clip.txt" in os.listdir(by_tag / "above/everything" / path_of(4999))
+    wrong = damfs("term", "merge", dam.library, "everything", "term 0", check=False)
+    assert wrong.stderr == (
+        'damfs: "term 0" is narrower than "everything": merge it the other way round, or move it first\n'
+    )
+    said = damfs("term", "merge", dam.library, "everything", "above").stdout
+    assert said.startswith('"everything" is part of "above" now')
+    assert sorted(set(os.listdir(by_tag / "above")) - {"clip.txt"}) == sorted(f"term {each}" for each in range(WIDTH))
+    groups = damfs("undo", dam.library, "--list").stdout.splitlines()
+    assert "1 term merged" in groups[0]
+    assert f"{TERMS:,} things imported into the vocabulary" in groups[-1]
+
+
+def test_an_import_is_undone_while_the_mount_goes_on(dam: Daemon, tmp_path: Path) -> None:
+    (dam / "by-tag/mine").mkdir()
+    (dam / "by-tag/mine/a.txt").write_text("a")
+    file = tmp_path / "flat.csv"
+    file.write_text("name,broader,synonyms\n" + "".join(f"word {each},mine,wort {each}@de\n" for each in range(500)))
+    assert damfs("term", "import", dam.library, file).stdout.endswith("500 new, 0 moved, 500 synonyms\n")
+    assert damfs("term", "import", dam.library, file).stdout.endswith("0 new, 0 moved, 0 synonyms\n")
+    run("cp", dam / "by-tag/mine/a.txt", dam / "by-tag/wort 7/b.txt")
+    dam.settled()
+    assert len(os.listdir(dam / "by-tag/mine")) == 502
+    damfs("undo", dam.library)
+    said = damfs("undo", dam.library)
+    assert said.stdout.startswith("undone: 1,000 things imported into the vocabulary")
+    until(lambda: sorted(os.listdir(dam / "by-tag/mine")) == ["a.txt"], "nothing of it is left")
+    assert os.listdir(dam / "by-tag") == ["mine"]
 
 
 def test_a_listing_asks_no_question_a_term(dam: Daemon, tmp_path: Path) -> None:

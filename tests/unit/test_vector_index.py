@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from blake3 import blake3
 from numpy.typing import NDArray
+from usearch.index import Index
 
 from damfs.catalog import vector_index as index_module
 from damfs.catalog.vector_index import VectorIndex
@@ -329,3 +330,13 @@ def test_a_save_that_does_not_fit_keeps_the_file_before(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert told.startswith("refused 100 the vector index")
     assert os.listdir(tmp_path) == ["index"]
+
+
+@pytest.mark.expect_warnings("belongs to another model")
+def test_an_index_of_whole_numbers_is_never_taken_for_one_of_halves(tmp_path: Path) -> None:
+    """Its distances are others: a search would mix both."""
+    whole = Index(ndim=DIMENSION, metric="cos", dtype="i8")
+    whole.add(np.arange(10), vectors(10))
+    path = tmp_path / "index"
+    whole.save(path)
+    assert VectorIndex.load(path, DIMENSION, blake3(path.read_bytes()).digest()) is None

@@ -7,6 +7,7 @@ and a row; start-up finds both.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -345,28 +346,19 @@ class Drafts:
             self._again.add(asset)
         else:
             self._sealing[asset] = trio.Event()
-            self._nursery.start_soon(self._seal, asset)
+            self._batches.begin(asset, functools.partial(self._sealed, asset))
 
-    async def _seal(self, asset: AssetId) -> None:
-        try:
-            await self._seal_once(asset)
-            while asset in self._again:
-                self._again.discard(asset)
-                await self._seal_once(asset)
-        finally:
+    def _sealed(self, asset: AssetId) -> None:
+        if asset in self._again:
             self._again.discard(asset)
-            draft = self._drafts.get(asset)
-            if draft is not None and not draft.writers:  # what it reads is an original now, and never written
-                self._forget(draft)
-            if rewrites.of(self._library.db.writer, asset) is None:
-                self._closed.pop(asset, None)
-            self._sealing.pop(asset).set()
-
-    async def _seal_once(self, asset: AssetId) -> None:
-        if self._library.asset(asset) is None:
-            await trio.to_thread.run_sync(self._library.staging.discard, asset)
-        else:
-            await self._batches.seal(asset)
+            self._batches.begin(asset, functools.partial(self._sealed, asset))
+            return
+        draft = self._drafts.get(asset)
+        if draft is not None and not draft.writers:  # what it reads is an original now, and never written
+            self._forget(draft)
+        if asset in self._closed and rewrites.of(self._library.db.writer, asset) is None:
+            del self._closed[asset]
+        self._sealing.pop(asset).set()
 
     async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
         """`mv temporary original`: what the source is, or is going to be, is the target's next version."""

@@ -44,6 +44,8 @@ class Tree:
         self.views = views
         self.control = control
         self.thumbnails = Thumbnails(library, views)
+        self._absent: tuple[Place, str, int] | None = None
+        """Where no entry was found last, and after how many commits: who makes a file asks three times before."""
 
     def view(self, place: Place) -> View:
         if place == ROOT_PLACE:
@@ -81,13 +83,22 @@ class Tree:
         if view.looks_long(place):
             async with view.turn(place, listing=False):
                 return self.dated(await self.library.db.read(lambda connection: view.lookup(connection, place, name)))
-        entry = view.lookup(self.library.db.writer, place, name)
+        entry = self._found(view, place, name)
         if entry is None and self._make is not None:
             wanted = view.wanted(self.library.db.writer, place, name)
             if wanted is not None:
                 await self._make(wanted)
                 entry = view.lookup(self.library.db.writer, place, name)
         return self.dated(entry)
+
+    def _found(self, view: View, place: Place, name: str) -> Entry | None:
+        asked = place, name, self.library.db.commits
+        if asked == self._absent:
+            return None
+        entry = view.lookup(self.library.db.writer, place, name)
+        if entry is None and view.tells_absence:
+            self._absent = asked
+        return entry
 
     async def list(self, place: Place) -> list[Entry]:
         files, others = await self.content(place)
