@@ -80,6 +80,27 @@ def test_what_always_has_one_answer_never_reaches_python(dam: Daemon, tmp_path: 
     assert [(dam / "inbox" / name).read_text() for name in names] == names
 
 
+def test_a_name_that_is_not_there_is_asked_for_once_until_something_changes(dam: Daemon) -> None:
+    """With O_EXCL the kernel asks again before it makes a file. What another has made meanwhile is found."""
+    path = dam / "inbox/an-new.dat"
+
+    def made() -> None:
+        assert not path.exists()
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+
+    assert calls(dam, made)["lookup"] == 1
+    path.unlink()
+    for _ in range(3):
+        assert not path.exists()
+        run("cp", "/etc/hostname", path)
+        with pytest.raises(FileExistsError):
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        dam.settled()
+        path.unlink()
+        with pytest.raises(FileNotFoundError):
+            os.open(path, os.O_RDONLY)
+
+
 def same_bytes(path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
