@@ -15,6 +15,7 @@ from damfs.core.asking_model import model_of, vectors_of
 from damfs.core.duplicate_finding import DuplicateFinder
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.note_keeping import NoteKeeper
 from damfs.core.on_demand import Maker
 from damfs.core.query_vectors import QueryVectors
 from damfs.core.reception import Reception
@@ -59,6 +60,7 @@ class Parts:
     maker: Maker
     models: Models
     sidecars: SidecarKeeper
+    notes: NoteKeeper
     duplicates: DuplicateFinder
 
 
@@ -114,6 +116,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         maker,
         Models(library, pool),
         SidecarKeeper(library, reception),
+        NoteKeeper(library),
         DuplicateFinder(library),
     )
 

@@ -25,6 +25,7 @@ from daemon.signals import watch_signals
 from damfs.core.library import Library, open_library
 from damfs.core.model_switch import serve_models
 from damfs.core.outlasting import outlast
+from damfs.core.status import named
 from damfs.core.status_report import Status
 from damfs.core.upkeep import repair, serve_chores
 from damfs.core.watcher import watch_stores
@@ -86,6 +87,7 @@ async def _serve_mounted(
             await nursery.start(serve_chores, library, parts.reception)
             await nursery.start(serve_models, library)
             await nursery.start(parts.sidecars.serve)
+            await nursery.start(parts.notes.serve)
             await nursery.start(parts.duplicates.serve)
             nursery.start_soon(parts.events.follow)
             nursery.start_soon(outlast, "making room for what was made on demand", parts.maker.trim)
@@ -155,7 +157,7 @@ def _extended(library: Library, parts: Parts, service: Service, mountpoint: str,
         scanning=[*service.names_being_scanned(), *_busy(library, parts)],
         unsettled=parts.drafts.unsettled,
         native=parts.operations.directories.native.describe(),
-        held_back={str(id_): reason for id_, reason in parts.reception.held_back.items()},
+        held_back=named(library.db.writer, parts.reception.held_back),
     )
 
 

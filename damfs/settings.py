@@ -74,8 +74,8 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """With lines = 0: the longer side is no longer than this."""
     needless: bool = False
     """Also of clips that need none: small ones in which every picture stands for itself."""
-    hardware: bool = True
-    """Use encoders of a graphics card where they work."""
+    hardware: Literal["auto", "off"] | bool = "auto"
+    """Use encoders and decoders of a graphics card where they work; true means "auto", false "off"."""
 
 
 class PreviewsSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +103,8 @@ class VocabularySettings(Struct, frozen=True, forbid_unknown_fields=True):
 class ClipSettings(Struct, frozen=True, forbid_unknown_fields=True):
     limit_mb: Count = 10240
     """Space for pieces and frames that somebody asked for in clips/ and frames/; the longest unused are removed."""
+    time_limit_s: Count = 3600
+    """The longest that making a piece, or joining clips, may take."""
 
 
 class AutoTagSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -280,8 +282,9 @@ DEFAULT_SETTINGS = """\
 # longest = 1280
 # Also of clips that need none: those no larger than that in which every picture stands for itself (ProRes, DNxHR …).
 # needless = false
-# Use encoders of a graphics card where they work (each is tried once; one that fails for a file is passed over).
-# hardware = true
+# "auto": use encoders and decoders of a graphics card (NVENC, QSV, NVDEC) where they work: each is proven once; a file
+# for which one fails, hangs or makes something unequal is done in software. "off": software only. See `damfs doctor`.
+# hardware = "auto"
 
 [previews]
 # Small pictures of a clip in one, with WebVTT, for scrubbing: how many seconds from one to the next (further apart in
@@ -310,6 +313,8 @@ DEFAULT_SETTINGS = """\
 # Space in MB for pieces and frames of clips that somebody asked for by name (clips/, frames/): those that were not used
 # for the longest time are removed, and made again when they are asked for again.
 # limit_mb = 10240
+# The longest in seconds that making a piece, or joining clips (damfs concat), may take.
+# time_limit_s = 3600
 
 [auto_tag]
 # Propose terms of the vocabulary, as soon as there is one (every directory of by-tag/ is a term).

@@ -19,6 +19,7 @@ from damfs.catalog.predicates import (
     quoted,
     tag_facet,
 )
+from damfs.catalog.word_breaks import spread
 from damfs.model import Facet, TermId
 
 
@@ -167,7 +168,7 @@ class Says(Predicate):
 
     def pattern(self) -> str:
         """For the full-text index."""
-        return '"' + self.words.replace('"', '""') + '"' + ("*" if self.prefix else "")
+        return '"' + spread(self.words).replace('"', '""') + '"' + ("*" if self.prefix else "")
 
     def match(self, asset: Traits) -> bool:
         raise NotImplementedError("only the full-text index knows")

@@ -6,6 +6,7 @@ when what it tells of is.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -14,12 +15,27 @@ import msgspec
 from damfs.catalog.database import Connection
 from damfs.model import AssetId, Change, Facet, Facts, Seq
 
+GROUP = "group"
+"""Key in the detail of a change: see `new_group`."""
+
+
+def new_group(connection: Connection) -> str:
+    """A name for changes that are to come, which tells from where on in the feed they can be."""
+    return f"{last_seq(connection) + 1}-{secrets.token_hex(6)}"
+
+
+def first_of_group(group: str) -> Seq:
+    """None of its changes is earlier."""
+    return Seq(int(group.partition("-")[0]))
+
 
 class Recorder:
-    """Collects the changes of one transaction and writes them, with the time their facets were touched."""
+    """Collects the changes of one transaction and writes them, with the time their facets were touched. ``group``: what
+    is taken back together, over several transactions; it stands in the detail of each change."""
 
-    def __init__(self, tx: Connection, actor: str, at_ns: int) -> None:
+    def __init__(self, tx: Connection, actor: str, at_ns: int, group: str = "") -> None:
         self._tx = tx
+        self._group: Facts = {GROUP: group} if group else {}
         self._actor = actor
         self.at_ns = at_ns
         self.changes: list[Change] = []
@@ -34,7 +50,7 @@ class Recorder:
         names: tuple[str, ...] = (),
         detail: Facts | None = None,
     ) -> None:
-        touched = frozenset(facets)
+        touched, told = frozenset(facets), {**(detail or {}), **self._group}
         seq = self._tx.insert(
             "INSERT INTO change (at_ns, actor, kind, asset, names, facets, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
             self.at_ns,
@@ -43,11 +59,11 @@ class Recorder:
             asset,
             _text(names),
             _text(sorted(touched)),
-            _text(detail or {}),
+            _text(told),
         )
         self._touched |= touched
         self.changes.append(
-            Change(Seq(seq), self.at_ns, self._actor, kind, asset, names, touched, detail or {}),
+            Change(Seq(seq), self.at_ns, self._actor, kind, asset, names, touched, told),
         )
 
     def finish(self) -> None:

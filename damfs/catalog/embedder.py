@@ -9,14 +9,12 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from blake3 import blake3
-
+from damfs.catalog import model_files, model_hub
 from damfs.errors import ModelUnavailable
 from damfs.settings import cores
 
@@ -44,7 +42,6 @@ TEXT_BATCH = 128
 TEXT_LIMIT = 4_000
 """Characters of a text that are read; the models see fewer (256 tokens), tokenizing more would only take time."""
 MEMORY_WORDS = ("allocate memory", "out of memory", "failed to map segment", "bad_alloc")
-WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".onnx"})
 
 
 class Embedder(Protocol):
@@ -149,11 +146,24 @@ class SentenceTransformerEmbedder:
     def embed_pictures(self, pictures: Sequence[Image]) -> list[dict[str, Vectors]]:
         if self.visual_model is None or not pictures:
             return [{} for _ in pictures]
-        rows = _encode(self._model, [picture.convert("RGB") for picture in pictures], PICTURE_BATCH)
+        rows = self._checked(_encode(self._model, [picture.convert("RGB") for picture in pictures], PICTURE_BATCH))
         return [{self.visual_model: row} for row in rows]
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        return _encode_texts(self._model, texts, self._dimension)
+        return self._checked(_encode_texts(self._model, texts, self._dimension))
+
+    def _checked(self, rows: Vectors) -> Vectors:
+        """The length is part of the id: what has another one, or is no number, must not come into the space."""
+        import numpy as np
+
+        if rows.shape[1:] != (self._dimension,):
+            raise ModelUnavailable(
+                f"the model {self.id} says that its vectors have {self._dimension} numbers and makes {rows.shape[-1]}; "
+                "name another one in model.name"
+            )
+        if not np.isfinite(rows).all():
+            raise ModelUnavailable(f"the model {self.id} makes vectors that are no numbers; name another one")
+        return rows
 
 
 class _Classifier:
@@ -193,13 +203,17 @@ def _pixels(picture: Image) -> Vectors:
     return ((np.asarray(small, dtype=np.float32) - 127.0) / 128.0).transpose(2, 0, 1)
 
 
-@functools.lru_cache(maxsize=2)
 def load_embedder(name: str, threads: int) -> Embedder:
-    """The embedder that ``model.name`` of the settings names, loaded once a process (10 s and more). Two are kept:
-    while a library is embedded anew, questions go to the old one.
+    """The embedder that ``model.name`` of the settings names, loaded once a process (10 s and more), and again when
+    the files of its directory changed. Two are kept: while a library is embedded anew, questions go to the old one.
 
     ``threads`` 0: one for each core. ModelUnavailable with the reason when it cannot be had here.
     """
+    return _loaded(name, threads, model_files.stamp(name))
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(name: str, threads: int, stamp: model_files.Stamp) -> Embedder:
     if name == NO_MODEL:
         raise ModelUnavailable('no model is in use: model.name is "none"')
     _require("torch", "sentence_transformers")
@@ -209,7 +223,10 @@ def load_embedder(name: str, threads: int) -> Embedder:
         import torch
 
         torch.set_num_threads(threads or cores())
-        return DefaultEmbedder() if name == DEFAULT_MODEL else SentenceTransformerEmbedder(name)
+        made = DefaultEmbedder() if name == DEFAULT_MODEL else SentenceTransformerEmbedder(name)
+    if model_files.stamp(name) != stamp:
+        raise ModelUnavailable(f'the files of model "{name}" were changed while it was loaded; it is tried again')
+    return made
 
 
 @contextmanager
@@ -234,13 +251,27 @@ def _is_about_memory(error: BaseException) -> bool:
 
 @functools.cache
 def device() -> str:
-    """ "cuda" where a graphics card can be used. A broken driver raises anything, and means the processor."""
+    return chosen_device(_cards())
+
+
+def chosen_device(cards: Mapping[str, int]) -> str:
+    """The graphics card with the most memory; the processor where there is none. ``cards``: bytes by name."""
+    return max(cards, key=lambda name: cards[name], default="cpu")
+
+
+def _cards() -> dict[str, int]:
+    """Those that work. A broken driver raises anything, and means none."""
     import torch
 
+    found = {}
     try:
-        return "cuda" if torch.cuda.is_available() and torch.zeros(1, device="cuda").numel() else "cpu"
+        for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+            name = f"cuda:{number}"
+            torch.zeros(1, device=name)
+            found[name] = int(torch.cuda.get_device_properties(number).total_memory)
     except Exception:  # noqa: BLE001 - as said above
-        return "cpu"
+        return found
+    return found
 
 
 def photo_of(noun: str) -> str:
@@ -264,9 +295,9 @@ def _require(*packages: str) -> None:
 
 def _named_model(name: str) -> tuple[SentenceTransformer, str]:
     """The model and an id that changes with its weights: the revision of a hub's model, a digest of local files."""
-    local = Path(name).expanduser()
-    if local.is_dir():
-        return _load(name, str(local), offline=True), f"{local.resolve().name}@{_weights_digest(local)}"
+    local = model_files.directory_of(name)
+    if local is not None:
+        return _load(name, str(local), offline=True), f"{local.resolve().name}@{model_files.digest(local)}"
     if name.startswith(("/", "./", "../", "~")):
         raise ModelUnavailable(f'model.name: there is no directory "{name}"; correct it, or name a model of the hub')
     return _hub_model(name), f"{name}@{_revision(name)}"
@@ -277,8 +308,9 @@ def _hub_model(name: str) -> SentenceTransformer:
     try:
         return _load(name, name, offline=True)
     except ModelUnavailable:
-        if _hub_offline():
+        if model_hub.is_offline():
             raise
+    model_hub.check(name)
     return _load(name, name, offline=False)
 
 
@@ -322,10 +354,6 @@ def _quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _hub_offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-
-
 def _revision(name: str) -> str:
     """The revision of a hub's model that was just loaded: the directory of its snapshot in the cache."""
     from huggingface_hub import try_to_load_from_cache
@@ -336,17 +364,6 @@ def _revision(name: str) -> str:
             if isinstance(found, str):
                 return Path(found).parent.name[:12]
     raise ModelUnavailable(f'model "{name}" has no revision in the hub\'s cache; set model.name to its directory')
-
-
-def _weights_digest(directory: Path) -> str:
-    digest = blake3()
-    for file in sorted(directory.rglob("*")):
-        if file.suffix in WEIGHT_SUFFIXES and file.is_file():
-            digest.update(str(file.relative_to(directory)).encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()[:12]
 
 
 def _encode_texts(model: SentenceTransformer, texts: Sequence[str], dimension: int) -> Vectors:

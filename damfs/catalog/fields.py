@@ -190,6 +190,7 @@ FIELDS: tuple[Field, ...] = (
     _f("container", "Container", F, "container", standard="dc:format"),
     _f("duration", "Duration", F, "duration_ns", kind=NUM, unit=Unit.SECONDS, turn=seconds, standard="xmpDM:duration"),
     _f("bitrate", "Bit rate", F, "bit_rate", kind=NUM, unit=Unit.BITRATE, standard="xmpDM:fileDataRate"),
+    _f("unfinished", "Not finished", F, "unfinished"),
     _f("streams", "Streams", F, "streams", kind=NUM),
     _f("chapters", "Chapters", F, "chapters", kind=NUM, turn=count),
     _f("subtitles", "Subtitle languages", F, "subtitles[].language", standard="dc:language"),
@@ -246,6 +247,10 @@ FIELDS: tuple[Field, ...] = (
     _f("description", "Description", T, "description", standard="dc:description"),
     _f("artist", "Artist", T, "artist", standard="dc:creator"),
     _f("copyright", "Copyright", T, "copyright", standard="dc:rights"),
+    _f("headline", "Headline", T, "headline", standard="photoshop:Headline"),
+    _f("credit", "Credit", T, "credit", standard="photoshop:Credit"),
+    _f("event", "Event", T, "event", standard="Iptc4xmpExt:Event"),
+    _f("keyword", "Keywords in the file", T, "keywords[]", standard="dc:subject"),
 )  # fmt: skip
 BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 BROWSABLE: tuple[str, ...] = tuple(field.name for field in FIELDS if field.browsable)

@@ -7,7 +7,6 @@ thread). Crash rule: a text and the end of its being due are one transaction.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -15,9 +14,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from damfs.catalog import derived
 from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import ALONE, Clause, Predicate, joined
+from damfs.catalog.word_breaks import VERSION, is_unspaced, name_words, spread
 from damfs.model import LIBRARY_STORE, AssetId, TermId
 
 COLUMNS = ("name", "folders", "comment", "fields", "transcript")
@@ -33,7 +34,8 @@ RANKED_BELOW = 3_000
 TERM_WORDS = 3
 """So many words of a query may each be answered by a term in place of the text."""
 TRANSCRIPT_LIMIT = 200_000
-CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+FILLED = "texts"
+"""Name of the catalog's property that says of which `word_breaks.VERSION` the index is."""
 
 
 class Due(NamedTuple):
@@ -67,13 +69,13 @@ def refresh(tx: Connection, ids: Iterable[AssetId]) -> None:
     )
     texts: dict[AssetId, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for asset, name in names.items():
-        texts[asset]["name"] = _name_words(name)
+        texts[asset]["name"] = [name_words(name)]
     for asset, comment in tx.rows(
         "SELECT asset, comment FROM remark WHERE asset IN (SELECT value FROM json_each(?))", some
     ):
         texts[asset]["comment"].append(comment)
     for asset, folder in _folders(tx, some):
-        texts[asset]["folders"].append(folder)
+        texts[asset]["folders"].append(name_words(folder))
     for asset, text in tx.rows(
         "SELECT a.id, f.text FROM asset AS a JOIN field_text AS f ON f.blob = a.blob"
         " WHERE a.id IN (SELECT value FROM json_each(?)) ORDER BY a.id, f.field, f.key",
@@ -87,14 +89,20 @@ def refresh(tx: Connection, ids: Iterable[AssetId]) -> None:
     tx.run_many(
         "INSERT OR REPLACE INTO asset_text (rowid, name, folders, comment, fields, transcript)"
         " VALUES (?, ?, ?, ?, ?, ?)",
-        ((asset, *("\n".join(text[column])[:TRANSCRIPT_LIMIT] for column in COLUMNS)) for asset, text in texts.items()),
+        (
+            (asset, *(spread("\n".join(text[column])[:TRANSCRIPT_LIMIT]) for column in COLUMNS))
+            for asset, text in texts.items()
+        ),
     )
 
 
-def _name_words(name: str) -> list[str]:
-    """The name, and where it is written like ``redCarAtDusk``, its words."""
-    apart = CAMEL.sub(" ", name)
-    return [name] if apart == name else [name, apart]
+def renew(tx: Connection) -> bool:
+    """Have everything written anew if the words of a text are others than when it was; whether that is so. Blocks."""
+    if derived.property_value(tx, FILLED) == str(VERSION):
+        return False
+    tx.run("INSERT INTO text_due (asset) SELECT id FROM asset ORDER BY id")
+    derived.set_property(tx, FILLED, str(VERSION))
+    return True
 
 
 def _folders(tx: Connection, some: str) -> list[tuple[AssetId, str]]:
@@ -205,9 +213,21 @@ def columns_saying(connection: Connection, asset: AssetId, words: Sequence[Says]
 
 def terms_saying(connection: Connection, words: str, *, prefix: bool, limit: int) -> list[TermId]:
     """Terms whose name holds the words, in their order."""
+    if is_unspaced(words):  # the triggers that fill the index know nothing of such scripts: walk the vocabulary
+        return _terms_holding(connection, words, limit)
     rows = connection.rows(
         "SELECT rowid FROM term_text WHERE term_text MATCH ? ORDER BY rowid LIMIT ?",
         Says(words, prefix).pattern(),
+        limit,
+    )
+    return [id_ for (id_,) in rows]
+
+
+def _terms_holding(connection: Connection, text: str, limit: int) -> list[TermId]:
+    rows = connection.rows(
+        "SELECT t.id FROM term AS t WHERE instr(t.name, ?1)"
+        " OR EXISTS (SELECT 1 FROM term_label AS l WHERE l.term = t.id AND instr(l.name, ?1)) ORDER BY t.id LIMIT ?2",
+        text,
         limit,
     )
     return [id_ for (id_,) in rows]

@@ -154,6 +154,16 @@ def retry_failed(tx: Connection, processor: str | None, now_ns: int) -> int:
     )
 
 
+def spare_again(tx: Connection, processor: str, now_ns: int) -> int:
+    """Jobs of a processor that wait to be done once more count as done: whether they have to be is asked anew."""
+    return tx.run(
+        "UPDATE job SET state = 'done', updated_ns = ?1 WHERE state = 'waiting' AND processor = ?2"
+        " AND EXISTS (SELECT 1 FROM fact AS f WHERE f.blob = job.blob AND f.processor = job.processor)",
+        now_ns,
+        processor,
+    )
+
+
 def do_again(tx: Connection, processor: str, now_ns: int) -> int:
     """Every job of a processor that is done waits once more; how many."""
     return tx.run(
@@ -162,6 +172,10 @@ def do_again(tx: Connection, processor: str, now_ns: int) -> int:
         now_ns,
         processor,
     )
+
+
+def look_again(tx: Connection, job: JobId, now_ns: int) -> None:
+    tx.run("UPDATE job SET state = 'waiting', attempts = 0, due_ns = ?1, updated_ns = ?1 WHERE id = ?2", now_ns, job)
 
 
 def is_due(connection: Connection, processors: tuple[str, ...], now_ns: int) -> bool:

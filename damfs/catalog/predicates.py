@@ -148,6 +148,15 @@ class Everything(Predicate):
         return "*"
 
 
+MARKS = 1000
+"""Terms that are told one by one: SQLite takes some 30,000 values, and there may be more below one."""
+
+
+def _marks(terms: tuple[TermId, ...]) -> Clause:
+    many = len(terms) > MARKS
+    return ("SELECT value FROM json_each(?)", (str(list(terms)),)) if many else (", ".join("?" * len(terms)), terms)
+
+
 @dataclass(frozen=True, slots=True)
 class HasTag(Predicate):
     """Carries the term or a narrower one. ``narrower``: the ids of all terms below, itself included."""
@@ -157,15 +166,13 @@ class HasTag(Predicate):
     narrower: tuple[TermId, ...]
 
     def clause(self) -> Clause:
-        marks = ", ".join("?" * len(self.narrower))
-        return f"a.visible AND a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))", self.narrower  # noqa: S608  # marks only
+        marks, values = _marks(self.narrower)
+        return f"a.visible AND a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))", values  # noqa: S608  # marks only
 
     def row_clause(self) -> Clause:
-        marks = ", ".join("?" * len(self.narrower))
-        return (
-            f"a.visible AND EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))",  # noqa: S608  # as above
-            self.narrower,
-        )
+        marks, values = _marks(self.narrower)
+        carried = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # as above
+        return f"a.visible AND {carried}", values
 
     def match(self, asset: Traits) -> bool:
         return asset.visible and self.term in asset.terms

@@ -105,6 +105,18 @@ def judge_many_taken_away(tx: Connection, assets: Sequence[AssetId], terms: Sequ
     )
 
 
+def judged_among(
+    connection: Connection, assets: Sequence[AssetId], terms: Sequence[TermId]
+) -> list[tuple[AssetId, str]]:
+    """Which of the assets a person has judged with which of the terms, by their names."""
+    return connection.rows(
+        "SELECT j.asset, t.name FROM judgement AS j JOIN term AS t ON t.id = j.term"
+        " WHERE j.asset IN (SELECT value FROM json_each(?)) AND j.term IN (SELECT value FROM json_each(?))",
+        msgspec.json.encode(assets).decode(),
+        msgspec.json.encode(terms).decode(),
+    )
+
+
 def is_judged(connection: Connection, asset: AssetId, term: TermId) -> bool:
     return connection.exists("SELECT 1 FROM judgement WHERE asset = ? AND term = ?", asset, term)
 
@@ -113,13 +125,16 @@ def forget_judgement(tx: Connection, asset: AssetId, term: TermId) -> None:
     tx.run("DELETE FROM judgement WHERE asset = ? AND term = ?", asset, term)
 
 
-def learnt_from(connection: Connection, term: TermId) -> tuple[list[float], list[float]]:
-    """The confidences of what people accepted, and of what they refused."""
+def learnt_from(connection: Connection, term: TermId, origin: Origin) -> tuple[list[float], list[float]]:
+    """The confidences of what people accepted, and of what they refused, of all that one origin had proposed: those of
+    another model, or of another version of the processor, are on another scale."""
     rows = connection.rows(
         "SELECT j.confidence, g.asset IS NOT NULL FROM judgement AS j"
         " LEFT JOIN tagging AS g ON g.asset = j.asset AND g.term = j.term AND g.source = 'person'"
-        " WHERE j.term = ? AND j.confidence IS NOT NULL",
+        " WHERE j.term = ? AND j.confidence IS NOT NULL AND j.processor = ? AND j.model = ?",
         term,
+        origin.processor,
+        origin.model,
     )
     return [c for c, accepted in rows if accepted], [c for c, accepted in rows if not accepted]
 

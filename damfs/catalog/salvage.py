@@ -16,224 +16,27 @@ import apsw
 import msgspec
 
 from damfs.catalog.database import Connection
-from damfs.model import AssetId, AssetState, BlobId, JobState, Media, RenditionKind, StoreKind, TagSource
+from damfs.catalog.old_rows import (
+    HIGHEST,
+    QUERIES,
+    RANGED_BY,
+    OldBlob,
+    OldCopy,
+    OldEmbedding,
+    OldFact,
+    OldFolder,
+    OldJob,
+    OldPlace,
+    OldRendition,
+    OldStore,
+    OldTree,
+)
+from damfs.model import AssetId, BlobId
 
 PAGE = 1024
 ID_LIMIT = 1_000_000_000
 """A counter that is damaged may say anything."""
 T = TypeVar("T")
-
-
-class OldStore(NamedTuple):
-    id: int
-    name: str
-    kind: StoreKind
-    root: str
-
-
-class OldFolder(NamedTuple):
-    id: int
-    store: int
-    parent: int | None
-    name: bytes
-
-
-class OldBlob(NamedTuple):
-    id: int
-    digest: bytes
-
-
-class OldAsset(NamedTuple):
-    id: int
-    name: str
-    media: Media
-    state: AssetState
-    triaged: int
-    closed: int
-    size: int
-    mtime_ns: int
-    mode: int
-    day: str
-    captured_ns: int | None
-    blob: int | None
-    created_ns: int
-
-
-class OldVersion(NamedTuple):
-    id: int
-    asset: int
-
-
-class OldRewrite(NamedTuple):
-    asset: int
-    closed: int
-
-
-class OldCopy(NamedTuple):
-    id: int
-    asset: int
-    folder: int
-    name: bytes
-
-
-class OldTerm(NamedTuple):
-    id: int
-    name: str
-    broader: int | None
-
-
-class OldTagging(NamedTuple):
-    asset: int
-    term: int
-    source: TagSource
-    confidence: float
-
-
-class OldSearch(NamedTuple):
-    id: int
-    query: str
-
-
-class OldJudgement(NamedTuple):
-    asset: int
-    term: int
-    confidence: float | None
-    processor: str
-    model: str
-
-
-class OldLabel(NamedTuple):
-    term: int
-    language: str
-    name: str
-    preferred: int
-
-
-class OldNote(NamedTuple):
-    term: int
-    language: str
-    note: str
-
-
-class OldDetail(NamedTuple):
-    term: int
-    language: str
-    prompt: str
-    uri: str
-    grouping: int
-
-
-class OldRelation(NamedTuple):
-    term: int
-    other: int
-
-
-class OldRemark(NamedTuple):
-    asset: int
-    rating: int
-    comment: str
-
-
-class OldAttribute(NamedTuple):
-    asset: int
-    name: bytes
-    value: bytes
-
-
-class OldFact(NamedTuple):
-    blob: int
-    processor: str
-    facts: str
-
-
-class OldRendition(NamedTuple):
-    id: int
-    blob: int
-    kind: RenditionKind
-    profile: str
-    key: str
-    size: int
-    made_ns: int
-    detail: str
-
-
-class OldEmbedding(NamedTuple):
-    id: int
-    blob: int
-    model: str
-    at_ns: int
-    vector: bytes
-
-
-class OldJob(NamedTuple):
-    id: int
-    blob: int
-    processor: str
-    processor_version: int
-    priority: int
-    state: JobState
-    error: str | None
-
-
-QUERIES: dict[type, tuple[str, str]] = {
-    OldStore: ("store", "SELECT id, name, kind, root FROM store WHERE id > ? AND id <= ?"),
-    OldFolder: ("folder", "SELECT id, store, parent, name FROM folder WHERE id > ? AND id <= ?"),
-    OldBlob: ("blob", "SELECT id, digest FROM blob WHERE id > ? AND id <= ?"),
-    OldAsset: (
-        "asset",
-        """SELECT id, name, media, state, triaged, closed, size, mtime_ns, mode, day, captured_ns, blob, created_ns
-        FROM asset WHERE id > ? AND id <= ?""",
-    ),
-    OldVersion: ("version", "SELECT id, asset FROM version WHERE id > ? AND id <= ?"),
-    OldRewrite: ("rewrite", "SELECT asset, closed FROM rewrite WHERE asset > ? AND asset <= ?"),
-    OldCopy: ("copy", "SELECT id, asset, folder, name FROM copy WHERE id > ? AND id <= ?"),
-    OldTerm: ("term", "SELECT id, name, broader FROM term WHERE id > ? AND id <= ?"),
-    OldTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
-    OldSearch: ("saved_search", "SELECT id, query FROM saved_search WHERE id > ? AND id <= ?"),
-    OldJudgement: (
-        "judgement",
-        "SELECT asset, term, confidence, processor, model FROM judgement WHERE asset > ? AND asset <= ?",
-    ),
-    OldLabel: ("term_label", "SELECT term, language, name, preferred FROM term_label WHERE term > ? AND term <= ?"),
-    OldNote: ("term_note", "SELECT term, language, note FROM term_note WHERE term > ? AND term <= ?"),
-    OldDetail: (
-        "term_detail",
-        "SELECT term, language, prompt, uri, grouping FROM term_detail WHERE term > ? AND term <= ?",
-    ),
-    OldRelation: ("term_relation", "SELECT term, other FROM term_relation WHERE term > ? AND term <= ?"),
-    OldRemark: ("remark", "SELECT asset, rating, comment FROM remark WHERE asset > ? AND asset <= ?"),
-    OldAttribute: ("attribute", "SELECT asset, name, value FROM attribute WHERE asset > ? AND asset <= ?"),
-    OldFact: ("fact", "SELECT blob, processor, facts FROM fact WHERE blob > ? AND blob <= ?"),
-    OldRendition: (
-        "rendition",
-        "SELECT id, blob, kind, profile, key, size, made_ns, detail FROM rendition WHERE blob > ? AND blob <= ?",
-    ),
-    OldEmbedding: ("embedding", "SELECT id, blob, model, at_ns, vector FROM embedding WHERE blob > ? AND blob <= ?"),
-    OldJob: (
-        "job",
-        "SELECT id, blob, processor, processor_version, priority, state, error FROM job WHERE blob > ? AND blob <= ?",
-    ),
-}
-"""Record to its table, and the rows of a range of ids: of what the rows are about, where they have no id."""
-RANGED_BY = {
-    **dict.fromkeys(("tagging", "rewrite", "remark", "attribute", "judgement"), "asset"),
-    **dict.fromkeys(("term_label", "term_note", "term_detail", "term_relation"), "term"),
-    **dict.fromkeys(("fact", "rendition", "embedding", "job"), "blob"),
-}
-HIGHEST = {
-    "store": "SELECT max(id) FROM store",
-    "folder": "SELECT max(id) FROM folder",
-    "blob": "SELECT max(id) FROM blob",
-    "asset": "SELECT max(id) FROM asset",
-    "version": "SELECT max(id) FROM version",
-    "copy": "SELECT max(id) FROM copy",
-    "term": "SELECT max(id) FROM term",
-    "saved_search": "SELECT max(id) FROM saved_search",
-    "rendition": "SELECT max(id) FROM rendition",
-    "embedding": "SELECT max(id) FROM embedding",
-    "job": "SELECT max(id) FROM job",
-    "change": "SELECT max(seq) FROM change",
-}
 
 
 class Derived(NamedTuple):
@@ -309,16 +112,18 @@ class Salvage:
         """Whether the schema of that catalog has the table: an older one may not."""
         return bool(self._number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", table))
 
-    def keys(self) -> dict[int, list[tuple[str, bytes]]]:
-        """Asset to the places of its files: name of the store and key."""
+    def tree(self) -> OldTree:
+        """Where files lie, or lay, and which folders there were."""
         store_names = {store.id: store.name for store in self.each(OldStore)}
         folders = {folder.id: folder for folder in self.each(OldFolder)}
-        found: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
+        paths = {id_: path for id_ in folders if (path := _path(folders, id_)) and path[0] in store_names}
+        files: dict[int, list[OldPlace]] = defaultdict(list)
         for copy in self.each(OldCopy):
-            place = _path(folders, copy.folder)
-            if place is not None and place[0] in store_names:
-                found[copy.asset].append((store_names[place[0]], place[1] + copy.name))
-        return found
+            if copy.folder in paths:
+                store, above = paths[copy.folder]
+                files[copy.asset].append(OldPlace(copy.id, copy.blob, store_names[store], above + copy.name))
+        keys = {id_: (store_names[store], path[:-1]) for id_, (store, path) in paths.items() if path}
+        return OldTree(files, keys)
 
     def _can_ask(self, sql: str) -> bool:
         if self._connection is None:

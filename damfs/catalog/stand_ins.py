@@ -97,12 +97,45 @@ def of_stem(connection: Connection, profiles: Profiles, folder: FolderId, stem: 
     return [_stand_in(row) for row in rows]
 
 
-def list_without_camera(connection: Connection) -> list[BlobId]:
-    """Originals whose proxy by the camera is gone, or in the trash."""
+REFUSED = (
+    "SELECT c.name FROM copy AS c JOIN blob AS own ON own.id = c.blob"
+    " JOIN fact AS f ON f.blob = c.blob AND f.processor = 'camera_pair'"
+    " JOIN blob AS b ON b.digest = unhex(json_extract(f.facts, '$.of'))"
+    " JOIN fact AS j ON j.blob = b.id AND j.processor = 'camera_proxy'"
+    " WHERE c.folder = ?1 AND json_extract(j.facts, '$.refused.\"' || lower(hex(own.digest)) || '\"') NOT NULL"
+)
+
+
+def list_refused(connection: Connection, folder: FolderId) -> set[bytes]:
+    """Names of files in a folder that are a camera's copies and do not conform."""
+    return {name for (name,) in connection.rows(REFUSED, folder)}
+
+
+def is_refused(connection: Connection, folder: FolderId, name: bytes) -> bool:
+    return connection.row(REFUSED + " AND c.name = ?2", folder, name) is not None
+
+
+def list_widowed(connection: Connection) -> list[BlobId]:
+    """Clips of which a copy by the camera is gone (or in the trash), and such copies whose clip is; and those of whose
+    pair nothing is noted."""
     rows = connection.rows(
-        "SELECT f.blob FROM fact AS f WHERE f.processor = 'camera_proxy' AND json_extract(f.facts, '$.proxy') NOT NULL"
-        " AND NOT EXISTS (SELECT 1 FROM blob AS b JOIN asset AS q ON q.blob = b.id"
-        "  WHERE b.digest = unhex(json_extract(f.facts, '$.proxy')) AND q.visible)"
+        "SELECT f.blob FROM fact AS f WHERE f.processor = 'camera_pair' AND EXISTS"
+        " (SELECT 1 FROM (SELECT value FROM json_each(f.facts, '$.proxies') UNION ALL"
+        "   SELECT json_extract(f.facts, '$.of') AS value) AS w WHERE w.value NOT NULL AND NOT EXISTS"
+        "  (SELECT 1 FROM blob AS b JOIN asset AS q ON q.blob = b.id WHERE b.digest = unhex(w.value) AND q.visible))"
+        " UNION SELECT f.blob FROM fact AS f WHERE f.processor = 'camera_proxy'"
+        "  AND NOT EXISTS (SELECT 1 FROM fact AS p WHERE p.blob = f.blob AND p.processor = 'camera_pair')"
+    )
+    return [BlobId(blob) for (blob,) in rows]
+
+
+def list_unpaired(connection: Connection) -> list[BlobId]:
+    """Files called as cameras call their small copies, of which no clip is known."""
+    rows = connection.rows(
+        "SELECT DISTINCT c.blob FROM copy AS c WHERE c.state = 'present' AND c.blob NOT NULL"
+        " AND (lower(substr(CAST(c.name AS TEXT), -4)) IN ('.lrv', '.lrf')"
+        "  OR lower(substr(CAST(c.name AS TEXT), -7)) = 's03.mp4')"
+        " AND NOT EXISTS (SELECT 1 FROM fact AS f WHERE f.blob = c.blob AND f.processor = 'camera_pair')"
     )
     return [BlobId(blob) for (blob,) in rows]
 

@@ -35,6 +35,15 @@ class Detail(NamedTuple):
 PLAIN = Detail()
 
 
+class Described(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is said of a term beside its name, or a part of it: as a change tells of it."""
+
+    labels: list[Label] = []
+    notes: dict[str, str] = {}
+    detail: Detail = PLAIN
+    related: list[str] = []
+
+
 def resolve(connection: Connection, name: str) -> Term | None:
     """The term that a name leads to: its own, or one of its labels."""
     row = connection.row(
@@ -102,6 +111,21 @@ def remove_label(tx: Connection, term: TermId, name: str) -> None:
     tx.run("DELETE FROM term_label WHERE term = ? AND name = ?", term, name)
 
 
+def remove_label_in(tx: Connection, term: TermId, language: str, name: str) -> None:
+    tx.run("DELETE FROM term_label WHERE term = ? AND language = ? AND name = ?", term, language, name)
+
+
+def is_described(connection: Connection, term: TermId) -> bool:
+    """Whether anything is said of a term, or was judged with it, beside its name and its taggings."""
+    return connection.exists(
+        "SELECT 1 FROM term_label WHERE term = ?1 UNION ALL SELECT 1 FROM term_note WHERE term = ?1"
+        " UNION ALL SELECT 1 FROM term_detail WHERE term = ?1 UNION ALL SELECT 1 FROM judgement WHERE term = ?1"
+        " UNION ALL SELECT 1 FROM term_relation WHERE term = ?1"
+        " UNION ALL SELECT 1 FROM term_relation WHERE other = ?1 LIMIT 1",
+        term,
+    )
+
+
 def notes(connection: Connection, term: TermId) -> dict[str, str]:
     """By language."""
     return dict(connection.rows("SELECT language, note FROM term_note WHERE term = ? ORDER BY language", term))
@@ -153,6 +177,11 @@ def related(connection: Connection, term: TermId) -> list[Term]:
         term,
     )
     return [Term(*row) for row in rows]
+
+
+def described(connection: Connection, term: TermId) -> Described:
+    others = [each.name for each in related(connection, term)]
+    return Described(labels(connection, term), notes(connection, term), detail(connection, term), others)
 
 
 def list_related(connection: Connection) -> list[tuple[TermId, TermId]]:

@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
-EXACT_BELOW = 2_000
-"""Up to so many vectors every one is compared: under a millisecond, and no neighbour is ever missed."""
+EXACT_BELOW = 8_000
+"""Up to so many vectors every one is compared: about a millisecond, and no neighbour is ever missed (small
+graphs miss some: recall@10 0.93 at 3,000)."""
 STEP = 32
 """Vectors added while searches wait: about 30 ms at 100,000 vectors on two cores."""
 LIVE_SHARE = 0.6

@@ -14,6 +14,8 @@ import msgspec
 from damfs.catalog.database import Connection
 from damfs.model import AssetId, BlobId
 
+ASSETS_AT_ONCE = 4_096
+
 
 class Owner(NamedTuple):
     """A visible asset whose current bytes a vector describes. ``at_ns``: a moment in it; None: the whole."""
@@ -25,11 +27,15 @@ class Owner(NamedTuple):
 
 def list_owners(connection: Connection, ids: Iterable[int]) -> list[Owner]:
     rows = connection.rows(
-        "SELECT e.id, e.at_ns, a.id FROM json_each(?) AS wanted JOIN embedding AS e ON e.id = wanted.value"
-        " JOIN asset AS a ON a.blob = e.blob WHERE a.visible ORDER BY e.id, a.id",
+        "SELECT e.id, e.at_ns, a.id FROM json_each(?) AS wanted CROSS JOIN embedding AS e ON e.id = wanted.value"
+        " CROSS JOIN asset AS a ON a.blob = e.blob WHERE a.visible ORDER BY e.id, a.id",
         _json(ids),
     )
-    return [Owner(vector, None if at_ns < 0 else at_ns, asset) for vector, at_ns, asset in rows]
+    return [_owner(*row) for row in rows]
+
+
+def _owner(vector: int, at_ns: int, asset: AssetId) -> Owner:
+    return Owner(vector, None if at_ns < 0 else at_ns, asset)
 
 
 def list_pages(connection: Connection, model: str, after: int, page: int) -> Iterator[list[tuple[int, bytes]]]:
@@ -41,15 +47,20 @@ def list_pages(connection: Connection, model: str, after: int, page: int) -> Ite
         yield [(id_, vector) for id_, vector in rows]
 
 
-def list_of_assets(connection: Connection, model: str, assets: Iterable[AssetId]) -> list[tuple[int, bytes]]:
-    """Ids and vectors of the current bytes of these assets."""
-    rows = connection.rows(
-        "SELECT DISTINCT e.id, e.vector FROM json_each(?) AS wanted JOIN asset AS a ON a.id = wanted.value"
-        " JOIN embedding AS e ON e.blob = a.blob AND e.model = ? WHERE a.visible",
-        _json(assets),
-        model,
-    )
-    return [(id_, vector) for id_, vector in rows]
+def list_of_assets(
+    connection: Connection, model: str, assets: Iterable[AssetId]
+) -> Iterator[list[tuple[Owner, bytes]]]:
+    """Vectors of the current bytes of these assets, and whose they are; a vector comes once for each of its assets."""
+    wanted = sorted(assets)
+    for start in range(0, len(wanted), ASSETS_AT_ONCE):
+        # CROSS JOIN: without statistics SQLite would look for each vector of the model among the wanted assets.
+        rows = connection.rows(
+            "SELECT e.id, e.at_ns, a.id, e.vector FROM json_each(?) AS wanted CROSS JOIN asset AS a"
+            " ON a.id = wanted.value CROSS JOIN embedding AS e ON e.blob = a.blob AND e.model = ? WHERE a.visible",
+            _json(wanted[start : start + ASSETS_AT_ONCE]),
+            model,
+        )
+        yield [(_owner(vector, at_ns, asset), data) for vector, at_ns, asset, data in rows]
 
 
 def more_than(connection: Connection, model: str, number: int) -> bool:

@@ -35,6 +35,11 @@ def list_narrower(connection: Connection, broader: TermId | None) -> list[Term]:
     return [_term(row) for row in rows]
 
 
+def some_narrower(connection: Connection, broader: TermId, limit: int) -> list[Term]:
+    rows = connection.rows("SELECT id, name, broader FROM term WHERE broader = ? LIMIT ?", broader, limit)
+    return [_term(row) for row in rows]
+
+
 def list_terms(connection: Connection) -> list[Term]:
     """All of them."""
     return [_term(row) for row in connection.rows("SELECT id, name, broader FROM term ORDER BY name")]
@@ -62,6 +67,13 @@ def with_broader(connection: Connection, id_: TermId) -> tuple[TermId, ...]:
         id_,
     )
     return tuple(found for (found,) in rows)
+
+
+def carried_below(connection: Connection, asset: AssetId, id_: TermId) -> tuple[TermId, ...]:
+    """Of the terms an asset was given the term itself and narrower ones. Asks what is above those, not what is below
+    the term: that may be the whole vocabulary."""
+    given = tagged_terms(connection, asset)
+    return tuple(term.id for term in given if id_ in with_broader(connection, term.id))
 
 
 def terms_of(connection: Connection, asset: AssetId) -> frozenset[TermId]:
@@ -121,12 +133,11 @@ def taggings(connection: Connection, asset: AssetId) -> list[GivenTag]:
 
 
 def carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> list[tuple[AssetId, str]]:
-    """Visible assets that were given any of the terms, with their names, lowest id first."""
-    marks = ", ".join("?" * len(ids))
+    """Some visible assets that were given any of the terms, with their names: as many as are asked for are read."""
     rows = connection.rows(
-        "SELECT DISTINCT a.id, a.name FROM tagging AS g JOIN asset AS a ON a.id = g.asset"  # noqa: S608  # marks only
-        f" WHERE g.term IN ({marks}) AND a.visible ORDER BY a.id LIMIT ?",
-        *ids,
+        "SELECT DISTINCT a.id, a.name FROM tagging AS g CROSS JOIN asset AS a ON a.id = g.asset"
+        " WHERE g.term IN (SELECT value FROM json_each(?)) AND a.visible LIMIT ?",
+        _text(ids),
         limit,
     )
     return [(id_, name) for id_, name in rows]
@@ -134,8 +145,8 @@ def carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> lis
 
 def some_carriers(connection: Connection, ids: tuple[TermId, ...], limit: int) -> list[AssetId]:
     """Assets, whatever their state, that were given any of the terms."""
-    marks = ", ".join("?" * len(ids))
-    rows = connection.rows(f"SELECT asset FROM tagging WHERE term IN ({marks}) LIMIT ?", *ids, limit)  # noqa: S608  # marks only
+    sql = "SELECT asset FROM tagging WHERE term IN (SELECT value FROM json_each(?)) LIMIT ?"
+    rows = connection.rows(sql, _text(ids), limit)
     return sorted({asset for (asset,) in rows})
 
 
@@ -143,13 +154,12 @@ def taggings_of_many(
     connection: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]
 ) -> list[tuple[AssetId, str, str, float, str, str]]:
     """Asset, term, source, confidence, processor and model of what the assets were given of the terms."""
-    marks = ", ".join("?" * len(ids))
     return connection.rows(
-        "SELECT g.asset, t.name, g.source, g.confidence, g.processor, g.model FROM tagging AS g"  # noqa: S608  # marks only
-        f" JOIN term AS t ON t.id = g.term WHERE g.term IN ({marks})"
+        "SELECT g.asset, t.name, g.source, g.confidence, g.processor, g.model FROM tagging AS g"
+        " JOIN term AS t ON t.id = g.term WHERE g.term IN (SELECT value FROM json_each(?))"
         " AND g.asset IN (SELECT value FROM json_each(?)) ORDER BY g.asset, t.name",
-        *ids,
-        msgspec.json.encode(assets).decode(),
+        _text(ids),
+        _text(assets),
     )
 
 
@@ -225,9 +235,13 @@ def detach(tx: Connection, asset: AssetId, ids: tuple[TermId, ...]) -> bool:
 
 def detach_many(tx: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]) -> None:
     """Untag each of the assets from each of the terms."""
-    marks = ", ".join("?" * len(ids))
     tx.run(
-        f"DELETE FROM tagging WHERE term IN ({marks}) AND asset IN (SELECT value FROM json_each(?))",  # noqa: S608  # marks only
-        *ids,
-        msgspec.json.encode(assets).decode(),
+        "DELETE FROM tagging WHERE term IN (SELECT value FROM json_each(?))"
+        " AND asset IN (SELECT value FROM json_each(?))",
+        _text(ids),
+        _text(assets),
     )
+
+
+def _text(ids: tuple[int, ...]) -> str:
+    return msgspec.json.encode(ids).decode()

@@ -28,22 +28,30 @@ class BatchReport:
     withdrawn: int = 0
     """No longer waited for: somebody interrupted the batch, or the file is gone."""
     no_video: int = 0
+    by_camera: int = 0
+    """Files for which a small copy stands in that the camera recorded."""
+    copies: int = 0
+    """Files that are such copies."""
 
 
 def as_text(batch: BatchReport, library: str) -> str:
     numbers = {
         "made": batch.made,
         "there before": batch.there,
+        "have one by their camera": batch.by_camera,
         "with the bytes of another": batch.same_bytes,
         "failed": len(batch.failed),
         "have to wait": len(batch.delayed),
         "taken back": batch.withdrawn,
         "no videos": batch.no_video,
+        "small copies by cameras": batch.copies,
     }
     said = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number) or "nothing was found"
     lines = [f"{batch.profile}: {said}", *_reasons("failed", batch.failed), *_reasons("waits", batch.delayed)]
     if batch.failed:
         lines.append(f"They are in failed/ of the mount; to try the same bytes again: damfs retry {library}")
+    if batch.by_camera or batch.copies:
+        lines.append("To have one made of such a file all the same: damfs proxy FILE --make")
     if batch.withdrawn:
         lines.append("Run the same command again to go on.")
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from damfs.catalog import predicates, proposals, vocabulary
 from damfs.core.commands import Execution, RemoveTag, known_term
 from damfs.core.library import Library
 from damfs.core.term_news import TOLD_SINGLY
-from damfs.model import AssetId, TermId
+from damfs.model import AssetId, Facts, TermId
 
 AT_ONCE = 1000
 UNTAGGED_MANY = "untagged-many"
@@ -35,12 +35,14 @@ class RemoveTags:
             return len(self.assets)
         term, ids = known_term(x, self.term), vocabulary.with_narrower(x.tx, self.term)
         before = vocabulary.taggings_of_many(x.tx, self.assets, ids)
+        judged = proposals.judged_among(x.tx, self.assets, ids)
         proposals.judge_many_taken_away(x.tx, self.assets, ids, x.at_ns)
         vocabulary.detach_many(x.tx, self.assets, ids)
         terms = {known for id_ in ids for known in vocabulary.with_broader(x.tx, id_)}
         touched = {predicates.tag_facet(id_) for id_ in terms} | {predicates.UNTAGGED_FACET}
         names = vocabulary.names_of_assets(x.tx, self.assets[:TOLD_SINGLY])
-        x.changes.record(UNTAGGED_MANY, touched, names=tuple(names), detail={"term": term.name, "before": before})
+        detail: Facts = {"term": term.name, "before": before, "judged": judged}
+        x.changes.record(UNTAGGED_MANY, touched, names=tuple(names), detail=detail)
         return len(self.assets)
 
 

@@ -1,4 +1,4 @@
-"""How cameras call the small copy that they record beside a clip, and whether it can stand in for the clip. Pure.
+"""How cameras call the small copy that they record beside a clip. Pure.
 
 Names as Kdenlive's data/externalproxies.rc has them, and of the cards themselves; case is as cards and copies have it.
 """
@@ -6,14 +6,9 @@ Names as Kdenlive's data/externalproxies.rc has them, and of the cards themselve
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import NamedTuple
-
-SECOND_NS = 1_000_000_000
-RATE_TOLERANCE = Fraction(1, 2000)
-"""Of files whose rate is only known on average; 24 and 23.976 are twice as far apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +72,3 @@ def _partners(
         stem, _, ending = template.format(id=found["id"]).rpartition(".")
         for each in folders:
             yield from (Partner(each, f"{stem}.{spelled}") for spelled in (ending, ending.lower()))
-
-
-def why_not(original: Mapping[str, object], proxy: Mapping[str, object]) -> str | None:
-    """By the probe's facts: what keeps a camera's proxy from standing in for its clip; None: nothing."""
-    rates = [_rate(facts) for facts in (original, proxy)]
-    lengths = [facts.get("duration_ns") for facts in (original, proxy)]
-    heights = [facts.get("height") for facts in (original, proxy)]
-    if {original.get("media"), proxy.get("media")} != {"video"}:
-        return "one of them holds no moving pictures"
-    if rates[0] is None or rates[1] is None or abs(rates[1] / rates[0] - 1) > RATE_TOLERANCE:
-        return f"frame rate {rates[1]} instead of {rates[0]}"
-    first, second = lengths
-    if not isinstance(first, int) or not isinstance(second, int) or abs(second - first) > SECOND_NS / rates[0]:
-        return f"duration {second} instead of {first}"
-    if original.get("timecode") and proxy.get("timecode") and original["timecode"] != proxy["timecode"]:
-        return f"timecode {proxy['timecode']} instead of {original['timecode']}"
-    whole, small = heights
-    if isinstance(whole, int) and isinstance(small, int) and small >= whole:
-        return "it is not smaller"
-    return None
-
-
-def _rate(facts: Mapping[str, object]) -> Fraction | None:
-    video = facts.get("video")
-    text = video.get("frame_rate") if isinstance(video, dict) else None
-    try:
-        return Fraction(text) if isinstance(text, str) and Fraction(text) > 0 else None
-    except (ValueError, ZeroDivisionError):
-        return None

@@ -203,14 +203,16 @@ class RemoveTag:
     def apply(self, x: Execution) -> None:
         asset, term = known(x, self.asset), known_term(x, self.term)
         before, taggings = vocabulary.terms_of(x.tx, self.asset), vocabulary.taggings(x.tx, self.asset)
-        meant = (self.term,) if self.alone else vocabulary.with_narrower(x.tx, self.term)
+        meant = (self.term,) if self.alone else vocabulary.carried_below(x.tx, self.asset, self.term)
+        judged = proposals.judged_among(x.tx, [self.asset], meant)
         proposals.judge_taken_away(x.tx, self.asset, meant, x.at_ns)
         if not vocabulary.detach(x.tx, self.asset, meant):
             return
         left = vocabulary.taggings(x.tx, self.asset)
-        detail: Facts = {"term": term.name, "before": [each for each in taggings if each not in left]}
+        gone = [each for each in taggings if each not in left]
+        detail: Facts = {"term": term.name, "before": gone, "judged": judged}
         after = vocabulary.terms_of(x.tx, self.asset)
-        touched = {predicates.tag_facet(gone) for gone in before - after}
+        touched = {predicates.tag_facet(each) for each in before - after}
         if not after:
             touched.add(predicates.UNTAGGED_FACET)
         x.changes.record("untagged", touched, asset=self.asset, names=(asset.name,), detail=detail)
@@ -246,15 +248,16 @@ class RenameTerm:
         refuse_taken(x.tx, name, self.term)
         if self.broader is not None:
             known_term(x, self.broader)
-        if self.broader is not None and self.broader in vocabulary.with_narrower(x.tx, self.term):
+        if self.broader is not None and self.term in vocabulary.with_broader(x.tx, self.broader):
             raise Refused(f'"{term.name}" cannot become narrower than itself')
         before = tag_facets(x.tx, self.term)
+        labels = [label for label in term_names.labels(x.tx, self.term) if label.name == name]
         term_names.remove_label(x.tx, self.term, name)
         vocabulary.rename(x.tx, self.term, name)
         vocabulary.move(x.tx, self.term, self.broader)
         x.planner.forget_vocabulary()
         lists = {predicates.narrower_facet(term.broader), predicates.narrower_facet(self.broader)}
-        detail: Facts = {"broader": name_of(x.tx, term.broader)}
+        detail: Facts = {"broader": name_of(x.tx, term.broader), "labels": labels}
         x.changes.record("term-renamed", lists, names=(term.name, name), detail=detail)
         tell_carriers(x.tx, x.changes, self.term, before ^ tag_facets(x.tx, self.term))
         if name != term.name:
@@ -270,7 +273,8 @@ class RemoveTerm:
         term = known_term(x, self.term)
         if vocabulary.in_use(x.tx, self.term):
             raise NotEmpty(f'the term "{term.name}" is in use; untag its assets and remove narrower terms first')
-        detail: Facts = {"broader": name_of(x.tx, term.broader)}
+        said = term_names.described(x.tx, self.term)
+        detail: Facts = {"broader": name_of(x.tx, term.broader), "said": said}
         vocabulary.remove(x.tx, self.term)
         x.planner.forget_vocabulary()
         x.changes.record("term-removed", {predicates.narrower_facet(term.broader)}, names=(term.name,), detail=detail)

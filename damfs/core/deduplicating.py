@@ -7,17 +7,18 @@ Crash rule: a group is one transaction, what is said and the trash; files are se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
-from damfs.catalog import derived, remarks, stores, versions, vocabulary
+from damfs.catalog import remarks, stores, versions, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.duplicates import Member, Pair
 from damfs.core import duplicate_groups
 from damfs.core.bursts import Recording, are_two
 from damfs.core.close_looks import objections
 from damfs.core.commands import AddTag, Command, Trash
+from damfs.core.copy_worth import advantages
 from damfs.core.dedupe_report import Copy, DedupeReport, Suggestion
 from damfs.core.describing import SetAttribute, SetComment, SetRating
 from damfs.core.duplicate_groups import Group, Sort, reason_of
@@ -25,12 +26,13 @@ from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.trashing import settle
 from damfs.errors import DamfsError, Unavailable
-from damfs.model import AssetId, AssetState, CopyState
+from damfs.model import AssetId, AssetState, BlobId, CopyState, Facts
 from damfs.model import Copy as FileCopy
 
 ACTOR = "cli"
-CERTAIN = {"the same picture": 0.2, "the same film": 0.1}
-"""Reasons that let a file go, and the largest distance; pictures are then looked at closely as well."""
+FILM = "the same film"
+CERTAIN = {"the same picture": 0.2, FILM: 0.2}
+"""Reasons that let a file go, and the largest distance; both are then looked at closely."""
 Report = Callable[[int, int], None]
 
 
@@ -60,48 +62,80 @@ def _suggestions(connection: Connection, groups: Sequence[Group]) -> list[Sugges
 
 def suggestion(connection: Connection, group: Group) -> Suggestion:
     best, *others = group.members
-    return Suggestion(group.sort, _copy(connection, group, best), [_copy(connection, group, each) for each in others])
+    fates = fates_of(connection, group)
+    return Suggestion(
+        group.sort, _copy(connection, group, best, Fate()),
+        [_copy(connection, group, each, fates[each.asset]) for each in others],
+    )  # fmt: skip
 
 
-def _copy(connection: Connection, group: Group, member: Member) -> Copy:
-    distance, reason = reason_of(group, member)
+def _copy(connection: Connection, group: Group, member: Member, fate: Fate) -> Copy:
+    distance, reason = reason_of(group, member, fate.beside)
     names = {store.id: store.name for store in stores.all_stores(connection)}
     places = [
         f"originals/{names[copy.store]}/{stores.key_of(connection, copy.folder, copy.name).decode('utf-8', 'replace')}"
         for copy in stores.copies_of_asset(connection, member.asset)
         if copy.blob == member.blob and copy.state is CopyState.PRESENT
     ]
+    into = None if fate.into is None else fate.into.asset
     return Copy(
-        member.asset, member.name, member.size, reason, distance, is_superfluous(connection, group, member), places
+        member.asset, member.name, member.size, reason, distance, into is not None, places, into=into, left=fate.left
     )
 
 
-def is_superfluous(connection: Connection, group: Group, member: Member) -> bool:
-    """Whether the best of the group seems to show all that it shows: the same bytes, the same picture, a part of the
-    film. Crops, turned ones and two of one scene are for a person to judge; so is what was recorded apart, and what
-    has been something else: its earlier versions would go with it."""
-    best = group.members[0]
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What is to become of a member of a group."""
+
+    into: Member | None = None
+    """Which one seems to show all that it shows, and is kept in its place; None: it stays."""
+    beside: Member | None = None
+    """What it was compared with; None: the best one."""
+    left: str = ""
+    """Why it stays beside that."""
+
+
+def fates_of(connection: Connection, group: Group) -> dict[AssetId, Fate]:
+    """Of all members. The best one stays; so does every other of which none that stays seems to show all: the same
+    bytes, the same picture, (a part of) the same film, and nothing in which it is the better one. Crops, turned ones
+    and two of one scene are for a person to judge."""
+    probes, kept = duplicate_groups.probes_of(connection, group.members), list[Member]()
+    fates: dict[AssetId, Fate] = {}
+    for member in group.members:
+        found = [_fate(connection, group, member, each, probes) for each in kept]
+        fates[member.asset] = next(
+            (fate for fate in found if fate.into), next((fate for fate in found if fate.left), Fate())
+        )
+        if fates[member.asset].into is None:
+            kept.append(member)
+    return fates
+
+
+def _fate(connection: Connection, group: Group, member: Member, kept: Member, probes: Mapping[BlobId, Facts]) -> Fate:
+    is_like = member.blob == kept.blob or _seems_one(group, member, kept, probes)
+    if not is_like:
+        return Fate()
+    better = [] if member.blob == kept.blob else advantages(probes[member.blob], probes[kept.blob])
     if len(versions.of_asset(connection, member.asset)) > 1:
-        return False
-    if member.asset == best.asset or member.blob == best.blob:
-        return member.asset != best.asset
-    pair = group.pair(best.blob, member.blob)
-    return (
-        pair is not None
-        and _is_certain(pair)
-        and not are_two(*(_recording(connection, each) for each in (best, member)))
-    )
+        better.append("it has earlier versions, which would go with it")
+    if better:
+        return Fate(beside=kept, left=", ".join(better))
+    return Fate(into=kept, beside=kept)
+
+
+def _seems_one(group: Group, member: Member, kept: Member, probes: Mapping[BlobId, Facts]) -> bool:
+    pair = group.pair(kept.blob, member.blob)
+    recordings = [Recording(each.name, probes[each.blob]) for each in (kept, member)]
+    return pair is not None and _is_certain(pair) and not are_two(recordings[0], recordings[1])
 
 
 def _is_certain(pair: Pair) -> bool:
-    film = pair.reason.startswith("the same film")
-    return (film or pair.reason == "the same picture") and pair.distance <= CERTAIN[
-        "the same film" if film else pair.reason
-    ]
+    reason = FILM if _is_film(pair) else pair.reason
+    return reason in CERTAIN and pair.distance <= CERTAIN[reason]
 
 
-def _recording(connection: Connection, member: Member) -> Recording:
-    return Recording(member.name, derived.facts_of(connection, member.blob).get("probe", {}))
+def _is_film(pair: Pair | None) -> bool:
+    return pair is not None and pair.reason.startswith(FILM)
 
 
 async def _apply(
@@ -115,37 +149,40 @@ async def _apply(
     shown = []
     for done, (group, suggested) in enumerate(groups):
         report(done, len(groups))
-        moved: frozenset[AssetId] = frozenset()
-        try:
-            moved = await _merge(library, reception, group, {copy.asset for copy in suggested.others if copy.moves})
-        except DamfsError as error:
-            summary.problems.append(str(error))
-        summary.moved += len(moved)
-        others = [replace(copy, moves=copy.asset in moved) for copy in suggested.others]
-        shown.append(replace(suggested, others=others))
+        others = {copy.asset: copy for copy in suggested.others}
+        for kept in group.members:
+            wanted = [each for each in group.members if each.asset in others and others[each.asset].into == kept.asset]
+            try:
+                unlike = await _merge(library, reception, group, kept, wanted)
+            except DamfsError as error:
+                summary.problems.append(str(error))
+                unlike = {each.asset: "see below" for each in wanted}
+            summary.moved += len(wanted) - len(unlike)
+            others |= {id_: replace(others[id_], moves=False, into=None, left=why) for id_, why in unlike.items()}
+        shown.append(replace(suggested, others=list(others.values())))
     report(len(groups), len(groups))
     return shown
 
 
-async def _merge(library: Library, reception: Reception, group: Group, wanted: Set[int]) -> frozenset[AssetId]:
-    """What went to the trash."""
-    kept, *others = group.members
-    superfluous = [each for each in others if each.asset in wanted]
-    unlike = await objections(library, kept, [each for each in superfluous if _is_looked_at(group, each)])
-    superfluous = [each for each in superfluous if each.asset not in unlike]
-    if not superfluous:
-        return frozenset()
-    proof = await _prove(library, reception, kept)
-    _commit(library, kept, proof, superfluous)
-    moved = [each.asset for each in superfluous]
-    await settle(library, moved)
-    return frozenset(moved)
+async def _merge(
+    library: Library, reception: Reception, group: Group, kept: Member, wanted: Sequence[Member]
+) -> dict[int, str]:
+    """Puts what is wanted into the trash, but for what this answers, with the reasons."""
+    pictures, films = _looked_at(group, kept, wanted)
+    unlike = await objections(library, kept, pictures, films)
+    superfluous = [each for each in wanted if each.asset not in unlike]
+    if superfluous:
+        proof = await _prove(library, reception, kept)
+        _commit(library, kept, proof, superfluous)
+        await settle(library, [each.asset for each in superfluous])
+    return {int(id_): why for id_, why in unlike.items()}
 
 
-def _is_looked_at(group: Group, member: Member) -> bool:
-    """Films are not: their marks say more than one picture of each would."""
-    pair = group.pair(group.members[0].blob, member.blob)
-    return member.blob != group.members[0].blob and pair is not None and pair.reason == "the same picture"
+def _looked_at(group: Group, kept: Member, wanted: Sequence[Member]) -> tuple[list[Member], list[Member]]:
+    """Pictures and films that are not the same bytes."""
+    others = [each for each in wanted if each.blob != kept.blob]
+    films = [each for each in others if _is_film(group.pair(kept.blob, each.blob))]
+    return [each for each in others if each not in films], films
 
 
 def _commit(library: Library, kept: Member, proof: FileCopy, superfluous: Sequence[Member]) -> None:
@@ -183,7 +220,7 @@ def _merged(connection: Connection, kept: AssetId, others: Sequence[AssetId]) ->
     for other in others:
         for term in vocabulary.tagged_terms(connection, other):
             tagging = vocabulary.tagging(connection, other, term.id)
-            commands.append(AddTag(kept, term.id, tagging.source, tagging.confidence))
+            commands.append(AddTag(kept, term.id, tagging.source, tagging.confidence, tagging.origin))
         theirs = remarks.remark(connection, other)
         rating = max(rating, theirs.rating)
         if theirs.comment and theirs.comment not in comment:

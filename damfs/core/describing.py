@@ -14,12 +14,16 @@ from damfs.core.asset_names import clean_name
 from damfs.core.commands import AddTag, DefineTerm, Execution, RemoveTag, known
 from damfs.core.term_commands import CoinTerm
 from damfs.errors import NoSpace, NotFound, Refused
-from damfs.model import AssetId, Facet, TermId
+from damfs.model import Asset, AssetId, Facet, TermId
 from damfs.storage.droppings import is_dropping
 
 HIGHEST_RATING = 10
 ATTRIBUTES_LIMIT = 1 << 20
 """Bytes of names and values of one asset's extended attributes: sixteen of the largest."""
+ATTRIBUTE = "attribute-changed"
+LABEL = b"user.xmp.label"
+"""Extended attribute that stands for xmp:Label."""
+LABEL_LIMIT = 4096
 RATING_FACET = Facet("rating")
 COMMENT_FACET = Facet("comment")
 SEPARATOR = ","
@@ -62,16 +66,20 @@ class SetTags:
 
     asset: AssetId
     paths: tuple[TagPath, ...]
+    stated: tuple[TagPath, ...] = ()
+    """Those among them that a person says himself, also where a rule or a model has said it before."""
     defines: bool = False
     """Also where the vocabulary is closed: what a file beside an original says is not lost."""
 
     def apply(self, x: Execution) -> None:
         known(x, self.asset)
         wanted = {term for path in self.paths for term in _terms_of_path(x, path, defines=self.defines)}
-        before = set(sayable(x.tx, self.asset))
-        for term in sorted(wanted - before):
+        stated = {term for path in self.stated for term in _terms_of_path(x, path, defines=self.defines)}
+        before = {term.id for term in vocabulary.tagged_terms(x.tx, self.asset)}
+        ended = before if self.defines else set(sayable(x.tx, self.asset))
+        for term in sorted((wanted - before) | stated):
             AddTag(self.asset, term).apply(x)
-        for term in sorted(before - wanted):
+        for term in sorted(ended - wanted):
             RemoveTag(self.asset, term, alone=True).apply(x)
 
 
@@ -135,8 +143,9 @@ class SetAttribute:
         size = remarks.attributes_size(x.tx, self.asset, self.name) + len(self.name) + len(self.value)
         if size > ATTRIBUTES_LIMIT:
             raise NoSpace(f"{asset.name}: more than {ATTRIBUTES_LIMIT >> 10} KiB of extended attributes")
+        before = remarks.attribute(x.tx, self.asset, self.name)
         remarks.set_attribute(x.tx, self.asset, self.name, self.value)
-        _attribute_changed(x, self.asset, asset.name, self.name)
+        _attribute_changed(x, asset, self.name, before, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +157,15 @@ class RemoveAttribute:
 
     def apply(self, x: Execution) -> None:
         asset = known(x, self.asset)
+        before = remarks.attribute(x.tx, self.asset, self.name)
         if not remarks.remove_attribute(x.tx, self.asset, self.name):
             raise NotFound(f"{asset.name} has no attribute {self.name!r}")
-        _attribute_changed(x, self.asset, asset.name, self.name)
+        _attribute_changed(x, asset, self.name, before, b"")
 
 
-def _attribute_changed(x: Execution, id_: AssetId, asset_name: str, name: bytes) -> None:
+def _attribute_changed(x: Execution, asset: Asset, name: bytes, before: bytes | None, now: bytes) -> None:
+    """What a person sees of an asset can be taken back; what programs keep for themselves is theirs."""
     detail = {"attribute": name.decode("utf-8", "backslashreplace")}
-    x.changes.record("attribute-changed", frozenset(), asset=id_, names=(asset_name,), detail=detail)
+    if name == LABEL and len(before or b"") + len(now) <= LABEL_LIMIT:
+        detail |= {"before": (before or b"").decode("utf-8", "replace"), "now": now.decode("utf-8", "replace")}
+    x.changes.record(ATTRIBUTE, frozenset(), asset=asset.id, names=(asset.name,), detail=detail)

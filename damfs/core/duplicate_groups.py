@@ -15,6 +15,7 @@ from typing import NamedTuple
 from damfs.catalog import derived, duplicates, remarks, stores, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.duplicates import Member, Pair
+from damfs.core import copy_worth
 from damfs.model import AssetId, BlobId, CopyState, Facet, Facts, StoreId, StoreKind
 
 DUPLICATES_FACET = Facet("duplicates")
@@ -44,8 +45,9 @@ class Group:
 class Worth(NamedTuple):
     """What makes one copy better than another, most important first; more is better."""
 
-    duration_s: int
+    is_raw: bool
     pixels: int
+    duration_s: int
     is_camera_file: bool
     size: int
     in_library: bool
@@ -155,20 +157,23 @@ def _near(connection: Connection, blobs: set[BlobId], pairs: Sequence[Pair], *, 
 
 def worth_of(connection: Connection, members: Sequence[Member]) -> dict[AssetId, Worth]:
     writable = {store.id for store in stores.all_stores(connection) if store.kind is StoreKind.WRITABLE}
-    facts: dict[BlobId, Facts] = {}
-    for member in members:
-        if member.blob not in facts:
-            facts[member.blob] = derived.facts_of(connection, member.blob).get("probe", {})
+    facts = probes_of(connection, members)
     return {member.asset: _worth(connection, member, facts[member.blob], writable) for member in members}
+
+
+def probes_of(connection: Connection, members: Iterable[Member]) -> dict[BlobId, Facts]:
+    """What the probe found of their bytes."""
+    return {blob: derived.facts_of(connection, blob).get("probe", {}) for blob in {each.blob for each in members}}
 
 
 def _worth(connection: Connection, member: Member, probe: Facts, writable: Set[StoreId]) -> Worth:
     remark = remarks.remark(connection, member.asset)
     copies = stores.copies_of_asset(connection, member.asset)
     return Worth(
-        _whole(probe.get("duration_ns")) // 1_000_000_000,
-        _whole(probe.get("width")) * _whole(probe.get("height")),
-        bool(probe.get("camera_make") or probe.get("camera_model")),
+        copy_worth.is_raw(probe),
+        copy_worth.pixels(probe),
+        copy_worth.whole(probe.get("duration_ns")) // copy_worth.SECOND_NS,
+        copy_worth.is_camera_file(probe),
         member.size,
         any(copy.store in writable and copy.state is CopyState.PRESENT for copy in copies),
         len(vocabulary.taggings(connection, member.asset)) + bool(remark.rating) + bool(remark.comment),
@@ -176,13 +181,9 @@ def _worth(connection: Connection, member: Member, probe: Facts, writable: Set[S
     )
 
 
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def reason_of(group: Group, member: Member) -> tuple[float, str]:
-    """Distance to the best one of its group, and why it is in it."""
-    best = group.members[0]
+def reason_of(group: Group, member: Member, beside: Member | None = None) -> tuple[float, str]:
+    """Distance to the best one of its group (or ``beside``), and why it is in it."""
+    best = group.members[0] if beside is None else beside
     if member.asset == best.asset:
         return 0.0, "the best of its group"
     if group.sort is Sort.EXACT or member.blob == best.blob:

@@ -10,13 +10,14 @@ import functools
 import itertools
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import trio
 
-from damfs.catalog import derived, job_table, stores
+from damfs.catalog import assets, derived, job_table, stores
 from damfs.core.camera_proxies import recognise
 from damfs.core.filing import file_by_capture
 from damfs.core.library import Library
@@ -28,7 +29,7 @@ from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import DropJob, FailJob, FinishJob, RetryJob, ReturnJob
 from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerDied, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
-from damfs.model import BlobId, Job
+from damfs.model import BlobId, Digest, Job
 from damfs.settings import cores
 from damfs.storage.spots import Identity, identity
 
@@ -59,6 +60,7 @@ class JobRunner:
         """When the next jobs of the slots were due then."""
         self._filing: dict[BlobId, trio.Event] = {}
         self._of_model: set[trio.CancelScope] = set()
+        library.stop_model_jobs = self._stop_model_jobs
         self._attempts = itertools.count(1)
         self.running: dict[str, int] = {}
         """Names at work now, with how many attempts."""
@@ -171,8 +173,10 @@ class JobRunner:
                 await trio.to_thread.run_sync(_empty_directory, out)
                 reference = library.registry.references[job.processor]
                 before = await trio.to_thread.run_sync(_identity, source)
-                output = await self._output(reference, source, out, subject, before)
-                await self._check_read(job, before)
+                with self._asking(job.processor):
+                    output = await self._output(reference, source, out, subject, before)
+                await self._check_read(job.blob, before)
+                self._check_beside(subject)
                 command = await self._published(job, output)
             finally:
                 self.running.pop(subject.name, None)
@@ -213,8 +217,25 @@ class JobRunner:
                 health.failed(one_line(error))
         elif isinstance(error, JobTimedOut | WorkerDied):
             health.suspected(one_line(error))
-        for scope in self._of_model if health.resting else ():
+        if health.resting:
+            self._stop_model_jobs()
+
+    def _stop_model_jobs(self) -> None:
+        for scope in self._of_model:
             scope.cancel()
+
+    @contextmanager
+    def _asking(self, processor: str) -> Iterator[None]:
+        """The model's health knows how long it has been silent."""
+        health = self._library.model_health if self._is_models(processor) else None
+        if health is None:
+            yield
+            return
+        health.asked()
+        try:
+            yield
+        finally:
+            health.ended()
 
     async def _output(
         self, reference: ProcessorRef, source: Path, out: Path, subject: Subject, before: Identity | None
@@ -228,11 +249,27 @@ class JobRunner:
                 raise
             raise Unavailable(f"its file was moved or replaced while it was read: {one_line(error)}") from None
 
-    async def _check_read(self, job: Job, before: Identity | None) -> None:
+    async def _check_read(self, blob: BlobId, before: Identity | None) -> None:
         """A new version may have taken the place of the file that was read: Unavailable, the job is done again."""
-        paths = self._library.source_paths(job.blob)
+        paths = self._library.source_paths(blob)
         if before not in await trio.to_thread.run_sync(lambda: [_identity(path) for path in paths]):
             raise Unavailable("its file was replaced while it was read")
+
+    def _beside(self, job: Job, subject: Subject) -> dict[str, Path]:
+        """What the processor asked to read beside the bytes themselves. Raises Unavailable."""
+        found: dict[str, Path] = {}
+        for digest in self._processors[job.processor].reads(subject):
+            blob = stores.blob_of(self._library.db.writer, Digest(bytes.fromhex(digest)))
+            if blob is not None and assets.of_blob(self._library.db.writer, blob):
+                found[digest] = self._library.source_paths(blob)[0]
+        return found
+
+    def _check_beside(self, subject: Subject) -> None:
+        """As `_check_read`: by name, which is enough where damfs moves files itself."""
+        for digest, path in subject.beside.items():
+            blob = stores.blob_of(self._library.db.writer, Digest(bytes.fromhex(digest)))
+            if blob is None or path not in self._library.source_paths(blob):
+                raise Unavailable("a file beside it was moved or replaced while it was read")
 
     async def _finish(self, job: Job, command: FinishJob) -> None:
         """Commit, then let the file find its folder; jobs that the commit planned wait for that."""
@@ -269,6 +306,7 @@ class JobRunner:
             renditions=renditions,
             settings=library.planner.settings_of(connection, job.processor),
         )
+        subject = replace(subject, beside=self._beside(job, subject))
         return library.source_paths(job.blob, asset.id)[0], subject
 
     async def _published(self, job: Job, output: Output) -> FinishJob:

@@ -20,10 +20,11 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from damfs.catalog import assets, derived, stores, vectors
-from damfs.catalog.change_feed import Recorder
+from damfs.catalog import assets, derived, full_text, stores, vectors
+from damfs.catalog.change_feed import Recorder, new_group
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
+from damfs.core.arriving import Waiting
 from damfs.core.commands import Command, Execution
 from damfs.core.complaints import Complaints
 from damfs.core.counters import Counters
@@ -49,7 +50,18 @@ from damfs.core.status_report import Status
 from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
 from damfs.errors import BadLibrary, NotFound, Unavailable
-from damfs.model import LIBRARY_STORE, Asset, AssetId, BlobId, Copy, CopyState, Key, Store, StoreId, StoreKind
+from damfs.model import (
+    LIBRARY_STORE,
+    Asset,
+    AssetId,
+    BlobId,
+    Copy,
+    CopyState,
+    RenditionKind,
+    Store,
+    StoreId,
+    StoreKind,
+)
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
@@ -94,10 +106,14 @@ class Library:
         self.complaints = Complaints()
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
+        self.not_made: dict[tuple[BlobId, RenditionKind, str], str] = {}
+        """Why pieces and frames that somebody asked for could not be made, since the library was opened."""
         self.clock: Callable[[], int] = time.time_ns
-        self.arriving: dict[StoreId, frozenset[Key]] = {}
+        self.arriving: dict[StoreId, Waiting] = {}
         """Files of read-only stores that were still being written when their store was last scanned."""
         self.model_health = ModelHealth(lambda: self.clock())
+        self.stop_model_jobs: Callable[[], None] = lambda: None
+        """The job runner gives back what it asks the model just now."""
         self.pace = Pace()
         """Of the steps that embed."""
         self.terms_version = 0
@@ -122,21 +138,28 @@ class Library:
         """The wall-clock day in the library's zone."""
         return local_day(at_ns, self.zone)
 
-    def execute(self, commands: Sequence[Command[object]], actor: str, *, durable: bool = False) -> list[object]:
-        """Apply all or none of the commands in one transaction; their answers, in order. Raises what they raise."""
+    def execute(
+        self, commands: Sequence[Command[object]], actor: str, *, durable: bool = False, group: str = ""
+    ) -> list[object]:
+        """Apply all or none of the commands in one transaction; their answers, in order. Raises what they raise.
+        ``group``: of transactions that are taken back together, see `new_group`."""
         if not commands:
             return []
-        return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable=durable)
+        return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable, group)
 
-    def perform(self, command: Command[R], actor: str, *, durable: bool = False) -> R:
+    def perform(self, command: Command[R], actor: str, *, durable: bool = False, group: str = "") -> R:
         """One command, and its answer."""
-        return self._commit(command.apply, actor, durable=durable)
+        return self._commit(command.apply, actor, durable, group)
 
-    def _commit(self, work: Callable[[Execution], R], actor: str, *, durable: bool) -> R:
+    def new_group(self) -> str:
+        """A name for transactions that are one thing to take back, however long they take."""
+        return new_group(self.db.writer)
+
+    def _commit(self, work: Callable[[Execution], R], actor: str, durable: bool, group: str) -> R:
         now = self.clock()
         try:
             with self.db.transaction(durable=durable) as tx:
-                changes = Recorder(tx, actor, now)
+                changes = Recorder(tx, actor, now, group)
                 answer = work(
                     Execution(tx, changes, self.planner, self.day(now), self.zone, self.settings.vocabulary.open)
                 )
@@ -205,7 +228,7 @@ class Library:
     def model_status(self, connection: Connection) -> ModelStatus:
         """Which models there are, and what ranks similar-to/. Scans: for a reader thread."""
         pace = self.pace.per_second(self.clock())
-        return model_status(connection, self.settings.model.name, self.model_health.trouble, pace)
+        return model_status(connection, self.settings.model.name, self.model_health, pace)
 
     def save_vectors(self) -> None:
         """Stop following with the vector indexes and save those that changed. Blocks: for the end."""
@@ -259,6 +282,8 @@ def open_library(path: Path) -> Iterator[Library]:
     path = path.absolute()
     settings = read_settings(path)
     with locked(path), closing(open_catalog(path / "state" / "catalog.sqlite3")) as db:
+        with db.transaction() as tx:
+            full_text.renew(tx)
         library = Library(path, settings, db, ProcessorRegistry.load())
         try:
             yield library

@@ -21,6 +21,8 @@ from damfs.errors import NotEmpty, NotFound, Refused
 from damfs.model import AssetId, Facet, TermId
 
 AT_ONCE = 1000
+NARROWER_AT_ONCE = 50
+"""Terms that come below the other in one transaction."""
 MOVED, MERGED = "tags-moved", "term-merged"
 
 
@@ -50,7 +52,8 @@ def both_facets(x: Execution, source: TermId, target: TermId) -> frozenset[Facet
 
 @dataclass(frozen=True, slots=True)
 class MergeTerms:
-    """A term that no asset carries any more becomes part of another. ``keep_name``: as a synonym of that."""
+    """A term that no asset carries any more becomes part of another. ``keep_name``: as a synonym of that, once nothing
+    is said with it any more; else what was refused or proposed of it goes with it, as when it is removed."""
 
     source: TermId
     target: TermId
@@ -59,7 +62,8 @@ class MergeTerms:
     def apply(self, x: Execution) -> None:
         source, target = known_term(x, self.source), known_term(x, self.target)
         check_merge(x, self.source, self.target)
-        if merging.some_assets(x.tx, self.source, 1):
+        is_said = merging.some_assets(x.tx, self.source, 1) if self.keep_name else vocabulary.in_use(x.tx, self.source)
+        if is_said:
             raise NotEmpty(f'the term "{source.name}" is in use; merge it with: damfs term merge')
         detail = {
             "term": source.name, "into": target.name, "broader": name_of(x.tx, source.broader),
@@ -67,6 +71,7 @@ class MergeTerms:
             "notes": term_names.notes(x.tx, self.source), "detail": term_names.detail(x.tx, self.source),
             "had_labels": term_names.labels(x.tx, self.target), "had_notes": term_names.notes(x.tx, self.target),
             "related": [each.name for each in term_names.related(x.tx, self.source)],
+            "had_related": [each.name for each in term_names.related(x.tx, self.target)],
         }  # fmt: skip
         for each in vocabulary.list_narrower(x.tx, self.source):
             RenameTerm(each.id, each.name, self.target).apply(x)
@@ -101,12 +106,15 @@ class CheckMerge:
 async def merge(library: Library, source: TermId, target: TermId, actor: str) -> int:
     """How many assets it concerned. Raises Refused."""
     library.perform(CheckMerge(source, target), actor)
-    total = 0
+    total, group = 0, library.new_group()
     while found := merging.some_assets(library.db.writer, source, AT_ONCE):
-        library.perform(MoveTags(tuple(found), source, target), actor)
+        library.perform(MoveTags(tuple(found), source, target), actor, group=group)
         total += len(found)
         await trio.lowlevel.checkpoint()
-    library.perform(MergeTerms(source, target), actor)
+    while narrower := vocabulary.some_narrower(library.db.writer, source, NARROWER_AT_ONCE):
+        library.execute([RenameTerm(each.id, each.name, target) for each in narrower], actor, group=group)
+        await trio.lowlevel.checkpoint()
+    library.perform(MergeTerms(source, target), actor, group=group)
     return total
 
 
@@ -140,6 +148,8 @@ class Unmerge:
     had_labels: list[Label]
     had_notes: dict[str, str]
     related: list[str]
+    had_related: list[str] | None = None
+    """None: an older version did not tell."""
 
     def apply(self, x: Execution) -> None:
         target = _named(x, self.into)
@@ -157,7 +167,10 @@ class Unmerge:
             term_names.set_note(x.tx, source, language, note)
         term_names.set_detail(x.tx, source, self.detail)
         for name in self.related:
-            term_names.relate(x.tx, source, _named(x, name))
+            other = _named(x, name)
+            term_names.relate(x.tx, source, other)
+            if name not in (self.related if self.had_related is None else self.had_related):
+                term_names.unrelate(x.tx, target, other)
 
 
 def _named(x: Execution, name: str) -> TermId:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from damfs.catalog import derived, job_table, predicates, spaces
+from damfs.catalog.database import Connection
 from damfs.catalog.spaces import Space
 from damfs.core.commands import Execution
+from damfs.core.model_progress import EMBEDDERS, PLANNED_FOR
 from damfs.errors import NotFound, Refused
 
 
@@ -45,7 +47,8 @@ class AnswerBy:
 
 @dataclass(frozen=True, slots=True)
 class ChooseModel:
-    """The settings name another model now: what it has to do is planned, and jobs that failed are tried again."""
+    """The settings name another model now: what it has to do is planned, what the one before had still to do is not
+    done, and jobs that failed are tried again."""
 
     name: str
     processors: tuple[str, ...]
@@ -53,7 +56,16 @@ class ChooseModel:
     def apply(self, x: Execution) -> None:
         for processor in self.processors:
             job_table.retry_failed(x.tx, processor, x.at_ns)
+        for processor in EMBEDDERS:
+            job_table.spare_again(x.tx, processor, x.at_ns)
+        derived.forget_property(x.tx, PLANNED_FOR)
         x.changes.record("model-chosen", frozenset(), detail={"model": self.name})
+
+
+def used_spaces(connection: Connection, wanted: str) -> set[str]:
+    """Ids of the space that answers and of the one that the settings ask for. ``wanted``: model.name."""
+    found = (spaces.answering(connection), spaces.named(connection, wanted))
+    return {each.id for each in found if each is not None}
 
 
 DROPPED_AT_ONCE = 2_000
@@ -72,8 +84,7 @@ class DropVectors:
         found = spaces.space(x.tx, self.space)
         if found is None:
             raise NotFound(f"no vectors of {self.space} are kept; see them with: damfs model list LIBRARY")
-        answers, comes = spaces.answering(x.tx), spaces.named(x.tx, self.wanted)
-        if self.space in {each.id for each in (answers, comes) if each is not None}:
+        if self.space in used_spaces(x.tx, self.wanted):
             raise Refused(f"the vectors of {found.name} are in use; choose another model first: damfs model use")
         shared = {model for each in spaces.list_spaces(x.tx) if each.id != found.id for model in each.models}
         gone = spaces.drop_vectors(x.tx, tuple(set(found.models) - shared), DROPPED_AT_ONCE)

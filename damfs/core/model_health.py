@@ -13,6 +13,11 @@ SUSPECT = 2
 """Jobs in a row that died or hung before it is taken for the model's fault and not the files'."""
 
 
+SILENT_NS = 60_000_000_000
+"""Longer than any model that was loaded takes for a batch; one that has to be fetched first may take as long."""
+SECOND_NS = 1_000_000_000
+
+
 class ModelHealth:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
@@ -22,10 +27,35 @@ class ModelHealth:
         """What is wrong and what to do; empty: nothing is known to be."""
         self.retry_ns = 0
         """No job asks the model before."""
+        self._pending = 0
+        self._heard_ns = 0
+        """When it was last asked after a rest, or answered."""
 
     @property
     def resting(self) -> bool:
         return self._clock() < self.retry_ns
+
+    @property
+    def notice(self) -> str:
+        """That there may be trouble: what it is asked has not been answered for long."""
+        silent_ns = self._clock() - self._heard_ns
+        if self.trouble or not self._pending or silent_ns < SILENT_NS:
+            return ""
+        return (
+            f"has not answered for {silent_ns // SECOND_NS} s: it is being fetched or loaded, or hangs; "
+            "wait, or choose another with: damfs model use"
+        )
+
+    def asked(self) -> None:
+        """A job waits for it."""
+        if not self._pending:
+            self._heard_ns = self._clock()
+        self._pending += 1
+
+    def ended(self) -> None:
+        """That job waits no more, whatever became of it."""
+        self._pending -= 1
+        self._heard_ns = self._clock()
 
     def well(self) -> None:
         """A job was done, or another model is in use."""

@@ -9,6 +9,8 @@ from damfs.catalog import job_table
 from damfs.catalog.database import Connection
 
 EMBEDDERS = ("embedding", "wording")
+PLANNED_FOR = "planned-for"
+"""Property that holds what `Planner.situation` was when every blob was last asked about."""
 FOREVER_NS = (1 << 63) - 1
 PACE_NS = 60_000_000_000
 SECOND_NS = 1_000_000_000

@@ -38,6 +38,8 @@ class ModelStatus:
     """How many steps are done now; 0: none was lately."""
     mounted: bool = False
     """Whether anybody is there to do them."""
+    notice: str = ""
+    """That it has been silent for long, and what may be done."""
     spaces: list[SpaceStatus] = field(default_factory=list)
 
     @property
@@ -59,6 +61,8 @@ def as_text(status: ModelStatus) -> str:
     ]
     if status.trouble:
         lines.append(f"trouble   {status.trouble}")
+    if status.notice:
+        lines.append(f"notice    {status.wanted} {status.notice}")
     return "\n".join(lines) + "\n"
 
 
@@ -87,5 +91,7 @@ def table(status: ModelStatus) -> str:
     lines = []
     for space in status.spaces:
         lengths = ", ".join(f"{model} ({length})" for model, length in sorted(space.models.items()))
-        lines.append(f"{space.name}\t{space.state}\t{space.files:,} files\t{lengths}")
+        is_alone = sum(each.name == space.name for each in status.spaces) == 1
+        name = space.name if is_alone else f"{space.name} ({space.id})"
+        lines.append(f"{name}\t{space.state}\t{space.files:,} files\t{lengths}")
     return "\n".join(lines) + "\n"

@@ -8,20 +8,20 @@ the feed was followed is a property, so a start goes on there.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import trio
 
 from damfs.catalog import assets, change_feed, derived, spaces, vocabulary
 from damfs.catalog.database import Connection
-from damfs.core.bulk_tagging import UNTAGGED_MANY
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.model_commands import AnswerBy
-from damfs.core.model_progress import progress_of
+from damfs.core.model_progress import PLANNED_FOR, progress_of
 from damfs.core.outlasting import outlast
-from damfs.core.upkeep import PLANNED_FOR, plan_again
-from damfs.model import AssetId, BlobId, Change, Seq, TermId
+from damfs.core.sidecar_news import RENAMED, assets_told, terms_moved_back
+from damfs.core.upkeep import plan_again
+from damfs.model import BlobId, Change, Seq, TermId
 
 ACTOR = "model"
 ENOUGH = 0.98
@@ -101,28 +101,20 @@ def _blobs_of(changes: Sequence[Change], connection: Connection) -> list[BlobId]
     """Bytes of which something else may be said after the changes."""
     told = [change for change in changes if change.kind not in SAYS_NOTHING]
     ids = {change.asset for change in told if change.asset is not None}
-    ids |= {AssetId(id_) for change in told for id_ in _untagged(change)}
+    ids |= {id_ for change in told for id_ in assets_told(change)}
     for term in {term for change in told if change.asset is None for term in _terms(connection, change)}:
         ids |= set(vocabulary.some_carriers(connection, (term,), -1))
     found = [assets.asset(connection, id_) for id_ in sorted(ids)]
     return list(dict.fromkeys(asset.blob for asset in found if asset is not None and asset.blob is not None))
 
 
-def _terms(connection: Connection, change: Change) -> Iterator[TermId]:
-    """Of a change that names no asset: what carries these may be called otherwise now."""
-    for facet in change.facets:
-        kind, _, number = facet.partition(":")
-        if kind == "tag" and number.isdigit():
-            yield TermId(int(number))
-    renamed = vocabulary.term_named(connection, change.names[-1]) if change.kind == "term-renamed" else None
-    if renamed is not None:
-        yield renamed.id
-
-
-def _untagged(change: Change) -> list[int]:
-    """Of a change that tells of many assets at once: each row of it begins with one."""
-    before = change.detail.get("before") if change.kind == UNTAGGED_MANY else None
-    return [int(row[0]) for row in before] if isinstance(before, list) else []
+def _terms(connection: Connection, change: Change) -> Iterable[TermId]:
+    """Of a change that names no asset: what carries these itself may be called otherwise now. Not what carries
+    narrower ones: the words of an asset are its own terms."""
+    if change.kind == RENAMED:
+        renamed = vocabulary.term_named(connection, change.names[-1])
+        return () if renamed is None else (renamed.id,)
+    return terms_moved_back(change)
 
 
 async def switch_if_complete(library: Library) -> None:

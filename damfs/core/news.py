@@ -19,6 +19,7 @@ from damfs.catalog.stores import Child
 from damfs.core.asset_names import is_text, proxy_name, split_ending
 from damfs.core.editors import names_as_they_are, names_by_stem
 from damfs.core.preview_names import ENDINGS, KINDS, preview_name
+from damfs.core.processors.camera_proxy import JUDGED, PAIR
 from damfs.model import Asset, AssetId, BlobId, CopyState, Digest, Facet, Facts, FolderId, Media, RenditionKind
 
 SHOWN_KINDS = KINDS | {RenditionKind.PROXY}
@@ -93,16 +94,28 @@ def seen_proxies(connection: Connection, asset: Asset) -> Seen:
     """What proxies/ and editors/ show because of an asset: its own proxy, or itself in place of one."""
     if asset.blob is None:
         return Seen(frozenset())
-    pair = derived.facts_of(connection, asset.blob).get("camera_proxy", {})
-    shown = [asset, *_originals(connection, pair.get("of"))]
+    pair = derived.facts_of(connection, asset.blob).get(PAIR, {})
+    shown = [asset, *_assets_with(connection, pair.get("of"))]
     return together([_seen_proxy(connection, each, each.blob) for each in shown if each.blob is not None])
+
+
+def seen_copies(connection: Connection, clip: BlobId) -> Seen:
+    """The files of a camera's copies, which editors/ shows or not."""
+    seen = [Seen(frozenset())]
+    digests = derived.facts_of(connection, clip).get(PAIR, {}).get("proxies", ())
+    for digest in digests if isinstance(digests, list) else ():
+        for asset in _assets_with(connection, digest):
+            copies = stores.copies_of_asset(connection, asset.id)
+            facets = frozenset(predicates.proxies_facet(copy.folder) for copy in copies)
+            seen.append(Seen(facets, keys=frozenset(copy.name for copy in copies)))
+    return together(seen)
 
 
 def _seen_proxy(connection: Connection, asset: Asset, blob: BlobId) -> Seen:
     """Names with the proxy's ending, bare or qualified, and all that lead there."""
     made, facts = derived.renditions_of(connection, blob), derived.facts_of(connection, blob)
     endings = {split_ending(each.key)[1] for each in made if each.kind is RenditionKind.PROXY}
-    if "proxy" in facts.get("camera_proxy", {}):
+    if "proxy" in facts.get(JUDGED, {}):
         endings.add(CAMERA_ENDING)
     copies = stores.copies_of_asset(connection, asset.id) if endings else []
     if not copies:
@@ -119,8 +132,8 @@ def _seen_proxy(connection: Connection, asset: Asset, blob: BlobId) -> Seen:
     return Seen(facets, texts, frozenset(os.fsencode(name) for name in (names - texts) | keys))
 
 
-def _originals(connection: Connection, digest: object) -> list[Asset]:
-    """The assets that a camera's proxy stands in for."""
+def _assets_with(connection: Connection, digest: object) -> list[Asset]:
+    """Of the bytes that the other one of a pair names."""
     blob = stores.blob_of(connection, Digest(bytes.fromhex(digest))) if isinstance(digest, str) else None
     return [] if blob is None else assets.of_blob(connection, blob)
 

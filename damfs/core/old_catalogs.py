@@ -12,8 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from damfs.catalog.remarks import SILENT, Remark
-from damfs.catalog.salvage import (
+from damfs.catalog.old_rows import (
     OldAsset,
     OldAttribute,
     OldBlob,
@@ -23,12 +22,14 @@ from damfs.catalog.salvage import (
     OldStore,
     OldTagging,
     OldTerm,
-    OldVersion,
-    Salvage,
 )
+from damfs.catalog.remarks import SILENT, Remark
+from damfs.catalog.salvage import Salvage
 from damfs.core.backups import newest_first
+from damfs.core.old_notes import Noted, brought_up, is_of, noted_in, together
 from damfs.core.old_terms import Judged, SaidOfTerm, judged, said_of_terms
 from damfs.core.restoring import KnownAsset, Place
+from damfs.core.store_notes import StoreNotes
 from damfs.model import AssetState, Digest, TagSource
 
 DIGEST_SIZE = 32
@@ -80,7 +81,11 @@ class Learnt:
     """Ids of all assets that are known to have arrived."""
     rewriting: dict[int, int] = field(default_factory=dict)
     """Those that were being written again, with whether their last close was seen."""
+    noted: Noted = field(default_factory=Noted)
+    """What the files do not say, of the notes of the store where no catalog could be read without gaps."""
+    from_notes: bool = False
     old_versions: int = 0
+    """Earlier ones, as far as anything knows of them."""
     highest: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
     """By source and table."""
@@ -94,15 +99,27 @@ def salvaged(path: Path) -> Iterator[Salvage]:
         yield old
 
 
-def learn(catalog: Path, backups: Path) -> Learnt:
-    """From the catalog and, where that has gaps, from the newest backup that can be read."""
+def learn(catalog: Path, backups: Path, notes: StoreNotes) -> Learnt:
+    """From the catalog and, where that has gaps, from the notes of the store and the newest backup that can be read."""
     learnt = Learnt()
     whole = catalog.is_file() and _learn_from(learnt, catalog)
     for backup in newest_first(backups) if not whole else ():
         if _learn_from(learnt, backup):
             break
     learnt.terms = _broader_first(learnt.terms)
+    _compare(learnt, notes, whole=whole)
     return learnt
+
+
+def _compare(learnt: Learnt, notes: StoreNotes, *, whole: bool) -> None:
+    learnt.library_id = learnt.library_id or notes.library
+    learnt.from_notes = not whole and notes.library is not None
+    learnt.noted = together(learnt.noted, notes, whole=whole)
+    learnt.old_versions = sum(len(note.versions) - 1 for note in learnt.noted.assets.values())
+    for id_, known in learnt.assets.items() if learnt.from_notes else ():
+        note = learnt.noted.assets.get(id_)
+        if note is None or is_of(known, note):
+            learnt.assets[id_] = brought_up(known, note)
 
 
 def _learn_from(learnt: Learnt, path: Path) -> bool:
@@ -151,26 +168,26 @@ def _tags(learnt: Learnt, old: Salvage) -> Tags:
 
 
 def _assets(learnt: Learnt, old: Salvage, tags: Tags) -> None:
-    digests = {blob.id: blob.digest for blob in old.each(OldBlob) if len(blob.digest) == DIGEST_SIZE}
-    places = old.keys()
+    blobs = {blob.id: blob for blob in old.each(OldBlob) if len(blob.digest) == DIGEST_SIZE}
+    rows, tree = list(old.each(OldAsset)), old.tree()
     remarks, attributes = _remarks(old)
-    versions = sum(1 for _ in old.each(OldVersion))
+    noted = noted_in(old, rows, blobs, tree)
+    learnt.noted = Noted({**noted.assets, **learnt.noted.assets}, {**noted.folders, **learnt.noted.folders})
     for rewrite in old.each(OldRewrite):
         learnt.rewriting.setdefault(rewrite.asset, rewrite.closed)
     if old.lost["rewrite"] < 0:  # schema 1 had no such table
         del old.lost["rewrite"]
-    for row in old.each(OldAsset):
+    for row in rows:
         if row.state is AssetState.RECEIVING and row.id not in learnt.arrived:
             learnt.receiving.setdefault(row.id, row)
-        elif row.state is not AssetState.RECEIVING and row.blob in digests:
+        elif row.state is not AssetState.RECEIVING and row.blob in blobs:
             learnt.arrived.add(row.id)
-            lie = [Place(store, key) for store, key in places.get(row.id, [])]
+            lie = [Place(each.store, each.key) for each in tree.files.get(row.id, []) if each.blob == row.blob]
             new = KnownAsset(
-                row, Digest(digests[row.blob]), lie, tags.get(row.id, []),
+                row, Digest(blobs[row.blob].digest), lie, tags.get(row.id, []),
                 remarks.get(row.id, SILENT), attributes.get(row.id, []), learnt.judged.get(row.id, []),
             )  # fmt: skip
             learnt.assets[row.id] = _together(learnt.assets.get(row.id), new)
-    learnt.old_versions = learnt.old_versions or max(0, versions - len(learnt.arrived))
 
 
 def _remarks(old: Salvage) -> tuple[dict[int, Remark], Attributes]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from damfs.catalog import term_names, vocabulary
-from damfs.catalog.salvage import OldDetail, OldJudgement, OldLabel, OldNote, OldRelation, Salvage
+from damfs.catalog.old_rows import OldDetail, OldJudgement, OldLabel, OldNote, OldRelation
+from damfs.catalog.salvage import Salvage
 from damfs.catalog.term_names import PLAIN, Detail, Label
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution

@@ -26,12 +26,14 @@ from damfs.core.library import Library
 from damfs.core.news import Seen, tell
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Worker
+from damfs.core.processors.telling import PROGRESS
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import PublishedRendition
-from damfs.core.spans import CLIP_ENDING, FRAME_ENDING
-from damfs.core.worker_pool import WorkerPool
+from damfs.core.spans import CLIP_ENDING, EXACT, FRAME_ENDING
+from damfs.core.worker_pool import JobTimedOut, WorkerPool
 from damfs.errors import DamfsError, NoSpace, NotFound, Unavailable
 from damfs.model import AssetId, BlobId, Rendition, RenditionKind
+from damfs.settings import SETTINGS_FILE
 from damfs.storage.spots import Identity, identity
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 ACTOR = "on-demand"
 ENDINGS = {RenditionKind.CLIP: CLIP_ENDING, RenditionKind.FRAME: FRAME_ENDING}
 ON_DEMAND = frozenset(ENDINGS)
-CUT = ProcessorRef("cut", "damfs.core.processors.cut:Cut", Worker.PROMPT, 600.0)
+CUT = "damfs.core.processors.cut:Cut"
 FAILED_FOR_NS = 60_000_000_000
 """How long what could not be made is not tried again: programs ask for a name several times."""
 FAILURES = 1000
@@ -89,7 +91,10 @@ def tell_cut(x: Execution, kind: str, blob: BlobId, name: str) -> None:
 
 @dataclass(slots=True)
 class _Making:
+    out: Path
     done: trio.Event = field(default_factory=trio.Event)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    waiting: int = 0
     error: DamfsError | None = None
 
 
@@ -117,15 +122,33 @@ class Maker:
         self._check_failed(key)
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = _Making()
+            out = self._library.state / "work" / f"cut-{next(self._numbers)}"
+            making = self._making[key] = _Making(out)
             self._nursery.start_soon(self._run, wanted, key, making)
-        await making.done.wait()
+        making.waiting += 1
+        try:
+            await making.done.wait()
+        finally:
+            making.waiting -= 1
         if making.error is not None:
             raise type(making.error)(str(making.error))
         found = self._found(key)
         if found is None:
             raise NotFound("what was just made is gone again")
         return found
+
+    def progress_of(self, wanted: Wanted) -> Path | None:
+        """The file that tells how far it is, see `telling`; None where it is not being made."""
+        making = self._making.get((wanted.blob, wanted.kind, wanted.profile))
+        return None if making is None else making.out / PROGRESS
+
+    def withdraw(self, wanted: Wanted) -> bool:
+        """Stop making it, for one who waits and does not want it any more; False where others wait as well."""
+        making = self._making.get((wanted.blob, wanted.kind, wanted.profile))
+        if making is None or making.waiting > 1:
+            return False
+        making.scope.cancel()
+        return True
 
     def _found(self, key: Key) -> Rendition | None:
         return derived.rendition_of(self._library.db.writer, *key)
@@ -139,9 +162,12 @@ class Maker:
     async def _run(self, wanted: Wanted, key: Key, making: _Making) -> None:
         self._library.counters["cuts_made"] += 1
         try:
-            making.error = await self._attempt(wanted)
+            with making.scope:
+                making.error = await self._attempt(wanted, making.out)
+            if making.scope.cancelled_caught:
+                making.error = Unavailable("it was interrupted by who asked for it; ask again to have it made")
         finally:
-            if making.error is not None:
+            if making.error is not None and not making.scope.cancelled_caught:
                 self._remember(key, making.error)
             del self._making[key]
             making.done.set()
@@ -149,15 +175,19 @@ class Maker:
 
     def _remember(self, key: Key, error: DamfsError) -> None:
         self._failed[key] = (self._library.clock(), error)
+        self._library.not_made[key] = str(error)
         if len(self._failed) > FAILURES:
-            del self._failed[next(iter(self._failed))]
+            oldest = next(iter(self._failed))
+            del self._failed[oldest]
+            self._library.not_made.pop(oldest, None)
 
-    async def _attempt(self, wanted: Wanted) -> DamfsError | None:
-        out = self._library.state / "work" / f"cut-{next(self._numbers)}"
+    async def _attempt(self, wanted: Wanted, out: Path) -> DamfsError | None:
         try:
             await self._made(wanted, out)
         except (NoSpace, NotFound) as error:
             return error
+        except JobTimedOut:
+            return Unavailable(too_long(library=self._library, exact=wanted.profile.endswith(EXACT)))
         except DamfsError as error:
             log.info("%s of asset %d was not made: %s", wanted.profile, wanted.asset, error)
             return Unavailable(str(error))
@@ -179,12 +209,15 @@ class Maker:
         source = library.source_paths(wanted.blob, wanted.asset)[0]
         await trio.to_thread.run_sync(_empty_directory, out)
         before = await trio.to_thread.run_sync(_identity, source)
-        output = await self._pool.run(CUT, source, out, subject)
+        limit_s = float(library.settings.clips.time_limit_s)
+        cut = ProcessorRef("cut", CUT, Worker.PROMPT, limit_s)
+        output = await self._pool.run(cut, source, out, subject)
         if before is None or before != await trio.to_thread.run_sync(_identity, source):
             raise Unavailable(f"{asset.name}: its file was replaced while it was read; try again")
         digest = stores.digest_of(library.db.writer, wanted.blob)
         (made,) = await trio.to_thread.run_sync(publish_renditions, library.renditions, digest, output.renditions)
         library.perform(KeepMade(wanted.blob, made), ACTOR)
+        library.not_made.pop((wanted.blob, wanted.kind, wanted.profile), None)
 
     async def trim(self, spare: Key | None = None) -> None:
         """Make room: what was not opened for the longest time goes, until all is within the limit of the settings."""
@@ -209,6 +242,18 @@ class Maker:
         self._library.perform(DropMade(row), ACTOR)
         await trio.to_thread.run_sync(_removed, path)
         return row.size
+
+
+def too_long(library: Library, *, exact: bool) -> str:
+    limit_s = library.settings.clips.time_limit_s
+    other = "; without exactness it is copied, which is quick" if exact else ""
+    return f"making it took longer than {limit_s} s (clips.time_limit_s in {SETTINGS_FILE}) and was stopped{other}"
+
+
+async def discard(library: Library, rendition: Rendition, actor: str) -> None:
+    """Somebody does not want it: it is made again when it is asked for. Who has it open can read on."""
+    library.perform(DropMade(rendition), actor)
+    await trio.to_thread.run_sync(_removed, library.renditions / rendition.key)
 
 
 def _removed(path: Path) -> None:

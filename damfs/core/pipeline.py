@@ -90,16 +90,8 @@ def _asked(subject: Subject, settings: Facts) -> Subject:
     """As `dataclasses.replace`, which takes five times as long, makes it: each file is asked about twenty times."""
     return Subject(
         subject.name, subject.media, subject.size, subject.facts, subject.renditions, settings, subject.models,
-        subject.words,
+        subject.beside, subject.words,
     )  # fmt: skip
-
-
-SPARED = {"proxy": "camera_proxy"}
-"""Processors that have nothing to do where there are these facts; unless somebody asked for what they make."""
-
-
-def _is_spared(processor: Processor, subject: Subject) -> bool:
-    return SPARED.get(processor.name) in subject.facts and "asked" not in subject.facts
 
 
 def _is_current(processor: Processor, subject: Subject) -> bool:
@@ -110,8 +102,6 @@ def _is_current(processor: Processor, subject: Subject) -> bool:
 
 
 def _accepts(processor: Processor, subject: Subject) -> bool:
-    if _is_spared(processor, subject):
-        return False
     try:
         return processor.accepts(subject)
     except Exception:  # noqa: BLE001 - a plug-in's fault: the worker asks again, and there it is a failed job with a reason

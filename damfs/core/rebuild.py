@@ -7,9 +7,10 @@ and everything can be run again. The old one is kept in state/backups/.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -17,30 +18,35 @@ import msgspec
 import trio
 
 from damfs.catalog import assets, derived, salvage
-from damfs.catalog.database import Database
+from damfs.catalog.database import Connection, Database
 from damfs.catalog.salvage import Derived
 from damfs.core.backups import numbered
 from damfs.core.commands import AddStore, Command
 from damfs.core.keys import keys_for
 from damfs.core.library import Library, locked, new_catalog
+from damfs.core.makers import maker
+from damfs.core.note_keeping import write_all
 from damfs.core.old_catalogs import Learnt, learn, salvaged
 from damfs.core.old_terms import RestoreSaid
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.rebuild_report import RebuildReport
+from damfs.core.recall import recall
 from damfs.core.reception import Reception
 from damfs.core.rendition_files import sync
-from damfs.core.rendition_upkeep import maker
 from damfs.core.restoring import KnownAsset, RestoreAsset, Restored, RestoreDerived, RestoreTerm
 from damfs.core.scan_report import ScanProgress
 from damfs.core.scanner import scan
 from damfs.core.search_commands import SaveSearch
 from damfs.core.sidecar_pass import sync_all
+from damfs.core.store_notes import out_of_step, parsed
 from damfs.core.upkeep import INTERRUPTED
-from damfs.errors import BadLibrary, Conflict, Unavailable
-from damfs.model import AssetId, AssetState, Digest, JobState, Store, StoreKind
+from damfs.errors import BadLibrary, Conflict, DamfsError, Unavailable
+from damfs.model import AssetId, AssetState, Digest, Facts, JobState, Store, StoreId, StoreKind
 from damfs.settings import read_settings
 from damfs.storage.disk_errors import disk_errors
+from damfs.storage.note_file import NoteFile
 from damfs.storage.staging import PUBLISHED_MODE
+from damfs.storage.tree_walk import NOTES
 
 ACTOR = "rebuild"
 CATALOG = "catalog.sqlite3"
@@ -64,12 +70,24 @@ async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildRep
         (path / "state" / "renditions").mkdir(parents=True, exist_ok=True)
     summary = RebuildReport(str(path))
     with locked(path):
-        learnt = await trio.to_thread.run_sync(learn, path / "state" / CATALOG, path / "state" / "backups")
+        notes = NoteFile(path / "originals" / os.fsdecode(NOTES))
+        said = parsed(*await trio.to_thread.run_sync(notes.read))
+        learnt = await trio.to_thread.run_sync(learn, path / "state" / CATALOG, path / "state" / "backups", said)
         with closing(_begun(path / "state" / MAKING)) as db:
             library = Library(path, settings, db, ProcessorRegistry.load())
             await _fill(library, learnt, summary, report)
+            store = library.library_store().id
+        if said.library is not None:  # its ids are those of a catalog that is no more
+            await trio.to_thread.run_sync(notes.append, [out_of_step()])
         summary.aside = await trio.to_thread.run_sync(_take_place, path / "state")
+        await trio.to_thread.run_sync(_note_anew, path / "state" / CATALOG, notes, store)
     return summary
+
+
+def _note_anew(catalog: Path, notes: NoteFile, store: StoreId) -> None:
+    """What cannot be written now is written at the next start of the daemon. Blocks."""
+    with suppress(DamfsError), closing(Connection(catalog, read_only=True)) as connection:
+        write_all(connection, notes, store)
 
 
 def _begun(path: Path) -> Database:
@@ -90,12 +108,13 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
     library.execute([SaveSearch(query) for query in learnt.searches], ACTOR)
     library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
-    await _restore_assets(library, learnt, summary)
+    ids = await _restore_assets(library, learnt, summary)
+    await recall(library, learnt, ids, summary)
     found = await sync_all(library, Reception(library), ACTOR, write=False)
     summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]
     if learnt.derived_from is not None:
         await _restore_derived(library, learnt.derived_from, summary)
-    summary.sources, summary.lost, summary.old_versions = learnt.sources, learnt.lost, learnt.old_versions
+    summary.sources, summary.lost, summary.from_notes = learnt.sources, learnt.lost, learnt.from_notes
 
 
 def _take_over(library: Library, learnt: Learnt) -> None:
@@ -150,18 +169,20 @@ async def _scan(library: Library, store: Store, summary: RebuildReport, report: 
     summary.problems += [f"{store.name}: {problem}" for problem in found.problems]
 
 
-async def _restore_assets(library: Library, learnt: Learnt, summary: RebuildReport) -> None:
-    """First those that lie where they lay, so that no other with the same bytes is taken for one of them."""
-    taken: set[AssetId] = set()
-    left = await _restore(library, list(learnt.assets.values()), taken, summary, surely=True)
-    await _restore(library, left, taken, summary, surely=False)
+async def _restore_assets(library: Library, learnt: Learnt, summary: RebuildReport) -> dict[int, AssetId]:
+    """First those that lie where they lay, so that no other with the same bytes is taken for one of them. Their ids, by
+    the old ones."""
+    ids: dict[int, AssetId] = {}
+    left = await _restore(library, list(learnt.assets.values()), ids, summary, surely=True)
+    await _restore(library, left, ids, summary, surely=False)
+    return ids
 
 
 async def _restore(
-    library: Library, known: list[KnownAsset], taken: set[AssetId], summary: RebuildReport, *, surely: bool
+    library: Library, known: list[KnownAsset], ids: dict[int, AssetId], summary: RebuildReport, *, surely: bool
 ) -> list[KnownAsset]:
     """Those that were not restored."""
-    left = []
+    left, taken = [], set(ids.values())
     for start in range(0, len(known), BATCH):
         batch = known[start : start + BATCH]
         answers = library.execute([RestoreAsset(each, taken, surely=surely) for each in batch], ACTOR)
@@ -169,6 +190,7 @@ async def _restore(
             if not isinstance(answer, Restored):
                 left.append(each)
                 continue
+            ids[each.row.id] = answer.asset
             summary.known += answer.found
             summary.missing += not answer.found and each.row.state is not AssetState.TRASHED
             summary.tags += answer.tags
@@ -192,18 +214,20 @@ def _sound(renditions: Path, batch: list[Derived]) -> list[Command[object]]:
 def _restorable(root: Path, found: Derived) -> RestoreDerived:
     there = [made for made in found.renditions if _is_file(root / made.key, made.size)]
     gone = [made for made in found.renditions if made not in there]
-    made_by_proxy = next((profile_in(fact.facts) for fact in found.facts if fact.processor == "proxy"), None)
-    again = {maker(made.kind, made.profile, made_by_proxy or made.profile) for made in gone}
+    made_by_proxy = next(
+        (facts_in(fact.facts).get("profile") for fact in found.facts if fact.processor == "proxy"), None
+    )
+    again = {maker(made.kind, made.profile, made_by_proxy or made.profile, facts_in(made.detail)) for made in gone}
     jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
     return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
 
 
-def profile_in(facts: str) -> object:
-    """What `proxy` says that it made; None when that cannot be read."""
+def facts_in(text: str) -> Facts:
+    """What a row of the old catalog says; nothing when that cannot be read."""
     try:
-        return msgspec.json.decode(facts, type=dict[str, object]).get("profile")
+        return msgspec.json.decode(text, type=dict[str, object])
     except msgspec.DecodeError:
-        return None
+        return {}
 
 
 def _is_file(path: Path, size: int) -> bool:

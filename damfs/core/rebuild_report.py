@@ -30,8 +30,20 @@ class RebuildReport:
     staged: list[str] = field(default_factory=list)
     """Files that were being received; they are in originals/ now."""
     offline: list[str] = field(default_factory=list)
+    from_notes: bool = False
+    """Whether the notes of the store were used, because no catalog could be read without gaps."""
+    versions: int = 0
+    """Before the current ones, that are back."""
+    without_bytes: int = 0
+    """Of these, those whose bytes no store has."""
     old_versions: int = 0
-    """Not back: versions before the current one."""
+    """Not back: versions before the current one, of files that are not there."""
+    trashed: int = 0
+    """Assets in the trash whose former place and time are back."""
+    folders: int = 0
+    """Whose permissions, owners and times are back."""
+    unrecalled: int = 0
+    """Assets that something was noted of, and that are not there."""
     lost: dict[str, int] = field(default_factory=dict)
     """Rows that could not be read, by source and table; -1: nothing of the table could."""
     problems: list[str] = field(default_factory=list)
@@ -44,6 +56,8 @@ def as_text(report: RebuildReport) -> str:
 
 def _back(report: RebuildReport) -> list[str]:
     sources = " and ".join(report.sources) or "no old catalog could be read"
+    if report.from_notes:
+        sources += ", and the notes that the store keeps"
     lines = [
         f"read       {sources}",
         f"back       stores: {', '.join(report.stores)}",
@@ -52,6 +66,7 @@ def _back(report: RebuildReport) -> list[str]:
         f"back       {report.tags:,} tags of {report.terms:,} terms",
         f"back       what was derived from {report.blobs:,} files; the rest is made again while mounted",
     ]
+    lines += _also_back(report)
     if report.sidecars:
         lines.append(f"back       what {report.sidecars:,} sidecars say beside that")
     if report.missing:
@@ -60,12 +75,30 @@ def _back(report: RebuildReport) -> list[str]:
     return lines
 
 
+def _also_back(report: RebuildReport) -> list[str]:
+    found = {
+        "earlier versions": report.versions,
+        "assets in the trash: since when, and from where": report.trashed,
+        "folders: permissions, owners and times that were set": report.folders,
+    }
+    return [f"back       {number:,} {what}" for what, number in found.items() if number]
+
+
 def _not_back(report: RebuildReport) -> list[str]:
     lines = []
     if not report.sources:
-        lines.append("not back   tags, terms, read-only stores: no old catalog could be read")
+        lines.append(
+            "not back   terms, tags, ratings and comments that no sidecar says; names that files have not; what was in"
+            " the inbox; saved searches; read-only stores: no old catalog could be read"
+        )
+    if not (report.sources or report.from_notes):
+        lines.append("not back   earlier versions, former places of the trash, permissions: nothing tells of them")
+    if report.without_bytes:
+        lines.append(f"not back   the bytes of {report.without_bytes:,} earlier versions: no store has them")
     if report.old_versions:
-        lines.append(f"not back   {report.old_versions:,} older versions (those that lie in a store are assets now)")
+        lines.append(f"not back   {report.old_versions:,} earlier versions of files that are not there")
+    if report.unrecalled:
+        lines.append(f"not back   permissions, versions or trash of {report.unrecalled:,} files that are not there")
     lines.append("not back   proposals, history and undo; inode numbers of the mount are new")
     for what, number in report.lost.items():
         lines.append(f"not back   {what}: {'nothing could be read' if number < 0 else f'{number:,} rows at most'}")

@@ -19,14 +19,15 @@ from damfs.catalog import assets, folders, rewrites, stores
 from damfs.core.commands import Abandon, Command
 from damfs.core.filing import file_by_capture
 from damfs.core.folders import follow, free_name, names_of
-from damfs.core.ingest import Heal, MarkDamaged, Merge, PlanAgain, Seal
+from damfs.core.good_copies import GoodCopy, good_copy, still
+from damfs.core.ingest import Heal, Merge, PlanAgain, Seal
 from damfs.core.installing import adopt, install
 from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.rewriting import CloseRewrite
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
-from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyId, Digest, Key
+from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.droppings import is_temporary
@@ -148,7 +149,7 @@ class Reception:
             shared = await trio.to_thread.run_sync(library.staging.is_shared, id_)  # with a copy: no need to read that
             good = None if shared else await self._good_copy(hashed)
             async with library.publishing.together():
-                await install(library, row, hashed, self._now(good), also)
+                await install(library, row, hashed, await still(library, good), also)
         return id_
 
     def same_bytes(self, *digests: Digest) -> AbstractAsyncContextManager[None]:
@@ -212,23 +213,18 @@ class Reception:
         if there is not None and (blob is None or self._twin(asset, blob) is None):
             await free_name(self._library, there.folder, there.name)
 
-    async def _good_copy(self, hashed: Hashed) -> Copy | None:
+    async def _good_copy(self, hashed: Hashed) -> GoodCopy | None:
         """A file that has the bytes already, read just now: nobody waits for that who publishes something else."""
         blob = stores.blob_of(self._library.db.writer, hashed.digest)
-        return None if blob is None else await self.verified(self._library.sources(blob), hashed.digest)
+        return None if blob is None else await good_copy(self._library, self._library.sources(blob), hashed.digest)
 
-    def _now(self, copy: Copy | None) -> Copy | None:
-        """It may lie elsewhere by now, or be of other bytes: then None."""
-        now = None if copy is None else stores.copy(self._library.db.writer, copy.id)
-        return now if now is not None and copy is not None and now.blob == copy.blob else None
-
-    async def _settle(self, id_: AssetId, hashed: Hashed, good: Copy | None) -> AssetId | None:
+    async def _settle(self, id_: AssetId, hashed: Hashed, found: GoodCopy | None) -> AssetId | None:
         library = self._library
         asset = library.asset(id_)
         if asset is None or asset.state is not AssetState.RECEIVING:
             return None
         blob = stores.blob_of(library.db.writer, hashed.digest)
-        good = self._now(good)
+        good = await still(library, found)
         twin = None if blob is None else self._twin(asset, blob)
         if twin is None:
             await self._publish_new(asset, hashed, good)
@@ -253,32 +249,8 @@ class Reception:
     async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
         """The first copy whose bytes were read just now and are good. Those found bad on the way are marked. Not to be
         called inside the gate of publishing."""
-        for copy in copies:
-            good = await self._is_good(copy, digest)
-            if good is False:
-                async with self._library.publishing.alone():  # at that key a next version may just have been put
-                    good = await self._is_good(copy, digest)
-                    if good is False:
-                        log.warning("a copy is damaged: %s; the bytes just received replace it", self._lies_at(copy.id))
-                        self._library.execute([MarkDamaged(copy.id)], ACTOR)
-            if good:
-                return copy
-        return None
-
-    def _lies_at(self, id_: CopyId) -> Key | None:
-        copy = stores.copy(self._library.db.writer, id_)
-        return None if copy is None else stores.key_of(self._library.db.writer, copy.folder, copy.name)
-
-    async def _is_good(self, copy: Copy, digest: Digest) -> bool | None:
-        """Reads it where it lies now. None: it cannot be read, or is not there any more."""
-        key = None if self._now(copy) is None else self._lies_at(copy.id)
-        if key is None:
-            return None
-        try:
-            hashed = await trio.to_thread.run_sync(self._library.blob_store(copy.store).hash, key)
-        except DamfsError:
-            return None
-        return hashed.digest == digest
+        found = await good_copy(self._library, copies, digest)
+        return None if found is None else found.copy
 
     async def _publish_new(self, asset: Asset, hashed: Hashed, good: Copy | None) -> None:
         placed = await self._place(asset, self._key_of(good), asset.id)

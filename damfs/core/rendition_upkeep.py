@@ -18,19 +18,14 @@ import trio
 from damfs.catalog import derived
 from damfs.catalog.database import Connection
 from damfs.core.library import Library
+from damfs.core.makers import maker
 from damfs.core.on_demand import ON_DEMAND, DropMade
 from damfs.core.results import DropRendition
-from damfs.model import Rendition, RenditionKind
+from damfs.model import Rendition
 
 log = logging.getLogger(__name__)
 
 ACTOR = "upkeep"
-MAKERS = {RenditionKind.POSTER: "preview", RenditionKind.THUMBNAIL: "preview", RenditionKind.PROXY: "proxy"} | {
-    RenditionKind.CONTACT_SHEET: "sheet", RenditionKind.SPRITE: "sprite", RenditionKind.WAVEFORM: "waveform",
-}  # fmt: skip
-"""Which processor makes a kind of rendition."""
-FURTHER = "proxy-"
-"""A proxy of another profile than `proxy` made is of the processor that is called like the profile, behind this."""
 PAGE = 5_000
 
 
@@ -43,8 +38,7 @@ async def tidy_renditions(library: Library, before_ns: int) -> None:
         if rendition.kind in ON_DEMAND:  # nobody asks for it now
             library.perform(DropMade(rendition), ACTOR)
             continue
-        made = derived.facts_of(library.db.writer, rendition.blob).get("proxy", {}).get("profile", rendition.profile)
-        library.perform(DropRendition(rendition, maker(rendition.kind, rendition.profile, made)), ACTOR)
+        library.perform(DropRendition(rendition, maker_of(library.db.writer, rendition)), ACTOR)
     if missing:
         log.info("%d renditions are gone and are made again", len(missing))
     strays = await library.db.read(lambda connection: list(files_without_row(connection, root, before_ns)))
@@ -52,11 +46,10 @@ async def tidy_renditions(library: Library, before_ns: int) -> None:
         await trio.to_thread.run_sync(path.unlink, True)  # missing_ok
 
 
-def maker(kind: RenditionKind, profile: str, by_proxy: object) -> str:
-    """The processor that made a rendition. ``by_proxy``: the profile that `proxy` itself made of those bytes."""
-    if kind is RenditionKind.PROXY and profile != by_proxy:
-        return FURTHER + profile
-    return MAKERS[kind]
+def maker_of(connection: Connection, rendition: Rendition) -> str | None:
+    """Point reads."""
+    by_proxy = derived.facts_of(connection, rendition.blob).get("proxy", {}).get("profile", rendition.profile)
+    return maker(rendition.kind, rendition.profile, by_proxy, derived.detail_of(connection, rendition.id))
 
 
 def rows_without_file(connection: Connection, root: Path) -> Iterator[Rendition]:

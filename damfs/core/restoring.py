@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from damfs.catalog import assets, derived, proposals, remarks, salvage, stores, term_names, trash, vocabulary
+from damfs.catalog.old_rows import OldAsset, OldEmbedding, OldFact, OldJob, OldRendition
 from damfs.catalog.proposals import Proposal
 from damfs.catalog.remarks import SILENT, Remark
-from damfs.catalog.salvage import OldAsset, OldEmbedding, OldFact, OldJob, OldRendition
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution
 from damfs.core.describing import HIGHEST_RATING
@@ -48,6 +48,7 @@ class KnownAsset:
 class Restored:
     """``found``: a file of it is there. ``tags``: how many came back."""
 
+    asset: AssetId
     found: bool
     tags: int
 
@@ -89,7 +90,7 @@ class RestoreAsset:
         for judged in self.known.judged:
             _judge(x, id_, *judged)
         tell(x.changes, "restored", id_, seen(x.tx, id_))
-        return Restored(found is not None, given)
+        return Restored(id_, found is not None, given)
 
     def _remark(self, x: Execution, id_: AssetId) -> None:
         if self.known.remark.rating in range(1, HIGHEST_RATING + 1):

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from damfs.catalog import assets, derived, field_values, job_table, predicates, spaces, vectors, vocabulary
+from damfs.catalog import assets, derived, field_values, job_table, predicates, spaces, term_names, vectors
 from damfs.catalog.proposals import Origin
 from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
+from damfs.core.makers import signed
 from damfs.core.model_commands import LearnSpace
-from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_made, tell
+from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_copies, seen_made, seen_proxies, tell, together
+from damfs.core.processors.camera_proxy import JUDGED
 from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Proposal
 from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
 from damfs.model import Asset, BlobId, Facet, Facts, Job, Rendition, RenditionKind
@@ -46,9 +48,11 @@ class FinishJob:
 
     def apply(self, x: Execution) -> None:
         blob = self.job.blob
+        before = self._seen_copies(x)
         values = derived.set_facts(x.tx, blob, self.job.processor, self.facts)
         for made in self.renditions:
-            derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, made.detail, x.at_ns)
+            detail = signed(made.detail, made.kind, made.profile, self.job.processor)
+            derived.set_rendition(x.tx, blob, made.kind, made.profile, made.key, made.size, detail, x.at_ns)
         self._learn_space(x)
         for model in self.replaces:
             vectors.drop_of_blob(x.tx, blob, model)
@@ -56,13 +60,21 @@ class FinishJob:
             derived.set_embedding(x.tx, blob, embedding.model, embedding.at_ns, embedding.vector)
         self._describe(x, field_values.changed_facets(values))
         self._tell_made(x)
-        self._propose(x)
+        for asset, seen_before in before:
+            tell(x.changes, "rendition-made", asset.id, seen_before, seen_proxies(x.tx, asset))
         job_table.finish(x.tx, self.job.id, x.at_ns)
+        self._propose(x)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         touched = {predicates.NEIGHBOURS_FACET} if self.embeddings else set[Facet]()
         if self.job.processor == "editor_hash":
             touched.add(predicates.HASHES_FACET)
         x.changes.record("processed", touched, detail={"processor": self.job.processor, "blob": blob})
+
+    def _seen_copies(self, x: Execution) -> list[tuple[Asset, Seen]]:
+        """What stands in for the assets, where the job says whether a camera's copy does."""
+        found = assets.of_blob(x.tx, self.job.blob) if self.job.processor == JUDGED else []
+        files = seen_copies(x.tx, self.job.blob) if found else Seen(frozenset())
+        return [(asset, together([files, seen_proxies(x.tx, asset)])) for asset in found]
 
     def _learn_space(self, x: Execution) -> None:
         """A processor that asked a model says which space its vectors are of."""
@@ -91,7 +103,10 @@ class FinishJob:
         if not self.proposals and self.job.processor != AUTO_TAG:
             return
         origin = Origin(f"{self.job.processor}/{self.job.processor_version}", str(self.facts.get("model", "")))
-        named = [(vocabulary.term_named(x.tx, each.term), each.confidence) for each in self.proposals]
+        named = [(term_names.resolve(x.tx, each.term), each.confidence) for each in self.proposals]
+        if self.job.processor == AUTO_TAG and any(term is None for term, _ in named):
+            job_table.look_again(x.tx, self.job.id, x.at_ns)  # with the vocabulary of now; what was said before stays
+            return
         found = [(term.id, confidence) for term, confidence in named if term is not None]
         for asset in assets.of_blob(x.tx, self.job.blob):
             Suggest(asset.id, origin, found, self.accept_above).apply(x)
@@ -163,16 +178,17 @@ class ReturnJob:
 
 @dataclass(frozen=True, slots=True)
 class DropRendition:
-    """Its file is gone or its row is superfluous; it is made again."""
+    """Its file is gone or its row is superfluous; it is made again. ``processor``: who made it, if anybody knows."""
 
     rendition: Rendition
-    processor: str
+    processor: str | None
 
     def apply(self, x: Execution) -> None:
         blob = self.rendition.blob
         before = [(asset, seen_made(x.tx, asset, {self.rendition.kind})) for asset in self._shown_by(x, blob)]
         derived.drop_rendition(x.tx, self.rendition.id)
-        job_table.forget(x.tx, blob, self.processor)
+        if self.processor is not None:
+            job_table.forget(x.tx, blob, self.processor)
         x.planner.plan_jobs(x.tx, blob, x.at_ns)
         for asset, made in before:
             tell(x.changes, "rendition-dropped", asset.id, made)

@@ -26,6 +26,8 @@ class ScanReport:
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     """Files that are still being written, with what they wait for: a later scan takes them."""
+    given_up: list[str] = field(default_factory=list)
+    """Files that waited, and are taken as they are because nobody goes on with them; with what they lack."""
 
     def count(self, kind: str, number: int = 1) -> None:
         if number:

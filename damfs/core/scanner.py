@@ -7,6 +7,7 @@ Crash rule: a scan may be killed and run again; what it committed it does not re
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -26,6 +27,8 @@ from damfs.errors import DamfsError, Unavailable
 from damfs.model import Copy, CopyId, CopyState, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed, WalkProblem
 from damfs.storage.disk_errors import shown
+
+log = logging.getLogger(__name__)
 
 ACTOR = "scan"
 BATCH = 100
@@ -72,11 +75,15 @@ async def _without_arriving(
     library: Library, store: Store, difference: _Difference, summary: ScanReport, quiet_s: float
 ) -> _Difference:
     files, now = library.blob_store(store.id), library.clock()
-    whole, waiting = await trio.to_thread.run_sync(arriving.split, files, difference.to_read, now, quiet_s)
-    library.arriving[store.id] = frozenset(waiting)
-    summary.waiting = [f"{shown(key)}: {why}" for key, why in waiting.items()]
-    summary.count("waiting", len(waiting))
-    return _Difference(whole, difference.gone)
+    before = library.arriving.get(store.id, arriving.NOBODY)
+    found = await trio.to_thread.run_sync(arriving.split, files, difference.to_read, now, quiet_s, before)
+    library.arriving[store.id] = found.met
+    summary.waiting = [f"{shown(key)}: {why}" for key, why in found.waiting.items()]
+    summary.given_up = [f"{shown(key)}: {why}" for key, why in found.given_up.items()]
+    summary.count("waiting", len(found.waiting))
+    for line in summary.given_up:
+        log.warning("taken as it is, nobody has gone on with it for long: %s", line)
+    return _Difference(found.whole, difference.gone)
 
 
 async def _walked(

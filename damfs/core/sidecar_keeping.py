@@ -199,6 +199,8 @@ class SidecarKeeper:
         outcome = await try_sync(self._library, self._reception, id_, ACTOR, write=write)
         if outcome.problem:
             log.info("a sidecar is left alone: %s", outcome.problem)
+        if outcome.remark:
+            log.info("%s", outcome.remark)
 
     async def _follow(self, id_: AssetId, original: AssetId) -> None:
         """Into the trash, out of it, or to where the original is now."""

@@ -19,13 +19,15 @@ TOLD_TOGETHER = frozenset({RENAMED, MOVED, UNTAGGED_MANY})
 
 def spoken_of(changes: Sequence[Change], connection: Connection) -> set[AssetId]:
     """The assets of which other tags, or tags by another name, are said after these changes."""
-    ids = {id_ for change in changes for id_ in _told(change)}
+    ids = {id_ for change in changes for id_ in assets_told(change)}
     terms = {term for change in changes for term in _terms(connection, change)}
     return ids | (set(vocabulary.some_carriers(connection, tuple(terms), -1)) if terms else set())
 
 
-def _told(change: Change) -> Iterable[AssetId]:
-    """Assets of the rows that a change keeps so that it can be taken back: see `RemoveTags` and `MoveTags`."""
+def assets_told(change: Change) -> Iterable[AssetId]:
+    """Assets of the rows that a change of many keeps so that it can be taken back: see `RemoveTags` and `MoveTags`."""
+    if change.kind not in {UNTAGGED_MANY, MOVED}:
+        return ()
     key, column = ("before", 0) if change.kind == UNTAGGED_MANY else ("moved", 1)
     rows = change.detail.get(key)
     return [AssetId(int(row[column])) for row in rows] if isinstance(rows, list) else []
@@ -36,7 +38,12 @@ def _terms(connection: Connection, change: Change) -> Iterable[TermId]:
     if change.kind == RENAMED:  # what is narrower is written with the name of what is above it
         term = vocabulary.term_named(connection, change.names[-1])
         return () if term is None else vocabulary.with_narrower(connection, term.id)
-    if change.kind == MOVED and "moved" not in change.detail:  # a merge that was taken back
-        facets = (facet.partition(":") for facet in change.facets)
-        return [TermId(int(number)) for kind, _, number in facets if kind == "tag" and number.isdigit()]
-    return ()
+    return terms_moved_back(change)
+
+
+def terms_moved_back(change: Change) -> Iterable[TermId]:
+    """Of a merge that was taken back."""
+    if change.kind != MOVED or "moved" in change.detail:
+        return ()
+    facets = (facet.partition(":") for facet in change.facets)
+    return [TermId(int(number)) for kind, _, number in facets if kind == "tag" and number.isdigit()]

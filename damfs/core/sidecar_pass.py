@@ -17,6 +17,7 @@ from damfs.core.reception import Reception
 from damfs.core.sidecar_links import LinkSidecar
 from damfs.core.sidecar_report import SidecarReport
 from damfs.core.sidecar_sync import Outcome, sync_sidecar, write_new
+from damfs.core.sidecar_words import remark_of
 from damfs.errors import DamfsError
 from damfs.model import AssetId, StoreId
 
@@ -69,6 +70,8 @@ async def _make(library: Library, reception: Reception, id_: AssetId, actor: str
         summary.sidecars += 1
         summary.made += 1
         summary.written += 1
+        remark = remark_of(library.db.writer, id_, library.known(made).name)
+        summary.remarks += [remark] if remark else []
 
 
 async def try_sync(library: Library, reception: Reception, id_: AssetId, actor: str, *, write: bool) -> Outcome:
@@ -85,3 +88,5 @@ def count(summary: SidecarReport, outcome: Outcome) -> None:
     summary.written += outcome.written
     if outcome.problem:
         summary.problems.append(outcome.problem)
+    if outcome.remark:
+        summary.remarks.append(outcome.remark)

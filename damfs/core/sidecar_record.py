@@ -120,10 +120,13 @@ def _lists(base: SidecarRecord, now: SidecarRecord) -> list[tuple[set[TagPath], 
 
 
 def _was_dropped(pair: tuple[set[TagPath], set[TagPath]], now: SidecarRecord) -> bool:
-    """Whether a list of several went away as a whole while another is there: by a program that does not know it, and
-    not by a person who took all tags away."""
+    """Whether a list went away as a whole by a program that does not know it, and not by a person who took all tags
+    away: it held several while another list is there, or dc:subject, which each program knows, still names them."""
     before, after = pair
-    return len(before) > 1 and not after and bool(_paths(now))
+    if not before or after:
+        return False
+    named = {path[-1] for path in before}
+    return (len(before) > 1 and bool(_paths(now))) or named <= set(now.subjects)
 
 
 def _paths(record: SidecarRecord) -> set[TagPath]:

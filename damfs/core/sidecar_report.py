@@ -17,14 +17,18 @@ class SidecarReport:
     made: int = 0
     problems: list[str] = field(default_factory=list)
     """One line for each that was left alone."""
+    remarks: list[str] = field(default_factory=list)
+    """One line for each that could not be told everything."""
 
 
 def as_text(report: SidecarReport) -> str:
     done = f"{report.read:,} read in, {report.written:,} written, {report.made:,} of them new"
-    lines = [
-        f"{report.sidecars:,} sidecars: {done}",
-        *(f"  left alone: {problem}" for problem in report.problems[:SHOWN]),
-    ]
-    if len(report.problems) > SHOWN:
-        lines.append(f"  … and {len(report.problems) - SHOWN:,} more (--json shows all)")
+    lines = [f"{report.sidecars:,} sidecars: {done}"]
+    lines += _some([f"  left alone: {problem}" for problem in report.problems])
+    lines += _some([f"  {remark}" for remark in report.remarks])
     return "\n".join(lines) + "\n"
+
+
+def _some(lines: list[str]) -> list[str]:
+    more = [f"  … and {len(lines) - SHOWN:,} more (--json shows all)"] if len(lines) > SHOWN else []
+    return lines[:SHOWN] + more

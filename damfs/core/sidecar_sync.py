@@ -8,40 +8,42 @@ nothing twice.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import trio
 from blake3 import blake3
 
-from damfs.catalog import remarks, rewrites, sidecars, stores, versions, vocabulary
-from damfs.catalog.database import Connection
+from damfs.catalog import rewrites, sidecars, stores, versions
 from damfs.catalog.sidecars import Sidecar
+from damfs.catalog.versions import Version
 from damfs.core.arranging import SetDestination
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Abandon, Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
-from damfs.core.describing import SetAttribute, SetComment, SetRating, SetTags, term_path
+from damfs.core.describing import LABEL, SetAttribute, SetComment, SetRating
 from damfs.core.library import Library
 from damfs.core.pruning import prune_version
 from damfs.core.reception import Reception
 from damfs.core.rewriting import CloseRewrite
 from damfs.core.sidecar_links import LinkSidecar, current_copies
-from damfs.core.sidecar_record import Edits, Said, SidecarRecord, edits, merged_tags, says_anything, stars_of, wanted
+from damfs.core.sidecar_record import Edits, SidecarRecord, edits, says_anything, wanted
+from damfs.core.sidecar_words import remark_of, retag, said_of
 from damfs.errors import BadMedia, Conflict, DamfsError, Unavailable
-from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind, TagSource
+from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind
 from damfs.storage.disk_errors import disk_errors
-from damfs.storage.droppings import is_dropping
 
 log = logging.getLogger(__name__)
 
-LABEL = b"user.xmp.label"
-"""Extended attribute that stands for xmp:Label."""
 MODE = 0o644
 EMPTY = SidecarRecord()
+FileState = tuple[int, int, int]
+"""Inode, size and time of a file: another one was written since, if they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Outcome:
     read: bool = False
     written: bool = False
     problem: str = ""
+    remark: str = ""
 
 
 async def sync_sidecar(library: Library, reception: Reception, id_: AssetId, actor: str, *, write: bool) -> Outcome:
@@ -116,25 +119,6 @@ async def write_new(library: Library, reception: Reception, original: AssetId, a
     if id_ is not None and library.perform(LinkSidecar(id_), actor) is not None:
         _note_written(library, id_, record, actor)
     return id_
-
-
-def said_of(connection: Connection, original: AssetId) -> Said:
-    """What people say of an asset, in the words of sidecars."""
-    given = [tag.term for tag in vocabulary.taggings(connection, original) if tag.source is TagSource.PERSON]
-    terms = [vocabulary.term_named(connection, name) for name in given]
-    paths = [term_path(connection, term.id) for term in terms if term is not None]
-    remark, label = remarks.remark(connection, original), remarks.attribute(connection, original, LABEL) or b""
-    return Said(
-        frozenset(path for path in paths if all(step == _plain(step) for step in path)),
-        stars_of(remark.rating),
-        _plain(label.decode("utf-8", "replace")),
-        _plain(remark.comment),
-    )
-
-
-def _plain(text: str) -> str:
-    """As XML gives it back: no control characters, no space around it."""
-    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}).strip()
 
 
 async def _read(library: Library, asset: Asset) -> SidecarRecord:
@@ -183,8 +167,7 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
     here = said_of(connection, id_)  # no await from here on: what a person says meanwhile would be taken back
     commands: list[Command[object]] = []
     if change.added or change.removed:
-        tags = [term_path(connection, term.id) for term in vocabulary.tagged_terms(connection, id_)]
-        commands += _retag(id_, tags, change)
+        commands += retag(connection, id_, change)
     if change.stars not in {None, here.stars} and _holds(here.stars, earlier.stars, base.stars or 0, rated):
         commands.append(SetRating(id_, (change.stars or 0) * 2))
     if change.description is not None and _holds(here.description, earlier.description, base.description, commented):
@@ -193,12 +176,6 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
         commands.append(SetAttribute(id_, LABEL, change.label.encode()))
     library.execute(commands, actor)
     return said_of(connection, id_) != here
-
-
-def _retag(id_: AssetId, tags: Sequence[tuple[str, ...]], change: Edits) -> list[Command[object]]:
-    paths = [tuple(clean_name(step) for step in path) for path in merged_tags(tags, change)]
-    fit = tuple(path for path in paths if not any(is_dropping(step) for step in path))
-    return [] if set(fit) == set(tags) else [SetTags(id_, fit, defines=True)]
 
 
 def _holds(here: object, earlier: object, base: object, is_newer: bool) -> bool:
@@ -217,19 +194,81 @@ async def _rewrite(
     library: Library, reception: Reception, asset: Asset, target: SidecarRecord, was_read: bool, *, was_own: bool
 ) -> Outcome:
     """A version of the sidecar; the one before it is kept unless it was but damfs's own word."""
-    former = versions.current(library.db.writer, asset.id)
+    former, base, own = (
+        versions.current(library.db.writer, asset.id),
+        _row_of(library, asset.id),
+        _own_path(library, asset),
+    )
+    assert former is not None
+    assert own is not None
     try:
-        there = await _bytes_of(library, asset)
-        if former is None or blake3(there).digest() != former.digest:
+        there, seen = await _read_own(own, asset.name)
+        if blake3(there).digest() != former.digest:
             raise Conflict(f"{asset.name} was changed on the disk; look for changes first (damfs scan LIBRARY)")
         data = await trio.to_thread.run_sync(_packet, there, target, asset.name)
-        await _write_over(library, reception, asset, data)
+        await _write_over(library, reception, asset, data, functools.partial(_check_unchanged, own, seen, asset.name))
     except (BadMedia, Conflict) as error:
         return Outcome(read=was_read, problem=str(error))
+    foreign = await trio.to_thread.run_sync(_foreign, library, former)
+    if foreign is not None:
+        return await _give_back(library, reception, asset.id, base, former, foreign)
     _note_written(library, asset.id, target, "sidecar")
-    if was_own and former is not None and former.number > 1:
+    if was_own and former.number > 1:
         await prune_version(library, reception, former)
-    return Outcome(read=was_read, written=True)
+    remark = remark_of(library.db.writer, base.original, asset.name)
+    return Outcome(read=was_read, written=True, remark=remark)
+
+
+def _row_of(library: Library, id_: AssetId) -> Sidecar:
+    found = sidecars.of(library.db.writer, id_)
+    assert found is not None
+    return found
+
+
+async def _read_own(path: Path, name: str) -> tuple[bytes, FileState]:
+    """The file that is to be replaced, and how it was before it was read."""
+    try:
+        seen = await trio.to_thread.run_sync(_state, path)
+        return await trio.to_thread.run_sync(path.read_bytes), seen
+    except OSError as error:
+        raise Unavailable(f"{name} cannot be read: {error.strerror}; it stays as it is") from None
+
+
+def _state(path: Path) -> FileState:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _check_unchanged(path: Path, seen: FileState, name: str) -> None:
+    """Blocks. Raises Conflict where a program has written it since: its edit is taken over when it is found."""
+    with suppress(OSError):
+        if _state(path) == seen:
+            return
+    raise Conflict(f"{name} was written by another program just now; its edit is taken over first")
+
+
+def _foreign(library: Library, former: Version) -> bytes | None:
+    """What a program wrote into the file at the very moment it was set aside: the bytes of the version before are other
+    ones than they were. Blocks."""
+    connection = library.db.writer
+    for copy in stores.copies_of_asset(connection, former.asset):
+        path = library.blob_store(copy.store).path(stores.key_of(connection, copy.folder, copy.name))
+        if copy.blob == former.blob and path.exists():
+            data = path.read_bytes()
+            if blake3(data).digest() != former.digest:
+                return data
+    return None
+
+
+async def _give_back(
+    library: Library, reception: Reception, id_: AssetId, base: Sidecar, former: Version, foreign: bytes
+) -> Outcome:
+    """The other program's bytes are the file again, and are read as an edit of what it had said before."""
+    asset = library.known(id_)
+    record = msgspec.convert(base.said, SidecarRecord)
+    library.perform(NoteSidecar(id_, former.digest, record, own=False), "sidecar")
+    await _write_over(library, reception, asset, foreign, lambda: None)
+    return Outcome(problem=f"{asset.name} was written by another program meanwhile; its edit is taken over next time")
 
 
 def _note_written(library: Library, id_: AssetId, record: SidecarRecord, actor: str) -> None:
@@ -238,13 +277,20 @@ def _note_written(library: Library, id_: AssetId, record: SidecarRecord, actor: 
         library.perform(NoteSidecar(id_, stores.digest_of(library.db.writer, asset.blob), record, own=True), actor)
 
 
-async def _write_over(library: Library, reception: Reception, asset: Asset, data: bytes) -> None:
-    """Raises Conflict while somebody writes it, or has just written it."""
+async def _write_over(
+    library: Library, reception: Reception, asset: Asset, data: bytes, check: Callable[[], None]
+) -> None:
+    """Raises Conflict while somebody writes it, or has just written it. ``check``: in a thread, at the last moment."""
     async with reception.rewritten(asset.id):
         now = library.asset(asset.id)
         if now is None or now.blob != asset.blob or rewrites.of(library.db.writer, asset.id) is not None:
             raise Conflict(f"{asset.name} is being written just now; it is taken up again when it is closed")
         await trio.to_thread.run_sync(_stage_over, library, asset.id, data)
+        try:
+            await trio.to_thread.run_sync(check)
+        except Conflict:
+            await trio.to_thread.run_sync(library.staging.discard, asset.id)
+            raise
         library.perform(CloseRewrite(asset.id, len(data), library.clock()), "sidecar", durable=True)
         await reception.seal_version(asset.id)
 
@@ -286,6 +332,13 @@ def _write_all(library: Library, id_: AssetId, descriptor: int, data: bytes) -> 
     except DamfsError:
         library.staging.discard(id_)
         raise
+
+
+def _own_path(library: Library, asset: Asset) -> Path | None:
+    copy = _own_copy(library, asset.id)
+    if copy is None:
+        return None
+    return library.blob_store(copy.store).path(stores.key_of(library.db.writer, copy.folder, copy.name))
 
 
 def _own_copy(library: Library, id_: AssetId) -> Copy | None:

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from damfs.catalog import assets, job_table, stores
 from damfs.catalog.database import Connection
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.status_report import FailedJob, JobCount, Status, StoreStatus
+from damfs.model import AssetId
+from damfs.storage.droppings import is_temporary
 
 FAILURES_SHOWN = 100
+UNPUBLISHED = "it was received whole; it is published as soon as the library is mounted, or the reason why not is told"
 STATES = ("waiting", "leased", "done", "failed", "delayed")
 SOON_NS = 60_000_000_000
 """A job that waits longer than this for its next try counts as delayed: its store is offline, most likely."""
@@ -31,7 +36,23 @@ def status_of(connection: Connection, library: str, registry: ProcessorRegistry,
         processors=dict(registry.statuses),
         model=model,
         receiving=by_state.get("receiving", 0),
+        held_back=named(connection, dict.fromkeys(_unpublished(connection), UNPUBLISHED)),
     )
+
+
+def _unpublished(connection: Connection) -> list[AssetId]:
+    """Files that were received whole: a daemon publishes them, or knows why it cannot."""
+    return [each.id for each in assets.list_receiving(connection) if each.closed and not is_temporary(each.name)]
+
+
+def named(connection: Connection, reasons: Mapping[AssetId, str]) -> dict[str, str]:
+    """By the names of the assets, or by name and number where two have one."""
+    found: dict[str, str] = {}
+    for id_, reason in reasons.items():
+        asset = assets.asset(connection, id_)
+        name = str(id_) if asset is None else asset.name
+        found[f"{name} ({id_})" if name in found else name] = reason
+    return found
 
 
 def _stores(connection: Connection) -> list[StoreStatus]:

@@ -58,6 +58,7 @@ class Status:
     """Files that are open for writing or being sealed."""
     scanning: list[str] = field(default_factory=list)
     held_back: dict[str, str] = field(default_factory=dict)
+    """Names of files that were received whole and are not published, with the reason."""
 
     @property
     def to_do(self) -> int:

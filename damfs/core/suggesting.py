@@ -40,7 +40,7 @@ class Suggest:
             self._suggest(x, term, confidence, asset.name)
 
     def _is_sure(self, x: Execution, term: TermId, confidence: float) -> bool:
-        return confidence >= threshold(*proposals.learnt_from(x.tx, term))
+        return confidence >= threshold(*proposals.learnt_from(x.tx, term, self.origin))
 
     def _suggest(self, x: Execution, term: TermId, confidence: float, name: str) -> None:
         if confidence > self.accept_above and not proposals.is_judged(x.tx, self.asset, term):

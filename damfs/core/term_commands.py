@@ -12,14 +12,15 @@ from difflib import get_close_matches
 
 from damfs.catalog import predicates, term_names
 from damfs.catalog.database import Connection
-from damfs.catalog.term_names import Detail, Label
+from damfs.catalog.term_names import Described, Detail, Label
 from damfs.core.commands import DefineTerm, Execution, fit_name, known_term
 from damfs.core.term_news import refuse_taken, tell_namesakes
 from damfs.errors import NotFound, Refused
-from damfs.model import TermId
+from damfs.model import Term, TermId
 
 LABELLED = "term-labelled"
 """``names``: the label that came or went; ``detail``: of which term, and whether it came."""
+DESCRIBED = "term-described"
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 NOTE_LIMIT = 100_000
 NEAR = 3
@@ -75,8 +76,11 @@ class AddLabel:
         if label.name == term.name:
             raise Refused(f'"{term.name}" is the name of the term itself')
         refuse_taken(x.tx, label.name, self.term)
+        before = [each for each in term_names.labels(x.tx, self.term) if each.name == label.name]
+        if label in before:
+            return
         term_names.add_label(x.tx, self.term, label)
-        tell_label(x, self.term, label.name, came=True)
+        tell_label(x, self.term, label.name, came=True, before=before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,11 @@ class RemoveLabel:
         if not gone:
             raise NotFound(f'"{self.name}" is no synonym of "{term.name}"; see: damfs term show LIBRARY "{term.name}"')
         term_names.remove_label(x.tx, self.term, self.name)
-        tell_label(x, self.term, self.name, came=False, labels=gone)
+        tell_label(x, self.term, self.name, came=False, before=gone)
 
 
-def tell_label(x: Execution, term: TermId, name: str, *, came: bool, labels: Iterable[Label] = ()) -> None:
-    detail = {"of": known_term(x, term).name, "came": came, "labels": list(labels)}
+def tell_label(x: Execution, term: TermId, name: str, *, came: bool, before: Iterable[Label]) -> None:
+    detail = {"of": known_term(x, term).name, "came": came, "labels": list(before)}
     x.changes.record(LABELLED, {predicates.labels_facet(term)}, names=(name,), detail=detail)
     tell_namesakes(x.tx, x.changes, name)
 
@@ -111,8 +115,10 @@ class SetTermNote:
         if len(self.note) > NOTE_LIMIT:
             raise Refused(f"a note has at most {NOTE_LIMIT:,} characters")
         term, language = known_term(x, self.term), checked_language(self.language)
-        term_names.set_note(x.tx, self.term, language, self.note)
-        _tell_described(x, self.term, term.name)
+        before = term_names.notes(x.tx, self.term).get(language, "")
+        if before != self.note:
+            term_names.set_note(x.tx, self.term, language, self.note)
+            _tell_described(x, term, Described(notes={language: before}), Described(notes={language: self.note}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +129,12 @@ class SetTermDetail:
     def apply(self, x: Execution) -> None:
         term = known_term(x, self.term)
         checked_language(self.detail.language)
+        before = term_names.detail(x.tx, self.term)
+        if before == self.detail:
+            return
         term_names.set_detail(x.tx, self.term, self.detail)
         x.planner.forget_vocabulary()
-        _tell_described(x, self.term, term.name)
+        _tell_described(x, term, Described(detail=before), Described(detail=self.detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +147,13 @@ class RelateTerms:
         term, other = known_term(x, self.term), known_term(x, self.other)
         if term.id == other.id:
             raise Refused(f'"{term.name}" cannot be related to itself')
+        if (other in term_names.related(x.tx, term.id)) == self.related:
+            return
         (term_names.relate if self.related else term_names.unrelate)(x.tx, term.id, other.id)
-        _tell_described(x, term.id, term.name)
+        before, now = Described(), Described(related=[other.name])
+        _tell_described(x, term, *((before, now) if self.related else (now, before)))
 
 
-def _tell_described(x: Execution, term: TermId, name: str) -> None:
-    x.changes.record("term-described", {predicates.labels_facet(term)}, detail={"term": name})
+def _tell_described(x: Execution, term: Term, before: Described, now: Described) -> None:
+    detail = {"term": term.name, "before": before, "now": now}
+    x.changes.record(DESCRIBED, {predicates.labels_facet(term.id)}, detail=detail)

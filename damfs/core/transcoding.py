@@ -7,7 +7,6 @@ what was asked for is in the catalog: it goes on when the library is mounted aga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from damfs.catalog.job_table import Open
 from damfs.core.asking import Answer, AskForProxy, ProxyJob, WithdrawProxy, is_made, proxy_job
 from damfs.core.batch_report import BatchReport
 from damfs.core.library import Library
-from damfs.core.processors.proxy import PROGRESS
+from damfs.core.processors.telling import PROGRESS, share_of
 from damfs.model import Asset, AssetId, BlobId, Media
 
 ASKED_AT_ONCE = 100
@@ -112,8 +111,9 @@ def _shares(work: Path, still: Mapping[BlobId, Open]) -> dict[BlobId, float]:
     found: dict[BlobId, float] = {}
     for blob, job in still.items():
         for path in work.glob(f"{job.job}-*/{PROGRESS}") if job.state == "leased" else ():
-            with suppress(OSError, ValueError):
-                found[blob] = float(path.read_text(encoding="ascii"))
+            share = share_of(path)
+            if share is not None:
+                found[blob] = share
     return found
 
 

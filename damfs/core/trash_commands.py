@@ -128,10 +128,12 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """The only way an original is ever deleted: in the trash since before ``before_ns``, which is read again here."""
+    """The only way an original is ever deleted: in the trash since before ``before_ns``, which is read again here.
+    ``good``: copies of its bytes that were read just now, and are good; no others are relied on."""
 
     asset: AssetId
     before_ns: int
+    good: frozenset[CopyId] = frozenset()
 
     def apply(self, x: Execution) -> Ended | None:
         """None: it stays."""
@@ -167,9 +169,9 @@ class Expire:
         return (copy.store, key) if is_file else None
 
     def _heir(self, x: Execution, copy: Copy) -> AssetId | None:
-        """An asset with a version of these bytes, where no other asset has a good file of them."""
+        """An asset with a version of these bytes, where no other asset's file of them was found good."""
         others = stores.copies_of_blob(x.tx, copy.blob)
-        if any(each.asset != self.asset and each.state is CopyState.PRESENT for each in others):
+        if any(each.asset != self.asset and each.id in self.good for each in others):
             return None
         return next(iter(trash.users_of_blob(x.tx, copy.blob, self.asset)), None)
 

@@ -18,6 +18,7 @@ import trio
 
 from damfs.catalog import assets, stores, trash
 from damfs.core.commands import Trash
+from damfs.core.good_copies import GoodCopy, good_copy, still
 from damfs.core.keys import aside_keys, is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.trash_commands import BringBack, Ended, Expire, FinishAside, PutAside, Restore, Spare
@@ -216,14 +217,27 @@ async def expire(library: Library) -> int:
     due = await library.db.read(lambda connection: trash.list_expired(connection, before_ns, BATCH))
     gone = 0
     for id_ in due:
+        found = await _relied_on(library, id_)
         async with library.trashing, library.publishing.together():
-            ended = library.perform(Expire(id_, before_ns), ACTOR, durable=True)
+            good = frozenset([each.copy.id for each in found if await still(library, each) is not None])
+            ended = library.perform(Expire(id_, before_ns, good), ACTOR, durable=True)
             if ended is not None:
                 gone += 1
                 await _remove_ended(library, ended)
     if gone:
         log.info("%d assets were in the trash for %d days and are gone", gone, days)
     return gone
+
+
+async def _relied_on(library: Library, id_: AssetId) -> list[GoodCopy]:
+    """Where others have the same bytes, a copy of them that was read just now: theirs is all that will be left (P5)."""
+    found = []
+    for blob in trash.blobs_of(library.db.writer, id_):
+        if trash.users_of_blob(library.db.writer, blob, id_):
+            others = [copy for copy in library.sources(blob) if copy.asset != id_]
+            good = await good_copy(library, others, stores.digest_of(library.db.writer, blob))
+            found += [] if good is None else [good]
+    return found
 
 
 async def _remove_ended(library: Library, ended: Ended) -> None:

@@ -17,13 +17,14 @@ from damfs.catalog import assets, derived, folders, job_table, rewrites, stores,
 from damfs.catalog.rewrites import Rewrite
 from damfs.core.arranging import SetDestination
 from damfs.core.backups import back_up_daily
-from damfs.core.camera_proxies import forget_gone
+from damfs.core.camera_proxies import settle_pairs
 from damfs.core.commands import Abandon, AddTag, Command, Receive, ReceiveInto, Rename, SetSize
 from damfs.core.feed import Batch
 from damfs.core.folders import names_of, settle_moves
 from damfs.core.ingest import PlanAgain
 from damfs.core.keys import keys_beside
 from damfs.core.library import Library
+from damfs.core.model_progress import PLANNED_FOR
 from damfs.core.outlasting import outlast
 from damfs.core.processors.processor import Worker
 from damfs.core.pruning import prune_versions
@@ -42,10 +43,10 @@ ACTOR = "upkeep"
 CHORES_EVERY_S = 30.0
 BATCH = 100
 """Blobs planned in one transaction: it holds the loop for about 20 ms."""
-PLAN_CHANGES = frozenset({"term-defined", "term-removed", "model-chosen", "model-loaded", "model-dropped"})
+PLAN_CHANGES = frozenset(
+    {"term-defined", "term-removed", "terms-imported", "model-chosen", "model-loaded", "model-dropped"}
+)
 """Changes that may change which jobs there are."""
-PLANNED_FOR = "planned-for"
-"""Property that holds what `Planner.situation` was when every blob was last asked about."""
 INTERRUPTED = ".part"
 """Ending of the name under which a file comes back whose reception was interrupted."""
 
@@ -68,7 +69,7 @@ async def repair(library: Library, reception: Reception) -> None:
 async def tidy(library: Library, before_ns: int) -> None:
     """The part of the repair that takes long in a large library and disturbs nobody: while the mount serves."""
     await tidy_renditions(library, before_ns)
-    await forget_gone(library)
+    await settle_pairs(library)
     await plan_outdated(library)
 
 
@@ -132,12 +133,13 @@ async def _set_apart(library: Library, asset: Asset, size: int) -> None:
     """What was being written over an asset when the daemon died becomes a file of its own: it may be half of it."""
     name = asset.name + INTERRUPTED
     log.warning("%s was interrupted; what was written over it (%d bytes) is in the mount as %s", asset.name, size, name)
-    tags = vocabulary.tagged_terms(library.db.writer, asset.id)
+    carried = vocabulary.tagged_terms(library.db.writer, asset.id)
+    tags = [(term.id, vocabulary.tagging(library.db.writer, asset.id, term.id)) for term in carried]
     place = _beside(library, asset, os.fsencode(name)) if asset.triaged else None
 
     def describe(id_: AssetId) -> list[Command[object]]:
         lie = [] if place is None else [SetDestination(id_, *place)]
-        return [SetSize(id_, size), *(AddTag(id_, tag.id) for tag in tags), *lie]
+        return [SetSize(id_, size), *(AddTag(id_, tag, *said) for tag, said in tags), *lie]
 
     apart = ReceiveInto(Receive(name, asset.mode, asset.triaged), describe)
     id_ = library.perform(apart, ACTOR)

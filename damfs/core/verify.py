@@ -26,7 +26,7 @@ from damfs.core.ingest import MarkDamaged, known_copy, revive
 from damfs.core.library import Library
 from damfs.core.news import seen, seen_folders, tell
 from damfs.core.verify_report import Verdict, VerifyProgress, VerifyReport
-from damfs.errors import DamfsError, NotFound
+from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import BlobId, Copy, CopyId, CopyState, Digest, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
 
@@ -35,6 +35,7 @@ BATCH = 100
 BATCH_S = 0.05
 TELL_EVERY_S = 0.25
 ALL = "all"
+TRIES = 5
 
 Report = Callable[[VerifyProgress], None]
 
@@ -204,14 +205,20 @@ class _Run:
     async def _read_sure(
         self, files: BlobStore, subject: _Subject, is_there: Callable[[], bool]
     ) -> tuple[_Subject, _Outcome]:
-        """What is not as it was is read once more while nobody publishes: damfs puts a file where it belongs before it
-        says so in the catalog."""
-        outcome = await trio.to_thread.run_sync(self._read, files, subject, is_there, limiter=self._limiter)
-        if not _is_news(subject, outcome):
-            return subject, outcome
-        async with self._library.publishing.alone():
-            now = self._subject(subject.unread) or subject
-            return now, await trio.to_thread.run_sync(self._read, files, now, is_there, limiter=self._limiter)
+        """damfs puts a file where it belongs before it says so in the catalog. So damage, or a loss, is believed when
+        nobody publishes and file and row are still what was read; else it is read again, not holding up anybody."""
+        for _ in range(TRIES):
+            outcome = await trio.to_thread.run_sync(self._read, files, subject, is_there, limiter=self._limiter)
+            if not _is_news(subject, outcome):
+                return subject, outcome
+            async with self._library.publishing.alone():
+                now = self._subject(subject.unread)
+                if now is None or (
+                    now == subject and await trio.to_thread.run_sync(_is_so, files, subject.key, outcome)
+                ):
+                    return subject, outcome
+            subject = now
+        return subject, Unavailable(f"{shown(subject.key)}: it is written again and again; it is verified another time")
 
     def _subject(self, unread: Unread) -> _Subject | None:
         """What to read, as it is now; None when the copy is gone from the catalog."""
@@ -287,6 +294,17 @@ def _is_news(subject: _Subject, outcome: _Outcome) -> bool:
     if isinstance(outcome, NotFound):
         return subject.state is not CopyState.MISSING
     return isinstance(outcome, Hashed) and outcome.digest != subject.digest and subject.state is not CopyState.DAMAGED
+
+
+def _is_so(files: BlobStore, key: Key, outcome: _Outcome) -> bool:
+    """Whether the file is untouched since it was read, or still not there. Blocks."""
+    try:
+        there = files.stat(key)
+    except NotFound:
+        return isinstance(outcome, NotFound)
+    except DamfsError:
+        return False
+    return isinstance(outcome, Hashed) and outcome.fact is not None and there.is_untouched_since(outcome.fact)
 
 
 def _verdict(store: Store, copy: Copy, subject: _Subject, outcome: _Outcome) -> Verdict:

@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 from watchfiles import awatch
 
-from damfs.core.arriving import QUIET_S, why_not_yet
+from damfs.core.arriving import NOBODY, QUIET_S, Met, met_again, why_not_yet
 from damfs.core.library import Library
 from damfs.errors import DamfsError
 from damfs.model import Key, Store, StoreKind
@@ -94,18 +94,23 @@ async def _watch_folder(library: Library, store: Store, scan: Scan, root: Path) 
 
 def _is_news(library: Library, store: Store, root: Path, changed: set[str]) -> bool:
     """Whether anything changed beside the files that are known to be written, or one of these is whole now. Blocks."""
-    waiting = {os.fsdecode(os.path.join(os.fsencode(root), key)): key for key in library.arriving.get(store.id, ())}
-    if changed - waiting.keys():
+    waiting = library.arriving.get(store.id, NOBODY)
+    if changed - {os.fsdecode(os.path.join(os.fsencode(root), key)) for key in waiting}:
         return True
     files, now = library.blob_store(store.id), library.clock()
-    return any(_is_whole(files, key, now) for key in waiting.values())
+    met = {key: _still_waits(files, key, now, before) for key, before in waiting.items()}
+    library.arriving[store.id] = {key: now_met or waiting[key] for key, now_met in met.items()}
+    return not all(met.values())
 
 
-def _is_whole(files: BlobStore, key: Key, now_ns: int) -> bool:
+def _still_waits(files: BlobStore, key: Key, now_ns: int, before: Met) -> Met | None:
+    """How it is met now; None when it is whole, or gone: then a scan says so."""
     try:
-        return why_not_yet(files, files.stat(key), now_ns, QUIET_S) is None
-    except DamfsError:  # it is gone: the scan says so
-        return True
+        fact = files.stat(key)
+    except DamfsError:
+        return None
+    met = met_again(before, fact, now_ns)
+    return None if why_not_yet(files, fact, now_ns, QUIET_S, met) is None else met
 
 
 def _identity(root: Path) -> tuple[int, int] | None:

@@ -25,7 +25,7 @@ from damfs import errors
 from damfs.core.gathering import Gathering
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Output, Subject, Work, Worker
-from damfs.core.worker_process import Failure, Situation, run_processor, run_together, settle_in
+from damfs.core.worker_process import Failure, Situation, has_outgrown, run_processor, run_together, settle_in
 from damfs.settings import Settings, cores
 
 MEDIA_IDLE_S = 60.0
@@ -85,6 +85,10 @@ class WorkerPool:
         worker, limit_s, reference = processor.worker, self._limit_s(processor), processor.reference
         return _unpacked(await self.ask(worker, limit_s, run_processor, reference, source, out, subject))
 
+    def is_free(self, worker: Worker) -> bool:
+        """Whether a question would not have to wait for others."""
+        return not self._pools[worker].limiter.borrowed_tokens
+
     async def ask(self, worker: Worker, timeout_s: float, question: Callable[[Unpack[A]], R], *given: *A) -> R:
         """Call a function of plain data in a worker of a pool. Raises WorkerDied, JobTimedOut."""
         pool = self._pools[worker]
@@ -107,6 +111,7 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
     """Nothing is started until it is needed. Runs must have ended (or been cancelled) before the block ends."""
     parent, limit = os.getpid(), settings.indexer.memory_limit_mb * _MEGABYTE
     media = Situation(parent=parent, memory_limit=limit, threads=1)
+    outgrown = functools.partial(has_outgrown, limit)
     model_limit = settings.model.memory_limit_mb * _MEGABYTE or None
     model = Situation(parent=parent, memory_limit=model_limit, threads=settings.model.threads or cores())
     idle_s = settings.model.idle_minutes * 60 or math.inf
@@ -114,11 +119,12 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
         yield WorkerPool(
             {
                 Worker.MEDIA: _Pool(
-                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S)),
+                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S, outgrown)),
                     trio.CapacityLimiter(settings.indexer.workers or cores()),
                 ),
                 Worker.PROMPT: _Pool(
-                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S)), trio.CapacityLimiter(PROMPT_WORKERS)
+                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S, outgrown)),
+                    trio.CapacityLimiter(PROMPT_WORKERS),
                 ),
                 Worker.MODEL: _Pool(await stack.enter_async_context(_context(model, idle_s)), trio.CapacityLimiter(1)),
             },
@@ -126,10 +132,20 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
         )
 
 
+def _stays() -> bool:
+    """A worker that holds a model is not replaced for its size."""
+    return False
+
+
 @asynccontextmanager
-async def _context(situation: Situation, idle_s: float) -> AsyncIterator[trio_parallel.WorkerContext]:
+async def _context(
+    situation: Situation, idle_s: float, retire: Callable[[], bool] = _stays
+) -> AsyncIterator[trio_parallel.WorkerContext]:
     opened = trio_parallel.open_worker_context(
-        idle_timeout=idle_s, init=functools.partial(settle_in, situation), grace_period=GRACE_S
+        idle_timeout=idle_s,
+        init=functools.partial(settle_in, situation),
+        retire=retire,
+        grace_period=GRACE_S,
     )
     context = await opened.__aenter__()
     try:

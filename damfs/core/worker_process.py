@@ -11,6 +11,7 @@ import ctypes
 import errno
 import faulthandler
 import functools
+import gc
 import os
 import pkgutil
 import platform
@@ -39,6 +40,8 @@ from damfs.core.processors.processor import (
 from damfs.model import Facts, RenditionKind
 
 NICENESS = 10
+OUTGROWN = 0.7
+"""Share of its address space that a worker may have in use between jobs."""
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO_IDLE = 3 << 13
@@ -78,6 +81,22 @@ def settle_in(situation: Situation) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if situation.memory_limit is not None:
         _limit_memory(situation.memory_limit)
+
+
+def has_outgrown(memory_limit: int) -> bool:
+    """Whether what earlier jobs left behind (a thousand decoders, of which a traceback speaks) may fail the next one:
+    then another worker takes its place. Must not raise."""
+    if _address_space() <= memory_limit * OUTGROWN:
+        return False
+    gc.collect()
+    return _address_space() > memory_limit * OUTGROWN
+
+
+def _address_space() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError):
+        return 0
 
 
 def run_together(reference: str, works: Sequence[Work]) -> list[Output | Failure]:
@@ -151,9 +170,15 @@ def _failure(error: BaseException) -> Failure:
         return Failure(known.__name__, _one_line(str(error)), trace)
     if isinstance(error, OSError) and error.errno in _FULL:
         return Failure(errors.NoSpace.__name__, _one_line(str(error)), trace)
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if _is_of_memory(error):
         return Failure("", "needed more memory than a worker may have (indexer.memory_limit_mb)", trace)
     return Failure("", _one_line(f"{type(error).__name__}: {error}"), trace)
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """PyAV says of some things that FFmpeg could not allocate that they are a RuntimeError."""
+    unallocated = isinstance(error, RuntimeError) and str(error).startswith("Could not allocate")
+    return isinstance(error, MemoryError) or unallocated or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def _one_line(text: str) -> str:
@@ -181,8 +206,9 @@ def _end_with(parent: int) -> None:
 def _leave_terminal() -> None:
     """Nothing is read from the daemon's input, and what a codec prints goes to its log, not into its output."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    if nothing:  # it is 0 where the worker was started without an input
+        os.dup2(nothing, 0)
+        os.close(nothing)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
 

@@ -27,6 +27,7 @@ SUBJECT, DESCRIPTION = f"{{{DC}}}subject", f"{{{DC}}}description"
 RATING, LABEL = f"{{{XMP}}}Rating", f"{{{XMP}}}Label"
 HIERARCHICAL, TAGS_LIST = f"{{{LR}}}hierarchicalSubject", f"{{{DIGIKAM}}}TagsList"
 ITEM = f"{{{RDF}}}li"
+VALUE, NODE = f"{{{RDF}}}value", f"{{{RDF}}}Description"
 NEW = (
     f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="{X}" x:xmptk="damfs">\n'
     f' <rdf:RDF xmlns:rdf="{RDF}">\n  <rdf:Description rdf:about="" xmlns:dc="{DC}" xmlns:xmp="{XMP}"\n'
@@ -122,20 +123,34 @@ def _simple(descriptions: list[Element], tag: str) -> str:
 
 def _items(descriptions: list[Element], tag: str) -> list[str]:
     """Of a bag or sequence; one that is written as a plain value is a list of one."""
-    found = [_text(item) for each in _properties(descriptions, tag) for item in each.iter(ITEM)]
+    found = [_text(item) for item in _list(descriptions, tag)]
     if not found:
         found = [_simple(descriptions, tag)]
     return list(dict.fromkeys(text for text in found if text))
 
 
 def _alternative(descriptions: list[Element], tag: str) -> str:
-    items = [item for each in _properties(descriptions, tag) for item in each.iter(ITEM)]
+    items = _list(descriptions, tag)
     best = min(items, key=lambda item: item.get(XML_LANG) != "x-default", default=None)
     return _simple(descriptions, tag) if best is None else _text(best)
 
 
+def _list(descriptions: list[Element], tag: str) -> list[Element]:
+    """Items of its arrays, not those of what qualifies them."""
+    return [item for each in _properties(descriptions, tag) for item in each.iterfind(f"*/{ITEM}")]
+
+
 def _text(element: Element) -> str:
-    return (element.text or "").strip()
+    return (_bearer(element).text or "").strip()
+
+
+def _bearer(element: Element) -> Element:
+    """The element that holds the text: one that is qualified has it in an rdf:value, of its own or of a node."""
+    for path in (VALUE, f"{NODE}/{VALUE}"):
+        found = element.find(path)
+        if found is not None:
+            return found
+    return element
 
 
 def _paths(texts: Sequence[str], separator: str) -> Iterator[TagPath]:
@@ -174,7 +189,7 @@ def _set_simple(descriptions: list[Element], tag: str, value: str) -> None:
     if found is not None and not value:
         _remove(found)
     elif found is not None:
-        found.text = value
+        _bearer(found).text = value
     elif value:
         _added(descriptions, tag).text = value
 
@@ -182,7 +197,7 @@ def _set_simple(descriptions: list[Element], tag: str, value: str) -> None:
 def _set_items(descriptions: list[Element], tag: str, kind: str, values: Sequence[str]) -> None:
     """Items that stay keep their elements, with whatever qualifies them."""
     there = list(_properties(descriptions, tag))
-    known = {_text(item): item for each in there for item in each.iter(ITEM)}
+    known = {_text(item): item for item in _list(descriptions, tag)}
     for description in descriptions:
         description.attrib.pop(tag, None)
     for each in there if not values else there[1:]:
@@ -207,14 +222,14 @@ def _set_items(descriptions: list[Element], tag: str, kind: str, values: Sequenc
 def _set_alternative(descriptions: list[Element], value: str) -> None:
     """The default language's; other languages are kept unless there is nothing to say."""
     there = list(_properties(descriptions, DESCRIPTION))
-    items = [item for each in there for item in each.iter(ITEM)]
+    items = _list(descriptions, DESCRIPTION)
     for description in descriptions:
         description.attrib.pop(DESCRIPTION, None)
     if not value:
         for each in there:
             _remove(each)
     elif items:
-        min(items, key=lambda item: item.get(XML_LANG) != "x-default").text = value
+        _bearer(min(items, key=lambda item: item.get(XML_LANG) != "x-default")).text = value
     else:
         prop = there[0] if there else _added(descriptions, DESCRIPTION)
         prop.text = None

@@ -21,6 +21,7 @@ from damfs.errors import DamfsError, Refused
 from damfs.integration import (
     cli_care,
     cli_clip,
+    cli_concat,
     cli_dedupe,
     cli_info,
     cli_models,
@@ -28,6 +29,7 @@ from damfs.integration import (
     cli_search,
     cli_sidecar,
     cli_suggest,
+    cli_tags,
     cli_terms,
     cli_trash,
     cli_versions,
@@ -38,7 +40,7 @@ from damfs.integration import (
 )
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
-from damfs.integration.wire import Add, GetStatus, GetStores, GetTags, Request, Retry, Scan, Tag
+from damfs.integration.wire import Add, GetStatus, GetStores, Request, Retry, Scan, Tag
 from damfs.settings import SETTINGS_FILE
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -187,22 +189,6 @@ def untag(words: tuple[str, ...], library: Path | None, *, everywhere: bool) -> 
     click.echo(f"{answer['assets']:,} assets untagged; to take that back: damfs undo {library}")
 
 
-@cli.command(epilog=examples("damfs tags ~/library", "damfs tags ~/library --json"))
-@LIBRARY
-@AS_JSON
-def tags(library: Path, as_json: bool) -> None:
-    """The terms of a library, with how many assets were given each."""
-    answer = _ask(library, GetTags(), quiet=True)
-    assert isinstance(answer, list)
-    if as_json:
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
-    elif not answer:
-        click.echo("no terms yet; make one with: mkdir MOUNTPOINT/by-tag/beach")
-    for term in [] if as_json else answer:
-        above = f"  (below {term['broader']})" if term["broader"] else ""
-        click.echo(f"{term['assets']:>8,}  {term['term']}{above}")
-
-
 @cli.command(epilog=examples("damfs retry ~/library", "damfs retry ~/library proxy"))
 @LIBRARY
 @click.argument("processor", default="")
@@ -217,6 +203,7 @@ def retry(library: Path, processor: str, as_json: bool) -> None:
 for command in (
     *cli_care.COMMANDS,
     *cli_clip.COMMANDS,
+    *cli_concat.COMMANDS,
     *cli_info.COMMANDS,
     *cli_models.COMMANDS,
     *cli_proxies.COMMANDS,
@@ -224,6 +211,7 @@ for command in (
     *cli_dedupe.COMMANDS,
     *cli_sidecar.COMMANDS,
     *cli_suggest.COMMANDS,
+    *cli_tags.COMMANDS,
     *cli_terms.COMMANDS,
     *cli_trash.COMMANDS,
     *cli_versions.COMMANDS,
@@ -246,6 +234,8 @@ def _show_scans(answers: list[object], *, as_json: bool) -> None:
         click.echo(f"{report.store}: {counts}")
         for file in report.waiting:
             click.echo(f"  not yet: {file}; a later scan takes it", err=True)
+        for file in report.given_up:
+            click.echo(f"  taken as it is, nobody has gone on with it for long: {file}", err=True)
         for problem in report.problems:
             click.echo(f"  left out: {problem}", err=True)
 
@@ -295,7 +285,8 @@ def _main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit("interrupted; what was done so far is kept, run the command again to go on")
+        click.echo("interrupted; what was done so far is kept, run the command again to go on", err=True)
+        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
     except DamfsError as error:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import sys
 from pathlib import Path
 
 import click
 import msgspec
 
-from damfs.core.spans import said_ms
-from damfs.errors import Conflict, Refused
-from damfs.integration import mounts, progress
+from damfs.core.spans import said_ms, time_name
+from damfs.errors import Refused
+from damfs.integration import delivering, mounts, progress
 from damfs.integration.cli_options import AS_JSON, examples
 from damfs.integration.cli_versions import OWNER, PATH, found
 from damfs.integration.client import call
@@ -23,6 +23,7 @@ from damfs.integration.cut_row import CutRow
 from damfs.integration.wire import Cut, Target
 from damfs.model import RenditionKind
 
+INTERRUPTED = 130
 FOLDERS = {RenditionKind.CLIP: "clips", RenditionKind.FRAME: "frames"}
 
 
@@ -31,7 +32,10 @@ def milliseconds(ctx: click.Context, param: click.Parameter, value: str | None) 
     try:
         return None if value is None else said_ms(value)
     except ValueError:
-        raise click.BadParameter(f"{value} is no time; say it like 00:01:12.500, 1:12.5 or 72.5") from None
+        raise click.BadParameter(
+            f"{value} is no time; say it like 00:01:12.500, 1:12.5 or 72.5 (hours, minutes, seconds and thousandths, "
+            "from the first frame on)"
+        ) from None
 
 
 @click.command(
@@ -46,7 +50,7 @@ def milliseconds(ctx: click.Context, param: click.Parameter, value: str | None) 
     "--in", "start_ms", metavar="TIME", callback=milliseconds, help="Where the piece begins, from the first frame on."
 )
 @click.option("--out", "end_ms", metavar="TIME", callback=milliseconds, help="Where it ends.")
-@click.option("--exact", is_flag=True, help="Cut at those very frames, which takes encoding; else at key frames.")
+@click.option("--exact", is_flag=True, help="Begin and end at those very frames; else at key frames.")
 @click.option(
     "--frame", "at_ms", metavar="TIME", callback=milliseconds, help="One frame as a JPEG, instead of a piece."
 )
@@ -66,20 +70,32 @@ def clip(
     """Cut a piece (or one frame) out of a clip.
 
     The same files are in the mount by name: clips/<clip>/00-01-12.000_00-01-20.500.mov, frames/<clip>/00-01-12.040.jpg.
-    A piece begins at the key frame at or before --in, with the bytes as they are; with --exact at that very frame.
+    A piece begins at the key frame at or before --in, with the bytes as they are. With --exact it begins and ends at
+    those very frames: copied all the same, but for the few around its cuts, where the codec allows; else encoded.
+
+    Exit codes: 0 made, 1 an error, 130 interrupted (Ctrl-C leaves nothing behind).
     """
-    if output is not None and os.path.lexists(output):
-        raise Conflict(f"{output} is there already; choose another name or remove it")
+    if output is not None:
+        delivering.check_free(output)
     owner, target = found(path, library)
     request = wanted(target, (start_ms, end_ms), at_ms, exact=exact)
-    with progress.shown(quiet=True) as report:
-        row = msgspec.convert(call(owner, request, report), CutRow)
+    row = made(owner, request, quiet=as_json)
     if output is not None:
-        copy(Path(row.file), output)
+        delivering.copy(Path(row.file), output)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(row), indent=2))
     else:
         click.echo(f"{output or shown(path, row)} ({row.size:,} bytes, {said(row)})")
+
+
+def made(owner: Path, request: Cut, *, quiet: bool) -> CutRow:
+    try:
+        with progress.shown(quiet=quiet) as report:
+            return msgspec.convert(call(owner, request, report), CutRow)
+    except KeyboardInterrupt:
+        call(owner, msgspec.structs.replace(request, withdraw=True))
+        click.echo("interrupted; nothing was left behind", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def wanted(target: Target, span: tuple[int | None, int | None], at_ms: int | None, *, exact: bool) -> Cut:
@@ -92,7 +108,9 @@ def wanted(target: Target, span: tuple[int | None, int | None], at_ms: int | Non
     if start_ms is None or end_ms is None:
         raise click.UsageError("say where the piece begins and ends with --in and --out, or name one --frame")
     if end_ms <= start_ms:
-        raise Refused("--out must be later than --in")
+        ends = " and ".join(f"{name} {time_name(at).replace('-', ':')}" for name, at in
+                            (("--in", start_ms), ("--out", end_ms)))  # fmt: skip
+        raise Refused(f"--out must be later than --in; you said {ends}")
     return Cut(target, start_ms=start_ms, end_ms=end_ms, exact=exact)
 
 
@@ -116,17 +134,11 @@ def is_of(folder: Path, asset: int) -> bool:
 
 def said(row: CutRow) -> str:
     times = " to ".join(part.replace("-", ":") for part in row.cut.split("_"))
-    return f"{times}, {row.method}" if row.method else f"the frame of {times}"
-
-
-def copy(source: Path, target: Path) -> None:
-    """Whole or not at all, and never over something that is there."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(source, part)
-        os.link(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    if not row.method:
+        return f"the frame of {times}"
+    if row.method == "smart":
+        return f"{times}, copied but for {row.encoded_frames} of {row.frames} frames at its cuts"
+    return f"{times}, {row.method}" + (f": {row.why}" if row.why else "")
 
 
 COMMANDS = (clip,)

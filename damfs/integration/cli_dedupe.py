@@ -33,11 +33,12 @@ from damfs.integration.wire_pairs import Dedupe
 def dedupe(library: Path, exact: bool, near: bool, do_it: bool, dry_run: bool, as_json: bool) -> None:
     """Show groups of duplicates, with the copy that is best to keep. LIBRARY may be where it is mounted.
 
-    The best copy has the longest duration, the most pixels, comes from a camera, is larger, lies in the library's own
-    store, more was said of it, and it is older: in this order. With --apply its bytes are read and proved first; then
-    it gets the tags, rating, comment and attributes of the others, and these go into the trash, group by group (damfs
-    undo --list shows what it takes back). Crops and pictures of one scene are shown and never moved: what looks alike
-    goes only if it was not recorded apart and no part of it differs, closely looked at.
+    The best copy has the most pixels, the longest duration, comes from a camera, is larger, lies in the library's own
+    store, more was said of it, and it is older: in this order. What is better than it in anything (longer, finer, with
+    more sound) is kept as well. With --apply its bytes are read and proved first; then it gets the tags, rating,
+    comment and attributes of the others, and these go into the trash, group by group (damfs undo --list shows what it
+    takes back). Crops, pictures of one scene and takes of one film are shown and never moved: what looks alike goes
+    only if it was not recorded apart and no part of it differs, closely looked at.
 
     Exit codes: 0 done, 1 some groups were left as they are (or an error).
     """

@@ -44,7 +44,8 @@ def proxy(path: Path, make: bool, profile: str, library: Path | None, as_json: b
     """The proxies of a video by each profile: whether they are made, and what the conformance gate found of each.
 
     A proxy is kept only when everything that editors compare (frames and their times, rate, timecode, reel, sound
-    tracks, shape, fields, colours) is equal to the original, or differs for a reason that is said.
+    tracks, shape, fields, colours) is equal to the original, or differs for a reason that is said. The small copy that
+    a camera recorded beside a clip is held to the same, and stands in for it if it passes.
 
     Exit codes: 0 said, 1 the one that was to be made failed (or an error).
     """
@@ -60,7 +61,10 @@ def proxy(path: Path, make: bool, profile: str, library: Path | None, as_json: b
 
 def _made(owner: Path, target: Target, profile: str, *, quiet: bool) -> bool:
     asked = Transcode(
-        assets=(target.asset,) if target.asset else (), paths=(target.path,) if target.path else (), profile=profile
+        assets=(target.asset,) if target.asset else (),
+        paths=(target.path,) if target.path else (),
+        profile=profile,
+        all_the_same=True,
     )
     batch = _run(owner, asked, quiet=quiet)
     return not (batch.failed or batch.delayed or batch.withdrawn)
@@ -83,6 +87,9 @@ def transcode(library: Path, query: tuple[str, ...], profile: str, as_json: bool
     QUERY is files or folders (of the mount, or of a store), or a question as in search/ of the mount: tag:beach,
     type:video, date:2026-11, is:inbox, camera:…, * for everything. The same bytes are worked on once, whatever they are
     called; what was made before is not made again. Works mounted or not.
+
+    Small copies that cameras record beside their clips (S03.MP4, LRV, LRF) are not worked on. Where such a copy passes
+    the gate it stands in for the clip, and nothing is made of that unless --profile names one.
 
     It may be interrupted at any time (Ctrl-C): what was made is kept, what waits is taken back, and the same command
     goes on there.

@@ -14,10 +14,11 @@ import msgspec
 
 from damfs.core.concepts import Concept
 from damfs.errors import NotFound, Refused
+from damfs.integration import progress
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.client import call
 from damfs.integration.vocabulary_files import files
-from damfs.integration.wire import Request
+from damfs.integration.wire import Progress, Request
 from damfs.integration.wire_terms import (
     AddTerm,
     ChangeTerm,
@@ -214,10 +215,14 @@ def describe(
 def import_(library: Path, file: Path, kind: str | None, as_json: bool) -> None:
     """Take over a vocabulary: SKOS (Turtle), a Lightroom keyword list, a list of paths a/b/c, a table (CSV).
 
-    All of it, or nothing. Terms that are there keep their names and their tags, and get what they do not have yet.
+    A term that is there keeps its name, its tags and its other names, comes below what the file says, and gets what it
+    does not have yet. The same file again changes nothing; one that was interrupted goes on. damfs undo takes all of
+    it back, but for what people have used or changed since.
     """
-    found = files.read_file(file, kind or "")
-    answer = _ask(library, ImportVocabulary(tuple(found.concepts)))
+    with progress.shown(quiet=as_json) as report:
+        report(Progress(f"reading {file.name}", 0, 0))
+        found = files.read_file(file, kind or "")
+        answer = call(library.absolute(), ImportVocabulary(tuple(found.concepts)), report)
     assert isinstance(answer, dict)
     remarks = [*found.remarks, *answer["remarks"]]
     if as_json:

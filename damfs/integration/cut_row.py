@@ -6,7 +6,9 @@ from msgspec import Struct
 
 
 class CutRow(Struct, frozen=True):
-    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
+    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut; ``method``:
+    "copied", "smart" (``encoded_frames`` of ``frames`` were encoded anew) or "encoded", ``why`` where
+    that is not what was wanted."""
 
     asset: int
     asset_name: str
@@ -16,3 +18,6 @@ class CutRow(Struct, frozen=True):
     size: int
     cut: str
     method: str
+    frames: int = 0
+    encoded_frames: int = 0
+    why: str = ""

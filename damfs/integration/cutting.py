@@ -6,29 +6,35 @@ Runs on the loop of whoever owns the library; the work is done in a worker proce
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from fractions import Fraction
 
 import trio
 
 from damfs.catalog import derived
 from damfs.core.library import Library
 from damfs.core.on_demand import ENDINGS, Maker, Wanted
+from damfs.core.processors.telling import TELL_EVERY_S, share_of
 from damfs.core.spans import Span, time_name
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused, Unavailable
 from damfs.integration.cut_row import CutRow
 from damfs.integration.making import first_of
-from damfs.model import AssetId, RenditionKind
+from damfs.integration.wire import Progress
+from damfs.model import AssetId, Rendition, RenditionKind
 
 MS_NS = 1_000_000
+Report = Callable[[Progress], None]
 
 
-async def cut(library: Library, maker: Maker | None, id_: AssetId, span: Span | None, at_ms: int) -> CutRow:
+async def cut(
+    library: Library, maker: Maker | None, id_: AssetId, span: Span | None, at_ms: int, report: Report
+) -> CutRow:
     """A piece where there is a span, else the frame that is shown at that time. Raises Refused, Unavailable."""
     wanted = checked(library, id_, span, at_ms)
     async with _maker(library, maker) as owner:
-        made = await owner.make(wanted)
+        made = await _made(library, owner, wanted, span, report)
     detail = derived.detail_of(library.db.writer, made.id)
     return CutRow(
         asset=id_,
@@ -39,7 +45,45 @@ async def cut(library: Library, maker: Maker | None, id_: AssetId, span: Span | 
         size=made.size,
         cut=str(detail.get("cut", "")),
         method=str(detail.get("method", "")),
+        frames=int(str(detail.get("frames", 0))),
+        encoded_frames=int(str(detail.get("encoded_frames", 0))),
+        why=str(detail.get("why", "")),
     )
+
+
+def withdraw(library: Library, maker: Maker | None, id_: AssetId, span: Span | None, at_ms: int) -> dict[str, bool]:
+    """Who asked for it does not wait any more."""
+    return {"withdrawn": maker is not None and maker.withdraw(checked(library, id_, span, at_ms))}
+
+
+async def _made(library: Library, maker: Maker, wanted: Wanted, span: Span | None, report: Report) -> Rendition:
+    """Tells how far it is meanwhile."""
+    frames = 1 if span is None else frames_of(library, wanted, span)
+    name = library.known(wanted.asset).name
+
+    async def tell() -> None:
+        while True:
+            path = maker.progress_of(wanted)
+            share = None if path is None else await trio.to_thread.run_sync(share_of, path)
+            if share is not None:
+                report(Progress(name, round(share * frames), frames, unit="frames"))
+            await trio.sleep(TELL_EVERY_S)
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tell)
+            made = await maker.make(wanted)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise first_of(group) from None
+    return made
+
+
+def frames_of(library: Library, wanted: Wanted, span: Span) -> int:
+    """How many there are in the span, about; milliseconds of sound."""
+    rate = derived.facts_of(library.db.writer, wanted.blob).get("probe", {}).get("frame_rate")
+    lasts = Fraction(span.end_ms - span.start_ms, 1000)
+    return max(1, round(lasts * Fraction(str(rate)))) if rate else span.end_ms - span.start_ms
 
 
 def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int) -> Wanted:

@@ -5,6 +5,7 @@ Blocks: reads files below /proc, /sys and /etc, starts one short process. Change
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ CAP_SYS_ADMIN = 21
 MODULE = "presentation/fuse/_passthrough*.so"
 WORKER_LIMIT_S = 60.0
 WORKER = "import av, PIL, blake3; from damfs.core import worker_process; print('av', av.__version__)"
+CARD_LIMIT_S = 120.0
+CARD = "from damfs.core.processors import hardware; hardware.tell()"
 ROOT_USER = 0
 FUSE_CONF = Path("/etc/fuse.conf")
 HELPER = Path("/sbin/mount.fuse.damfs")
@@ -38,6 +41,7 @@ def machine_checks() -> Iterator[Diagnosis]:
     yield mount_program(HELPER)
     yield kernel(os.uname().release)
     yield worker()
+    yield graphics_card()
     yield time_zone(Path("/etc/localtime"))
     yield stale_mounts(mounts.mounts())
 
@@ -135,6 +139,36 @@ def worker(code: str = WORKER) -> Diagnosis:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return bad("workers", f"media cannot be decoded: {last}; install damfs again (./bootstrap)")
     return ok("workers", f"can be started ({done.stdout.strip()})")
+
+
+def graphics_card(code: str = CARD) -> Diagnosis:
+    """What of a graphics card makes proxies here, found out by trying, and why the rest does not."""
+    name = "hardware"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=CARD_LIMIT_S, check=False
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return warn(name, f'a graphics card could not be tried: {error}; with trouble set proxy.hardware = "off"')
+    proofs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not proofs:
+        return warn(name, f"a graphics card could not be tried (exit code {done.returncode}); software makes proxies")
+    return ok(name, _card_text(proofs))
+
+
+def _card_text(proofs: list[dict[str, str]]) -> str:
+    names: dict[str, list[str]] = {}
+    for each in proofs:
+        names.setdefault(each["why"], []).append(_card_name(each))
+    works = ", ".join(names.pop("", []))
+    why = "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
+    if works:
+        return f"{works}{f' (not {why})' if why else ''}"
+    return f"no graphics card helps, software makes proxies ({why})"
+
+
+def _card_name(proof: dict[str, str]) -> str:
+    return proof["name"] if proof["kind"] == "encoder" else f"{proof['name']} decoding {proof['what']}"
 
 
 def time_zone(link: Path) -> Diagnosis:

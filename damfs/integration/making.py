@@ -15,14 +15,16 @@ import msgspec
 import trio
 
 from damfs.catalog import assets, derived, job_table
-from damfs.core import selecting, transcoding
+from damfs.core import selecting, sparing, transcoding
 from damfs.core.asking import is_made, processor_of, proxy_job
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.processors.camera_proxy import JUDGED
 from damfs.core.processors.profiles import PROFILES, shown_first
 from damfs.core.results import RetryFailed
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused
+from damfs.integration import camera_report
 from damfs.integration.proxy_report import ProxyReport, ProxyRow
 from damfs.integration.wire import GetProxies, Making, Progress, Retry, Target, Transcode
 from damfs.model import Asset, AssetId, BlobId, Media, Rendition, RenditionKind
@@ -57,7 +59,11 @@ class MakingProxies:
 
     async def _transcode(self, request: Transcode, report: Report) -> object:
         library, profile = self._library, request.profile or self._library.settings.proxy.profile
-        wanted, batch = transcoding.gather(library, await self._selected(request), profile)
+        ids, copies, served = await self._selected(request), 0, 0
+        if not request.withdraw and not request.all_the_same:
+            ids, copies, served = await self._spared(ids, judge=not request.profile)
+        wanted, batch = transcoding.gather(library, ids, profile)
+        batch.copies, batch.by_camera = copies, served
         if request.withdraw:
             batch.withdrawn = await transcoding.withdraw(library, wanted, ACTOR)
             return msgspec.to_builtins(batch)
@@ -71,6 +77,20 @@ class MakingProxies:
                     await transcoding.withdraw(library, left, ACTOR)
             raise
         return msgspec.to_builtins(batch)
+
+    async def _spared(self, ids: list[AssetId], *, judge: bool) -> tuple[list[AssetId], int, int]:
+        """What is to be worked on; how many are small copies by cameras, and for how many such a copy stands in.
+        ``judge``: whether that counts."""
+        library = self._library
+        sorted_out = await sparing.sort_out(library, ids)
+        if not judge:
+            return sorted_out.ids, sorted_out.copies, 0
+        asked = sparing.unjudged(library, sorted_out.ids)
+        library.execute(asked, ACTOR)
+        async with self._running({JUDGED} if asked else ()):
+            await sparing.wait_for(library, asked)
+        left, served = sparing.without_served(library, sorted_out.ids)
+        return left, sorted_out.copies, served
 
     async def _selected(self, request: Transcode) -> list[AssetId]:
         ids = [AssetId(id_) for id_ in request.assets] + [self._asset_at(path) for path in request.paths]
@@ -101,10 +121,15 @@ class MakingProxies:
     def _report(self, asset: Asset) -> ProxyReport:
         if asset.blob is None or asset.media is not Media.VIDEO:
             raise Refused(f"{asset.name} is no video: nothing stands in for it in an editor")
-        made = derived.renditions_of(self._library.db.writer, asset.blob)
+        library = self._library
+        made = derived.renditions_of(library.db.writer, asset.blob)
         proxies = {each.profile: each for each in made if each.kind is RenditionKind.PROXY}
-        shown = next((name for name in shown_first(self._library.settings.proxy.profile) if name in proxies), "")
-        return ProxyReport(asset.name, tuple(self._row(asset.blob, name, proxies, shown) for name in PROFILES))
+        cameras = camera_report.rows(library, asset.blob)
+        used = any(row.shown for row in cameras)
+        order = () if used else shown_first(library.settings.proxy.profile)
+        shown = next((name for name in order if name in proxies), "")
+        rows = (*cameras, *(self._row(asset.blob, name, proxies, shown) for name in PROFILES))
+        return ProxyReport(asset.name, rows, camera_report.copied(library, asset.blob))
 
     def _row(self, blob: BlobId, profile: str, proxies: dict[str, Rendition], shown: str) -> ProxyRow:
         library, connection = self._library, self._library.db.writer

@@ -18,7 +18,7 @@ from damfs.catalog.embedder import NO_MODEL
 from damfs.catalog.spaces import Space
 from damfs.core.library import Library
 from damfs.core.model_choice import choose_model
-from damfs.core.model_commands import ChooseModel, DropVectors, LearnSpace
+from damfs.core.model_commands import ChooseModel, DropVectors, LearnSpace, used_spaces
 from damfs.core.processors.asking import space_of_model
 from damfs.core.processors.processor import Worker
 from damfs.core.settings_edit import choose_model_in_settings
@@ -33,7 +33,8 @@ TRY_S = 600.0
 
 
 class Models:
-    """``pool``: of the daemon; without one a worker is started for the trial of a model, and ended after it."""
+    """``pool``: of the daemon; without one, or while it is busy (perhaps with a model that hangs), a worker is started
+    for the trial of a model, and ended after it."""
 
     def __init__(self, library: Library, pool: WorkerPool | None = None) -> None:
         self._library = library
@@ -55,6 +56,7 @@ class Models:
             library.perform(LearnSpace(found), ACTOR)
         settings = await trio.to_thread.run_sync(choose_model_in_settings, library.path, name)
         library.use_settings(settings)
+        library.stop_model_jobs()
         library.model_health.well()
         users = tuple(each.name for each in library.registry.processors if each.worker is Worker.MODEL)
         library.perform(ChooseModel(name, users), ACTOR)
@@ -76,16 +78,18 @@ class Models:
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[WorkerPool]:
-        if self._pool is not None:
+        if self._pool is not None and self._pool.is_free(Worker.MODEL):
             yield self._pool
             return
         async with open_worker_pool(self._library.settings) as pool:
             yield pool
 
     async def _drop(self, name: str) -> int:
-        """How many vectors went."""
+        """How many vectors went. A name may stand for several: the model's files were changed under it."""
         library = self._library
-        kept = [each for each in spaces.list_spaces(library.db.writer) if name in {each.name, each.id}]
+        named = [each for each in spaces.list_spaces(library.db.writer) if name in {each.name, each.id}]
+        used = used_spaces(library.db.writer, library.settings.model.name)
+        kept = [each for each in named if each.id not in used] or named
         if not kept:
             raise NotFound(f'no vectors of "{name}" are kept; see which are with: damfs model list {library.path}')
         total = 0

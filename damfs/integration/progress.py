@@ -36,9 +36,13 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
             seconds = max(0.001, time.monotonic() - began)
             speed = step.size_done / seconds / 1e6
             rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else ""
+            if step.unit not in {"files", "%"} and step.total:
+                rate = f"{step.done / seconds:,.1f} {step.unit}/s"
             total, done = (step.size or step.total, step.size_done if step.size else step.done)
             words = (
-                f"{step.what}: {step.done:,} of {step.total:,} files"
+                f"{step.what}: {step.done} %"
+                if step.unit == "%"
+                else f"{step.what}: {step.done:,} of {step.total:,} {step.unit}"
                 if step.total
                 else f"{step.what}: {step.done:,} found"
                 if step.done

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 
 class ProxyRow(Struct, frozen=True):
-    """``state``: made, running, waiting, failed, needless, none. ``instead``: the profile that took its place."""
+    """``state``: made, running, waiting, failed, needless, none; of a camera's copy (profile "camera"): made, refused,
+    waiting. ``instead``: the profile that took its place."""
 
     profile: str
     state: str
@@ -22,3 +23,5 @@ class ProxyRow(Struct, frozen=True):
 class ProxyReport(Struct, frozen=True):
     name: str
     rows: tuple[ProxyRow, ...]
+    copy_of: str = ""
+    """The clip that it is a camera's small copy of."""

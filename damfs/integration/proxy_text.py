@@ -15,11 +15,18 @@ STATES = {
     "needless": "not needed",
     "none": "not made",
 }
+OF_CAMERAS = {
+    "made": "the camera's own copy is used",
+    "refused": "the camera's own copy is not used",
+    "waiting": "the camera's own copy is yet to be looked at",
+}
 Rows = Mapping[str, Mapping[str, object]]
 
 
 def as_text(report: ProxyReport, path: str) -> str:
     lines = [report.name]
+    if report.copy_of:
+        lines += ["", f"The small copy that a camera recorded beside {report.copy_of}: no proxy is made of it."]
     for row in report.rows:
         lines += ["", *_of_profile(row)]
     if any(row.state in {"needless", "none", "failed"} for row in report.rows):
@@ -28,15 +35,20 @@ def as_text(report: ProxyReport, path: str) -> str:
 
 
 def _of_profile(row: ProxyRow) -> Iterator[str]:
-    said = f"{row.profile:<16}{STATES[row.state]}"
+    states = OF_CAMERAS if row.profile == "camera" else STATES
+    said = f"{row.profile:<16}{states[row.state]}"
     if row.instead:
         said += f", as {row.instead}"
     if row.shown:
         said += ", shown in proxies/"
-    if row.file:
+    if row.file and "width" in row.report:
         said += f": {row.report.get('width')}x{row.report.get('height')}, {row.size / MEGABYTE:,.1f} MB, "
         said += f"by {row.report.get('encoder')}"
+    if row.report.get("decoder"):
+        said += f", decoded by {row.report['decoder']}"
     yield said
+    if row.report.get("passed_over"):
+        yield f"  in software, because {row.report['passed_over']}"
     if row.reason:
         yield f"  {row.reason}"
     if row.file:

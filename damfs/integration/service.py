@@ -25,6 +25,7 @@ from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
 from damfs.core.library import Library
 from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
+from damfs.core.said_tags import said_tags
 from damfs.core.scan_report import ScanProgress
 from damfs.core.spans import Span
 from damfs.core.superseding import revert
@@ -32,7 +33,7 @@ from damfs.core.term_commands import CoinTerm, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
-from damfs.integration.cutting import cut
+from damfs.integration.cutting import cut, withdraw
 from damfs.integration.finding import Finder
 from damfs.integration.making import MakingProxies
 from damfs.integration.models import Models
@@ -49,13 +50,13 @@ from damfs.integration.wire import (
     GetStatus,
     GetStores,
     GetTags,
+    GetTagsOf,
     GetVersions,
     History,
     Indexing,
     Making,
     Progress,
     Request,
-    Revert,
     Scan,
     Stop,
     Tag,
@@ -222,17 +223,22 @@ class Service:
             raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found
 
-    async def _history(self, request: GetVersions | Revert | GetInfo, _report: Report) -> object:
+    async def _history(self, request: History, _report: Report) -> object:
         id_ = self._target(request.target)
         if isinstance(request, GetInfo):
             return msgspec.to_builtins(info_of(self._library.db.writer, self._library.known(id_)))
+        if isinstance(request, GetTagsOf):
+            return said_tags(self._library.db.writer, id_)
         if isinstance(request, GetVersions):
             return [version_row(each) for each in versions.of_asset(self._library.db.writer, id_)]
         return version_row(await revert(self._library, self._reception, id_, request.number))
 
-    async def _cut(self, request: Cut, _report: Report) -> object:
+    async def _cut(self, request: Cut, report: Report) -> object:
         span = None if request.at_ms >= 0 else Span(request.start_ms, request.end_ms, request.exact)
-        return await cut(self._library, self._maker, self._target(request.target), span, request.at_ms)
+        id_ = self._target(request.target)
+        if request.withdraw:
+            return withdraw(self._library, self._maker, id_, span, request.at_ms)
+        return await cut(self._library, self._maker, id_, span, request.at_ms, report)
 
     def _target(self, target: Target | FindSimilar) -> AssetId:
         id_ = AssetId(target.asset) if target.asset else self._asset_at(Path(os.fsdecode(target.path)))

@@ -11,9 +11,10 @@ import trio
 
 from damfs.catalog import trash
 from damfs.catalog.trash import Trashed
-from damfs.core import undo
 from damfs.core.library import Library
 from damfs.core.trashing import DAY_NS, restore_assets, settle, trash_assets
+from damfs.core.undo import take_back
+from damfs.core.undo_groups import Group, list_groups
 from damfs.errors import NotFound, Refused
 from damfs.integration.wire import GetTrash, GetUndo, RestoreAssets, TakingBack, TrashAssets, UndoLast
 from damfs.model import AssetId
@@ -43,7 +44,7 @@ class Returns:
                 async with self._undoing:
                     return await self._undo()
             case GetUndo():
-                groups = await self._library.db.read(lambda connection: undo.list_groups(connection, request.limit))
+                groups = await self._library.db.read(lambda connection: list_groups(connection, request.limit))
                 return [_told(group) for group in groups]
 
     async def _trash(self, request: TrashAssets) -> object:
@@ -79,14 +80,14 @@ class Returns:
         }  # fmt: skip
 
     async def _undo(self) -> object:
-        groups = await self._library.db.read(lambda connection: undo.list_groups(connection, 1))
+        groups = await self._library.db.read(lambda connection: list_groups(connection, 1))
         if not groups:
             raise NotFound("there is nothing to undo")
-        answer = self._library.perform(undo.Undo(groups[0]), undo.ACTOR, durable=True)
+        answer = await take_back(self._library, groups[0])
         await settle(self._library, answer.moved)
         left_out = {"left_out": len(answer.left_out), "reasons": answer.left_out[:EXAMPLES]}
         return {**_told(groups[0]), "done": answer.done, **left_out}
 
 
-def _told(group: undo.Group) -> dict[str, object]:
+def _told(group: Group) -> dict[str, object]:
     return {"what": group.words(), "changes": len(group.changes), "by": group.actor, "at_ns": group.at_ns}

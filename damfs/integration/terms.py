@@ -5,6 +5,8 @@ Runs on the loop of whoever owns the library; reading all terms in a reader thre
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from damfs.catalog import proposals, term_names, vocabulary
@@ -13,7 +15,7 @@ from damfs.catalog.term_names import Label
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Command, DefineTerm, RemoveTerm, RenameTerm
 from damfs.core.concepts import Concept, ConceptLabel
-from damfs.core.importing_terms import ImportTerms
+from damfs.core.importing_terms import import_terms
 from damfs.core.library import Library
 from damfs.core.merging_terms import merge
 from damfs.core.suggesting import AcceptProposal, RefuseProposal, SuggestAgain
@@ -26,6 +28,7 @@ from damfs.core.term_commands import (
     unknown,
 )
 from damfs.errors import NotFound
+from damfs.integration.wire import Progress
 from damfs.integration.wire_terms import (
     AddTerm,
     ChangeTerm,
@@ -50,12 +53,12 @@ class Terms:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    async def answer(self, request: OnTerms, _report: object) -> object:
+    async def answer(self, request: OnTerms, report: Callable[[Progress], None]) -> object:
         match request:
             case GetVocabulary():
                 return msgspec.to_builtins(await self._library.db.read(list_concepts))
             case ImportVocabulary():
-                return msgspec.to_builtins(self._library.perform(ImportTerms(request.concepts), ACTOR, durable=True))
+                return await self._import(request, report)
             case GetSuggestions():
                 return await self._suggestions(request)
             case Judge():
@@ -67,6 +70,12 @@ class Terms:
                 return {"assets": await merge(self._library, source.id, target.id, ACTOR)}
             case _:
                 return self._edit(request)
+
+    async def _import(self, request: ImportVocabulary, report: Callable[[Progress], None]) -> object:
+        def tell(done: int, total: int) -> None:
+            report(Progress("terms", done, total, unit="terms"))
+
+        return await import_terms(self._library, request.concepts, ACTOR, tell)
 
     def _edit(self, request: Editing) -> object:
         match request:

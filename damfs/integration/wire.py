@@ -70,6 +70,12 @@ class GetInfo(Struct, frozen=True, tag="info"):
     target: Target
 
 
+class GetTagsOf(Struct, frozen=True, tag="tags-of"):
+    """The terms a file carries and those that are suggested, answered with a list of SaidTag."""
+
+    target: Target
+
+
 class Revert(Struct, frozen=True, tag="revert"):
     """Make a new version with the bytes of an earlier one."""
 
@@ -96,19 +102,8 @@ class Cut(Struct, frozen=True, tag="cut"):
     end_ms: int = 0
     exact: bool = False
     at_ms: int = -1
-
-
-class CutRow(Struct, frozen=True):
-    """What is answered of a piece or a frame. ``file``: where it lies; ``cut``: what was really cut."""
-
-    asset: int
-    asset_name: str
-    name: str
-    kind: str
-    file: str
-    size: int
-    cut: str
-    method: str
+    withdraw: bool = False
+    """Stop making it, unless somebody else waits for it."""
 
 
 class Retry(Struct, frozen=True, tag="retry"):
@@ -169,6 +164,8 @@ class Transcode(Struct, frozen=True, tag="transcode"):
     profile: str = ""
     withdraw: bool = False
     """Take back what still waits of such a request."""
+    all_the_same: bool = False
+    """Also of small copies that cameras made, and of clips for which such a copy stands in."""
 
 
 class GetProxies(Struct, frozen=True, tag="get-proxies"):
@@ -185,7 +182,7 @@ TakingBack = TrashAssets | RestoreAssets | GetTrash | UndoLast | GetUndo
 Asking = GetStatus | GetStores | GetTags
 Indexing = Add | Scan
 Tagging = Tag
-History = GetVersions | GetInfo | Revert
+History = GetVersions | GetInfo | GetTagsOf | Revert
 Cutting = Cut
 Caring = Verify | Check
 Making = Retry | Transcode | GetProxies
@@ -201,6 +198,7 @@ class Progress(Struct, frozen=True, tag="progress"):
     total: int
     size_done: int = 0
     size: int = 0
+    unit: str = "files"
 
 
 class Answer(Struct, frozen=True, tag="answer"):

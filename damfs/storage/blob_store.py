@@ -8,7 +8,7 @@ there is either nothing or the whole file under the key, never a part of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,12 @@ class FileFact:
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int = field(default=0, compare=False)
+    """When anything of it was changed last: goes on whatever a program sets. 0: nobody asked."""
+
+    def is_untouched_since(self, earlier: FileFact) -> bool:
+        """Whether nothing at all happened to the file between the two looks: the bytes are those."""
+        return self == earlier and self.ctime_ns == earlier.ctime_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from damfs.storage.placing import COPY_PREFIX
 
 STAGING_INSIDE_STORE = b".damfs-staging"
 """Where files are staged when the originals are on a disk of their own."""
+NOTES = b".damfs-notes"
+"""What a store keeps for the day its catalog is lost: no file of a person."""
 Met = FileFact | WalkProblem | Key
 """A Key is a folder still to be walked."""
 
@@ -58,7 +60,7 @@ def passed_by(name: bytes, *, hidden: bool) -> bool:
     """Whether a walk leaves a name out. ``hidden``: whether names that begin with a dot are files like others."""
     if name.startswith(COPY_PREFIX):
         return False
-    if name == STAGING_INSIDE_STORE or (name.startswith(b".") and not hidden):
+    if name == STAGING_INSIDE_STORE or name.startswith(NOTES) or (name.startswith(b".") and not hidden):
         return True
     return is_dropping(os.fsdecode(name))
 

@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "fulltext": (searching.measure_text, ("full-text",)),
     "previews": (previewing.measure, ("previews-clip", "previews-sprite", "previews-stills")),
     "transcode": (transcoding.measure, (*transcoding.MEASURED, "transcode-many")),
-    "busy": (busy.measure, ("stat-busy",)),
+    "busy": (busy.measure, ("stat-busy", "stat-transcoding")),
     "memory": (starting.measure_memory, ("memory-idle", "memory-many")),
     "index": (
         vectors.measure,
@@ -74,6 +74,7 @@ ON_REQUEST: dict[str, tuple[Measure, tuple[str, ...]]] = {
         vectors.measure_million,
         ("index-million-recall", "index-million-query", "index-million-load"),
     ),
+    "busy-model": (busy.measure_model, ("stat-embedding",)),
     "embedding": (embedding.measure, ("embed-pictures", "embed-words")),
     "zeroshot": (zeroshot.measure, ("zeroshot-caption", "zeroshot-picture", "zeroshot-few", "zeroshot-many")),
     "text-to-picture": (text_to_picture.measure, ("text-to-picture",)),

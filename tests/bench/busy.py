@@ -1,21 +1,29 @@
-"""How long a `stat` that reaches the daemon takes while every core indexes, beside the same while nothing runs: ms."""
+"""How long a `stat` that reaches the daemon takes while every core indexes, while clips are transcoded, and while a
+model embeds: ms, each beside the same while nothing runs.
+
+Of the latter two only those moments count in which such a job was seen to run before and after.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from damfs.integration.client import call
 from damfs.integration.wire import Add
+from damfs.settings import SETTINGS_FILE
 from tests import sample_media
 from tests.bench.figure import Figure, figure, percentile
 from tests.bench.ground import BenchFailed, Daemon, Ground
+from tests.bench.synthetic import populate
 
 IDLE = "while nothing runs"
 CLIPS = 200
+LONG_CLIPS = 12
+PARTS = 20
 SEEN = "by names that the kernel was never asked for"
 PAUSE_S = 0.002
 """Between two questions: a person's programs do not ask without pause either."""
@@ -23,7 +31,7 @@ PAUSE_S = 0.002
 
 def measure(ground: Ground) -> Iterator[Figure]:
     made = ground.populated()
-    number = min(2_000, len(made.names) // 2)
+    number = min(2_000, len(made.names) // 3)
     with ground.mounted(made.library) as daemon:
         daemon.wait_until_quiet()
         ground.say("busy …")
@@ -35,15 +43,76 @@ def measure(ground: Ground) -> Iterator[Figure]:
         busy = stat_ms(place, made.names[number : 2 * number])
         working = _working(daemon)
         _stop_work(footage)
-    detail = {
+        long = long_clips(ground, LONG_CLIPS if number == 2_000 else 2)
+        call(made.library, Add(str(long), "long"))
+        transcoding = asked_while(daemon, "proxy", place, made.names[2 * number : 3 * number])
+        _stop_work(long)
+    yield compared("stat-busy", idle, busy, {"jobs_left_at_the_end": working})
+    yield compared("stat-transcoding", idle, transcoding, {"job": "proxy", "share": len(transcoding) / number})
+
+
+def measure_model(ground: Ground) -> Iterator[Figure]:
+    """Photos come in, and the default models embed them."""
+    library = ground.library()
+    (library / SETTINGS_FILE).write_text("", encoding="utf-8")
+    made = populate(library, ground.new("twin"), max(ground.size.few * 5, 600), ground.size.few)
+    number = len(made.names) // 3
+    with ground.mounted(library) as daemon:
+        daemon.wait_until_quiet()
+        place = daemon.mountpoint / "originals" / "twin"
+        idle = stat_ms(place, made.names[:number])
+        ground.say("busy with models …")
+        photos = pictures(ground.new("photos"), number)
+        call(library, Add(str(photos), "photos"))
+        found = asked_while(daemon, "embedding", place, made.names[number:])
+        _stop_work(photos)
+    yield compared("stat-embedding", idle, found, {"job": "embedding", "share": len(found) / (2 * number)})
+
+
+def pictures(folder: Path, number: int) -> Path:
+    """That differ only in bytes that no decoder looks at."""
+    data = sample_media.jpeg(folder / "0.jpg", size=(960, 640)).read_bytes()
+    for each in range(1, number):
+        (folder / f"{each}.jpg").write_bytes(data + each.to_bytes(8, "big"))
+    return folder
+
+
+def compared(name: str, idle: list[float], busy: list[float], detail: dict[str, object]) -> Figure:
+    found = {
         "p99_ms": percentile(busy, 0.99),
         "idle_p99_ms": percentile(idle, 0.99),
         "p99_ratio": percentile(busy, 0.99) / percentile(idle, 0.99),
-        "stats": number,
+        "stats": len(busy),
         "asked": SEEN,
-        "jobs_left_at_the_end": working,
     }
-    yield figure("stat-busy", "ms", busy, {IDLE: idle}, detail)
+    return figure(name, "ms", busy, {IDLE: idle}, {**found, **detail})
+
+
+def asked_while(daemon: Daemon, processor: str, place: Path, names: Sequence[str]) -> list[float]:
+    """Only what was asked while such a job ran."""
+    _wait_until(lambda: _runs(daemon, processor), f"no job of {processor} began")
+    found: list[float] = []
+    size = max(1, len(names) // PARTS)
+    for start in range(0, len(names), size):
+        before = _runs(daemon, processor)
+        part = stat_ms(place, names[start : start + size])
+        found += part if before and _runs(daemon, processor) else []
+    if not found:
+        raise BenchFailed(f"{processor} never ran for long enough to ask anything meanwhile")
+    return found
+
+
+def long_clips(ground: Ground, number: int) -> Path:
+    """That take several seconds each to transcode."""
+    folder = ground.new("long")
+    seconds = 20.0 if number > 2 else 3.0
+    source = sample_media.h264(folder / "long-0.mp4", seconds=seconds, size=(1280, 720), source="mandelbrot")
+    for each in range(1, number):
+        path = folder / f"long-{each}.mp4"
+        shutil.copyfile(source, path)
+        with path.open("ab") as file:
+            file.write(b"\0\0\x10\0free" + each.to_bytes(8, "big") + os.urandom(4096 - 16))
+    return folder
 
 
 def clips(folder: Path, number: int) -> Path:
@@ -67,12 +136,22 @@ def stat_ms(place: Path, names: Sequence[str]) -> list[float]:
     return taken
 
 
-def _wait_until_busy(daemon: Daemon, limit_s: float = 60.0) -> None:
+def _wait_until_busy(daemon: Daemon) -> None:
+    _wait_until(lambda: _working(daemon) > 0, "no job began")
+
+
+def _wait_until(is_so: Callable[[], bool], problem: str, limit_s: float = 120.0) -> None:
     deadline = time.monotonic() + limit_s
-    while not _working(daemon):
+    while not is_so():
         if time.monotonic() > deadline:
-            raise BenchFailed("no job began")
+            raise BenchFailed(problem)
         time.sleep(0.05)
+
+
+def _runs(daemon: Daemon, processor: str) -> bool:
+    jobs = daemon.status()["jobs"]
+    assert isinstance(jobs, list)
+    return any(job["processor"] == processor and job["running"] for job in jobs)
 
 
 def _working(daemon: Daemon) -> int:

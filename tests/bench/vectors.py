@@ -36,7 +36,7 @@ ROWS_AT_ONCE = 5_000
 def measure(ground: Ground) -> Iterator[Figure]:
     """Of as many vectors as the library of this size has assets, 100,000 in full."""
     number = max(3_000, ground.size.many)
-    rows, queries = clustered(number), clustered(QUERIES, 1)
+    rows, queries = clustered(number), clustered(min(QUERIES, ground.size.many), 1)
     yield from _index_figures(ground, rows, queries, "index")
     yield from _nearest_figures(ground, rows, queries)
 
@@ -148,7 +148,7 @@ def _nearest_figures(ground: Ground, rows: Vectors, queries: Vectors) -> Iterato
         shares = {"nearest": None, "nearest-half": frozenset(ids[::2]), "nearest-few": frozenset(ids[::100])}
         for name, allowed in shares.items():
             times, right = [], 0
-            for query in queries[:100]:
+            for query in queries[: QUERIES // 3]:
                 began = time.perf_counter()
                 hits = search.nearest(database.writer, MODEL, query, COUNT, allowed)
                 times.append(time.perf_counter() - began)

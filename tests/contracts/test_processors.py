@@ -27,8 +27,9 @@ from tests import sample_media
 POINTS = sorted(entry_points(group="damfs.processors"), key=lambda point: point.name)
 READERS = [point for point in POINTS if point.name not in ("embedding", "auto_tag", "place", "wording")]
 """Those that open the file: the others work on what was found and made before."""
-DECODERS = [point for point in READERS if point.name not in ("editor_hash", "exiftool", "fingerprint")]
-"""Those that read media as such: a hash is of bytes, whatever they are, and others take what there is."""
+DECODERS = [point for point in READERS if point.name not in ("editor_hash", "exiftool", "fingerprint", "camera_proxy")]
+"""Those that read media as such: a hash is of bytes, whatever they are, and others take what there is, or say of a file
+beside it that it is no use."""
 SOURCES = ("h264.mp4", "prores.mov", "photo.jpg", "picture.png", "ambience.wav")
 DAMAGED: dict[str, Callable[[Path], Path]] = {
     "truncated.mov": sample_media.truncated,
@@ -55,8 +56,10 @@ for number, source in enumerate(map(Path, sys.argv[3:])):
     out = Path(sys.argv[2]) / str(number)
     out.mkdir()
     media = Media.IMAGE if source.suffix == ".jpg" else Media.VIDEO
+    facts = {"camera_pair": {"proxies": ["ab"]}}
+    subject = Subject(source.name, media, source.stat().st_size, facts, settings={"lines": 120}, beside={"ab": source})
     try:
-        processor.run(source, out, Subject(source.name, media, source.stat().st_size, settings={"lines": 120}))
+        processor.run(source, out, subject)
         print("returned", source.name)
     except BadMedia as error:
         print("refused", source.name, error)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from damfs.storage.tree_walk import NOTES
 from tests.mount.daemon_process import Daemon, rows
 
 T = TypeVar("T")
@@ -14,7 +15,7 @@ T = TypeVar("T")
 def check_consistent(dam: Daemon) -> None:
     """No original without a row, no row without its file; nothing left over of what was under way."""
     originals, renditions = dam.library / "originals", dam.library / "state/renditions"
-    files = {os.fsencode(path.relative_to(originals)) for path in originals.rglob("*") if path.is_file()}
+    files = {os.fsencode(path.relative_to(originals)) for path in originals.rglob("*") if is_original(path)}
     agree("originals", files, library_keys(dam.library))
     made = {str(path.relative_to(renditions)) for path in renditions.rglob("*") if path.is_file()}
     agree("renditions", made, {str(key) for (key,) in rows(dam.library, "SELECT key FROM rendition")})
@@ -45,3 +46,8 @@ def library_keys(library: Path) -> set[bytes]:
             parts.append(part)
         found.add(b"/".join(part for part in reversed(parts) if isinstance(part, bytes)))
     return found
+
+
+def is_original(path: Path) -> bool:
+    """Whether it is a file of a person, and not one that the store keeps for itself."""
+    return path.is_file() and not path.name.startswith(os.fsdecode(NOTES))

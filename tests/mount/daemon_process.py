@@ -44,7 +44,7 @@ def new_library(path: Path, settings: str = QUICK) -> Path:
     return path
 
 
-def damfs(*words: str | Path, check: bool = True, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def damfs(*words: str | Path, check: bool = True, limit_s: float = 120.0) -> subprocess.CompletedProcess[str]:
     """Run the command line; with ``check`` it has to succeed."""
     command = [*DAMFS, *map(str, words)]
     bare = subprocess.run(command, capture_output=True, timeout=limit_s, check=False, env=environment())
@@ -83,7 +83,7 @@ def complaint(*words: str | Path, limit_s: float) -> str:
         return process.stderr.read()
 
 
-def until(condition: Callable[[], bool], what: str, limit_s: float = 10.0) -> float:
+def until(condition: Callable[[], bool], what: str, limit_s: float = 60.0) -> float:
     """Ask again and again; the seconds it took. For what the system under test does not announce."""
     began = time.monotonic()
     while not condition():
@@ -226,12 +226,12 @@ class Daemon:
     def status(self) -> Status:
         return msgspec.convert(call(self.library, GetStatus()), Status)
 
-    def settled(self, limit_s: float = 30.0) -> Status:
+    def settled(self, limit_s: float = 90.0) -> Status:
         """Until nothing is being received, sealed or scanned; jobs may go on."""
         until(lambda: is_settled(self.status()), "settled", limit_s)
         return self.status()
 
-    def idle(self, limit_s: float = 90.0) -> Status:
+    def idle(self, limit_s: float = 180.0) -> Status:
         """Until no job is left either."""
         until(lambda: is_settled(now := self.status()) and not now.to_do, "idle", limit_s)
         return self.status()

@@ -22,7 +22,7 @@ OUTPUT = Path(__file__).parent.parent.parent / "test-output"
 """Pictures are kept here, to be looked at; git ignores it."""
 MARK = "DAMFS_TEST_DESKTOP"
 SIZE = (1000, 700)
-END_LIMIT_S = 10.0
+END_LIMIT_S = 30.0
 WINDOW = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <channel name="thunar" version="1.0">

@@ -27,7 +27,7 @@ from damfs.core.check_report import CheckReport
 from damfs.integration.client import call
 from damfs.integration.wire import Check
 from tests.mount import kill_folders, kill_saves, kill_steps
-from tests.mount.consistency import check_consistent, library_keys
+from tests.mount.consistency import check_consistent, is_original, library_keys
 from tests.mount.daemon_process import QUICK, READY, Daemon, complaint, damfs, new_library, rows, until
 from tests.mount.kill_load import File, Found, Picture, Program, Scene, Writing, digest_of
 
@@ -35,9 +35,9 @@ SETTINGS = QUICK + "[indexer]\nworkers = 1\n[proxy]\nenabled = false\n"
 PROGRAMS = 3
 DEEP_EVERY = 10
 """Rounds after which the library is also checked at rest."""
-DEAD_WITHIN_S = 5.0
-NOTICES_WITHIN_S = 5.0
-RECEIVED_WITHIN_S = 30.0
+DEAD_WITHIN_S = 30.0
+NOTICES_WITHIN_S = 30.0
+RECEIVED_WITHIN_S = 60.0
 ATTEMPTS = 5
 PART = ".part"
 STEPS = (*kill_steps.STEPS, *kill_saves.STEPS, *kill_folders.STEPS)
@@ -276,7 +276,7 @@ class Loop:
         """Digests of all files; read again when jobs have just filed one under another day."""
         for _ in range(ATTEMPTS):
             with suppress(FileNotFoundError):
-                paths = [path for path in (self.dam.library / "originals").rglob("*") if path.is_file()]
+                paths = [path for path in (self.dam.library / "originals").rglob("*") if is_original(path)]
                 return {path: digest_of(path.read_bytes()) for path in paths}
         raise Broken("the files of originals/ do not keep still")
 

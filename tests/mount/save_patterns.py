@@ -222,8 +222,8 @@ def finder(directory: Path, name: str, content: bytes) -> Iterator[Path]:
         with suppress(PermissionError):
             _write(directory / dropping, b"\0\5\x16\7" * 20, os.O_CREAT)
     for stream in ("user.DosStream.com.apple.metadata:_kMDItemUserTags:$DATA", "user.DOSATTRIB"):
-        with suppress(OSError):
-            os.setxattr(directory / name, stream, b"0x20")
+        os.setxattr(directory / name, stream, b"0x20")
+        assert os.getxattr(directory / name, stream) == b"0x20"
     yield from ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,47 @@ def test_after_a_mount_every_rule_holds(dam: Daemon) -> None:
     dam.end()
     done = damfs("check", dam.library)
     assert done.returncode == 0, done.stdout
+
+
+def test_without_its_catalog_a_library_is_rebuilt_from_what_the_store_keeps(dam: Daemon) -> None:
+    library = dam / "originals/library"
+    (library / "shoot").mkdir()
+    (library / "shoot/clip.mov").write_bytes(b"one")
+    dam.settled()
+    (library / "shoot/clip.mov").write_bytes(b"two")
+    (library / "shoot/gone.mov").write_bytes(b"unwanted")
+    dam.settled()
+    (library / "shoot/gone.mov").unlink()
+    (library / "shoot").chmod(0o2750)
+    (library / "shoot/clip.mov").chmod(0o600)
+    with pytest.raises(PermissionError):
+        (library / ".damfs-notes").write_bytes(b"mine")
+    before = looks(dam)
+    assert before["shown"] == ["clip.mov"]
+    assert ".damfs-notes" not in os.listdir(library)
+    dam.end()
+    assert damfs("verify", dam.library).stdout.startswith("3 good")
+    for path in (dam.library / "state").glob("catalog.sqlite3*"):
+        path.unlink()
+    shutil.rmtree(dam.library / "state/backups")
+    done = damfs("rebuild", dam.library, "--yes")
+    assert "back       1 earlier versions" in done.stdout
+    assert "back       1 assets in the trash" in done.stdout
+    dam.start()
+    assert looks(dam) == before
+    os.rename(dam / "trash/gone.mov", dam / "inbox/gone.mov")
+    dam.settled()
+    assert (library / "shoot/gone.mov").read_bytes() == b"unwanted", "it is back where it lay"
+
+
+def looks(dam: Daemon) -> dict[str, object]:
+    folder = dam / "originals/library/shoot"
+    versions = dam / "versions/clip.mov"
+    return {
+        "shown": sorted(os.listdir(folder)),
+        "folder": oct(folder.stat().st_mode),
+        "file": oct((folder / "clip.mov").stat().st_mode),
+        "versions": {name: (versions / name).read_bytes() for name in os.listdir(versions)},
+        "times": {name: (versions / name).stat().st_mtime_ns for name in os.listdir(versions)},
+        "trash": os.listdir(dam / "trash"),
+    }

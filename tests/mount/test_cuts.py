@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.mount.conftest import Serve, serving
-from tests.mount.daemon_process import Daemon, damfs, rows, run, until
+from tests.mount.daemon_process import DAMFS, Daemon, damfs, environment, rows, run, until
 from tests.sample_media import Clip, h264, jpeg, wav, write
 
 SIZE = (320, 180)
@@ -135,7 +137,7 @@ def test_the_command_cuts_through_the_daemon_and_says_where_it_is(dam: Daemon, t
     assert frames(Path(shown)) == 10
     piece = tmp_path / "piece.mov"
     row = json.loads(damfs("clip", source, "--in", "0.8", "--out", "1", "--exact", "-o", piece, "--json").stdout)
-    assert (row["cut"], row["method"], row["size"]) == ("00-00-00.800_00-00-01.000", "encoded", piece.stat().st_size)
+    assert (row["cut"], row["method"], row["size"]) == ("00-00-00.800_00-00-01.000", "copied", piece.stat().st_size)
     assert frames(piece) == 5
     damfs("clip", source, "--frame", "1.04", "-o", tmp_path / "frame.jpg")
     with Image.open(tmp_path / "frame.jpg") as picture:
@@ -152,6 +154,9 @@ def test_the_command_cuts_through_the_daemon_and_says_where_it_is(dam: Daemon, t
         (("--in", "1"), "say where the piece begins and ends"),
         (("--frame", "1", "--exact"), "--frame is one frame"),
         (("--frame", "1", "-o", "/"), "/ is there already"),
+        (("--frame", "1", "-o", "/nowhere/frame.jpg"), "/nowhere is no folder"),
+        (("--in", "1:61", "--out", "3"), "1:61 is no time; say it like 00:01:12.500"),
+        (("--in", "1.5", "--out", "1"), "you said --in 00:00:01.500 and --out 00:00:01.000"),
     ],
 )
 def test_the_command_says_what_is_wrong(dam: Daemon, words: tuple[str, ...], said: str) -> None:
@@ -213,3 +218,99 @@ def test_a_clip_that_is_gone_is_one_line_without_a_daemon(serve: Serve, tmp_path
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_piece_that_is_removed_is_gone_and_made_again_when_it_is_asked_for(dam: Daemon) -> None:
+    folder = dam / "clips/clip.mp4"
+    piece = folder / "00-00-00.120_00-00-00.720_exact.mov"
+    content = piece.read_bytes()
+    with piece.open("rb") as held:
+        run("rm", piece)
+        assert piece.name not in os.listdir(folder)
+        assert held.read() == content, "who reads it reads on"
+    files = {path.name for path in (dam.library / "state/renditions").rglob("*-clip-*")}
+    assert not any("00-00-00.120_00-00-00.720_exact" in name for name in files)
+    before = made(dam)
+    assert frames(piece) == 15
+    assert made(dam) == before + 1
+    assert os.getxattr(piece, "user.damfs.method") == b"smart"
+    assert os.getxattr(piece, "user.damfs.encoded_frames") == b"7"
+    assert run("rmdir", folder, check=False).returncode != 0, "it holds pieces"
+    run("rm", "-r", folder)
+    assert "clip.mp4" not in os.listdir(dam / "clips")
+    assert frames(piece) == 15
+
+
+def test_a_file_manager_and_cp_get_a_whole_piece_at_first_sight(dam: Daemon, tmp_path: Path) -> None:
+    """The first thing that touches the name is stat: what it tells is the size of the whole piece."""
+    name = "00-00-00.440_00-00-01.640_exact.mov"
+    run("cp", dam / "clips/clip.mp4" / name, tmp_path)
+    assert frames(tmp_path / name) == 30
+    told = run("stat", "-c", "%s %F", dam / "frames/clip.mp4/00-00-01.000.jpg").stdout.split(" ", 1)
+    assert int(told[0]) > 1000
+    assert told[1] == "regular file\n"
+    other = dam / "clips/clip.mp4/00-00-00.520_00-00-01.640_exact.mov"
+    probe = run("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v", "-of", "csv=p=0",
+                "-show_entries", "stream=nb_read_frames", other)  # fmt: skip
+    assert probe.stdout.strip() == "28"
+
+
+def test_a_piece_that_cannot_be_made_is_an_error_and_a_text_beside_it(serve: Serve, tmp_path: Path) -> None:
+    """The clip is damaged after it was looked at."""
+    clip = h264(tmp_path / "Reel/clip.mp4", size=SIZE, options=GOP)
+    dam = serve(settings=NO_PROXIES).start()
+    dam.add(clip.parent)
+    dam.idle()
+    clip.write_bytes(b"no clip any more, though it is called one" * (clip.stat().st_size // 41))
+    folder = dam / "clips/clip.mp4"
+    piece = folder / "00-00-00.000_00-00-00.400.mov"
+    assert refused(piece) == errno.EIO
+    why = folder / f"{piece.name}.txt"
+    assert why.name in os.listdir(folder)
+    assert f"{piece.name} could not be made: " in why.read_text()
+    assert len(why.read_bytes()) == why.stat().st_size
+
+
+@pytest.fixture
+def long_clip(tmp_path: Path) -> Path:
+    """In a codec that nothing continues: all of an exact piece has to be encoded, which takes a while."""
+    old = Clip(codec="mpeg4", options={"g": "300"}, size=(960, 540), seconds=12, source="mandelbrot", tracks=())
+    return write(tmp_path / "Old/old.mp4", old)
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "alone"])
+def test_a_command_that_is_interrupted_leaves_nothing_behind(
+    serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool
+) -> None:
+    dam = serve(settings=NO_PROXIES).start()
+    dam.add(long_clip.parent)
+    dam.idle()
+    path: Path = dam / "originals/Old/old.mp4"
+    if not mounted:
+        dam.end()
+        path = long_clip
+    piece, work = tmp_path / "piece.mov", dam.library / "state/work"
+    process = subprocess.Popen(
+        [*DAMFS, "clip", str(path), "--in", "0.2", "--out", "11.8", "--exact", "-o", str(piece),
+         "--library", str(dam.library)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=100)
+    assert (process.returncode, out) == (130, ""), said
+    assert said.splitlines()[-1] == "interrupted; nothing was left behind"
+    assert "Traceback" not in said
+    until(lambda: not work.exists() or not any(work.iterdir()), "the work is cleared away")
+    assert os.listdir(tmp_path / "Old") == ["old.mp4"]
+    assert not [each for each in os.listdir(tmp_path) if "piece" in each]
+    assert rows(dam.library, "SELECT 1 FROM rendition WHERE kind = 'clip'") == []
+
+
+def test_a_piece_that_takes_too_long_says_which_limit_it_met(serve: Serve, tmp_path: Path, long_clip: Path) -> None:
+    dam = serve(settings=NO_PROXIES + "[clips]\ntime_limit_s = 1\n").start()
+    dam.add(long_clip.parent)
+    dam.idle()
+    done = damfs("clip", dam / "originals/Old/old.mp4", "--in", "0.2", "--out", "11.8", "--exact", check=False)
+    assert done.returncode == 1
+    assert "took longer than 1 s (clips.time_limit_s in damfs.toml) and was stopped" in done.stderr

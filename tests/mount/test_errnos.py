@@ -64,6 +64,11 @@ def refused(dam: Daemon) -> None:
         os.mkfifo(dam / "inbox/pipe")
     with meets(errno.EPERM):
         os.mknod(dam / "inbox/node")
+    narrow = dam / "by-tag/used/narrow"
+    narrow.mkdir()
+    with meets(errno.EPERM):  # the kernel does not see that this is below itself, by another way
+        narrow.rename(dam / "by-tag/narrow/other/new")
+    narrow.rmdir()
 
 
 def read_only(dam: Daemon) -> None:
@@ -75,6 +80,12 @@ def read_only(dam: Daemon) -> None:
 def conflict(dam: Daemon) -> None:
     with meets(errno.EEXIST):
         (dam / "by-tag/used").mkdir()
+    (dam / "by-tag/unused").mkdir()
+    (dam / "by-tag/unasked").mkdir()
+    with meets(errno.EEXIST):  # a directory takes the place of an empty one, but not of the one it would be in
+        (dam / "by-tag/unasked").rename(dam / "by-tag/unused/unused")
+    (dam / "by-tag/unasked").rename(dam / "by-tag/unused")
+    (dam / "by-tag/unused").rmdir()
     with meets(errno.EEXIST):
         os.open(dam / "by-tag/used/a.txt", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 

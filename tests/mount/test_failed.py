@@ -61,3 +61,28 @@ def test_a_name_that_a_text_would_have_is_the_files(serve: Serve, tmp_path: Path
     assert "moov atom" in (dam / "failed/note.mov.txt.txt").read_text()
     assert (dam / "failed/note.mov.txt").read_bytes() == (tmp_path / "unfinished.mov").read_bytes()
     assert damfs("status", dam.library, check=False).returncode == 1
+
+
+def test_what_is_held_back_is_listed_with_its_reason_after_a_restart_too(serve: Serve, tmp_path: Path) -> None:
+    dam = serve(settings=QUICK, announced=["is held back and will be tried again"]).start()
+    (dam.library / "originals/2001").write_text("where the folder of the year would be")
+    clip = h264(tmp_path / "good.mp4", seconds=0.3, size=(64, 48))
+    os.utime(clip, (1_000_000_000, 1_000_000_000))
+    run("cp", "--preserve=timestamps", clip, dam / "inbox")
+    listed = {"good.mp4", "good.mp4.txt"}
+    until(lambda: names(dam / "failed") == listed, "it is listed")
+    assert "held back good.mp4: " in damfs("status", dam.library, check=False).stdout
+    dam.end()
+    said = damfs("status", dam.library, check=False).stdout
+    assert "held back good.mp4: it was received whole; it is published as soon as" in said
+    dam.start()
+    assert names(dam / "failed") == listed, "again"
+    text = (dam / "failed/good.mp4.txt").read_text()
+    assert text.startswith("good.mp4\n\nheld back: it was received whole and could not be published\n  reason: ")
+    assert "in this path is a file, not a folder" in text
+    assert (dam / "failed/good.mp4").read_bytes() == clip.read_bytes()
+    dam.end()
+    (dam.library / "originals/2001").unlink()
+    dam.start()
+    assert names(dam / "failed") == set(), "it was published"
+    assert (dam / "inbox/good.mp4").read_bytes() == clip.read_bytes()

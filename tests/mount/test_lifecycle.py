@@ -176,7 +176,7 @@ def test_stopping_while_news_are_told_and_the_kernel_asks(serve: Serve) -> None:
 def test_the_foreground_stays_and_logs_to_the_terminal(library: Path, mountpoint: Path) -> None:
     process = subprocess.Popen([*DAMFS, "mount", "-f", library, mountpoint], stderr=subprocess.PIPE, text=True)
     try:
-        until(lambda: is_mounted(mountpoint) and connect_and_close(library), "mounted", 20)
+        until(lambda: is_mounted(mountpoint) and connect_and_close(library), "mounted", 30)
         assert "inbox" in os.listdir(mountpoint)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
@@ -431,7 +431,7 @@ def test_ready_and_stopping_reach_systemd(serve: Serve, tmp_path: Path) -> None:
 
 def hear(notified: socket.socket, wanted: bytes) -> bytes:
     """Datagrams until one holds what is wanted."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if select.select([notified], [], [], 1)[0]:
             heard = notified.recv(4096)

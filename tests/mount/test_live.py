@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.mount.conftest import Serve
 
 ID_MASK = (1 << 56) - 1
-SEEN_LIMIT_S = 10.0
+SEEN_LIMIT_S = 30.0
 _numbers = count(1)
 
 
@@ -337,7 +337,7 @@ def test_killed_while_it_tells(serve: Serve, tmp_path: Path, output: Path, round
             for process in (churn, looker):
                 process.kill()
                 process.wait(10)
-        until(lambda: not re.search("reenactor", command_line(helper[0])), "the helper is gone", 10)
+        until(lambda: not re.search("reenactor", command_line(helper[0])), "the helper is gone", 30)
     dam.start()
     assert len(os.listdir(dam / "inbox")) == 8
     with watching(output, dam / "by-tag/beach") as watcher:
@@ -364,7 +364,7 @@ def test_a_helper_that_is_killed_is_replaced(serve: Serve, tmp_path: Path, outpu
             tag(dam, dam / "inbox/a.txt", next(terms))
             return len(helpers(dam)) == 1
 
-        until(another, "another one", 20)
+        until(another, "another one", 30)
         tag(dam, dam / "inbox/a.txt", "beach")
         watcher.hears(f"CREATE {dam / 'by-tag/beach/a.txt'}")
     assert rows(dam.library, "SELECT count(*) FROM asset") == [(1,)]

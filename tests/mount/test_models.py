@@ -30,8 +30,8 @@ def model_status(dam: Daemon) -> dict[str, object]:
     return answer
 
 
-def states(dam: Daemon) -> dict[str, str]:
-    return {each["name"]: each["state"] for each in json.loads(damfs("model", "list", dam.library, "--json").stdout)}
+def states(dam: Daemon, by: str = "name") -> dict[str, str]:
+    return {each[by]: each["state"] for each in json.loads(damfs("model", "list", dam.library, "--json").stdout)}
 
 
 @needs_models

@@ -23,7 +23,7 @@ from tests.sample_media import h264
 
 ROOT = Path(__file__).parent.parent.parent
 MEBIBYTE = 1 << 20
-SEEN_S = 2.0
+SEEN_S = 30.0
 CAP_SYS_ADMIN = 21
 
 

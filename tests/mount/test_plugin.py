@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
-from tests.mount.daemon_process import QUICK, rows
+from tests.mount.daemon_process import QUICK, damfs, rows
 from tests.sample_media import jpeg
 
 if TYPE_CHECKING:
@@ -79,6 +80,22 @@ def test_it_works_beside_its_broken_siblings(serve: Serve, installed: Path, tmp_
     assert (dam / "inbox/fragile.jpg").read_bytes() == (tmp_path / "fragile.jpg").read_bytes()
 
 
+def test_what_it_reads_is_searched_for_in_any_script(serve: Serve, installed: Path, tmp_path: Path) -> None:
+    unloadable = r"processor unfinished \(damfs_brightness.unfinished:Unfinished\) cannot be loaded"
+    dam = serve(settings=NO_MODELS, announced=[unloadable, "Traceback"], environment=environment(installed)).start()
+    plain = jpeg(tmp_path / "plain.jpg", size=(64, 48))
+    for name, comment in (("a.jpg", "東京タワーの夜景"), ("b.jpg", "Ｓcene 42 prêt à tourner"), ("京都2024.jpg", "")):
+        with Image.open(plain) as picture:
+            picture.save(tmp_path / "made.jpg", comment=comment.encode())
+        shutil.copy(tmp_path / "made.jpg", dam / "inbox" / name)
+    dam.idle(120)
+    found = {"タワー": ["01 a.jpg"], '"夜景"': ["01 a.jpg"], "scene pret": ["01 b.jpg"], "2024": ["01 京都2024.jpg"]}
+    for query, names in {**found, "京都": ["01 京都2024.jpg"], "都京": []}.items():
+        assert sorted(os.listdir(dam / "search" / query)) == names, query
+    (row,) = json.loads(damfs("search", dam.library, "東京", "--json").stdout)["rows"]
+    assert (row["name"], row["why"]) == ("a.jpg", "東京: text: transcript")
+
+
 def test_the_contract_suite_runs_on_it(installed: Path) -> None:
     command = [
         sys.executable,
@@ -97,3 +114,21 @@ def test_the_contract_suite_runs_on_it(installed: Path) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, env=env, check=False, timeout=110)
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(done.stdout.rsplit(" passed", 1)[0].split()[-1]) >= 10, done.stdout[-500:]
+
+
+def test_a_rendition_of_its_own_kind_that_gets_lost_is_made_again(
+    serve: Serve, installed: Path, tmp_path: Path
+) -> None:
+    dam = serve(
+        settings=NO_MODELS, announced=[r"processor unfinished", "Traceback"], environment=environment(installed)
+    )
+    dam.start()
+    shutil.copy(jpeg(tmp_path / "beach.jpg", size=(64, 48)), dam / "inbox/beach.jpg")
+    dam.idle(120)
+    dam.end()
+    (swatch,) = (dam.library / "state/renditions").rglob("*brightness-swatch*")
+    swatch.unlink()
+    dam.start()
+    dam.idle(120)
+    assert swatch.is_file()
+    assert rows(dam.library, "SELECT kind FROM rendition WHERE profile = 'brightness-swatch'") == [("other",)]

@@ -108,7 +108,7 @@ def test_news_of_the_folder_arrive_by_themselves(dam: Daemon, folder: Path) -> N
     (folder / "new/n.txt").rename(folder / "moved.txt")
     until(lambda: (shown / "moved.txt").exists(), "a moved file", NEWS_LIMIT_S)
     assert (shown / "moved.txt").stat().st_ino == inode, "found again by its content"
-    until(lambda: not (shown / "new/n.txt").exists(), "its old name is forgotten", 1)
+    until(lambda: not (shown / "new/n.txt").exists(), "its old name is forgotten", 30)
     assert "moved.txt" in os.listdir(dam / "by-type/other")
 
     (folder / "moved.txt").unlink()

@@ -43,7 +43,11 @@ printcap name = /dev/null
 path = {path}
 guest ok = yes
 read only = no
+{streams}
 """
+STREAMS = "vfs objects = streams_xattr"
+"""How shares for macOS keep what belongs to a file, the Finder's notes for one: as extended attributes."""
+STREAM = "user.DosStream.AFP_AfpInfo:$DATA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,18 @@ class Share:
         assert not check or (done.returncode == 0 and "NT_STATUS" not in said), said
         return said
 
+    @property
+    def keeps_streams(self) -> bool:
+        return STREAMS in self.configuration.read_text()
+
     def answers(self) -> bool:
         with closing(socket.socket()) as connection:
             return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def streams() -> str:
+    """The module is in a package of its own."""
+    return STREAMS if list(Path("/usr/lib").glob("**/samba/vfs/streams_xattr.so")) else ""
 
 
 def free_port() -> int:
@@ -82,7 +95,9 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Share]:
         dam = serve().start()
         configuration = folder / "smb.conf"
         configuration.write_text(
-            CONFIGURATION.format(port=port, folder=folder, path=dam.mountpoint, user=getpass.getuser())
+            CONFIGURATION.format(
+                port=port, folder=folder, path=dam.mountpoint, user=getpass.getuser(), streams=streams()
+            )
         )
         with (folder / "smbd.log").open("wb") as log:
             # a session of its own: when it ends it signals its whole group
@@ -160,6 +175,23 @@ def test_what_a_view_refuses_is_refused_to_the_client(share: Share, tmp_path: Pa
                     f'put "{source}" inbox\\._x.txt'):  # fmt: skip
         assert "NT_STATUS_ACCESS_DENIED" in share.ask(command, check=False), command
     assert rows(share.dam.library, "SELECT 1 FROM asset WHERE name LIKE '.%'") == []
+
+
+def test_streams_are_kept_as_attributes_and_go_with_the_file(share: Share, tmp_path: Path) -> None:
+    if not share.keeps_streams:
+        pytest.skip("needs Samba's module streams_xattr")
+    source, note, back = tmp_path / "clip.bin", tmp_path / "note", tmp_path / "back"
+    source.write_bytes(b"clip with a note")
+    note.write_bytes(bytes(range(256)))
+    share.ask("mkdir by-tag\\noted", f'put "{source}" inbox\\noted.bin', f'put "{note}" inbox\\noted.bin:AFP_AfpInfo')
+    share.dam.settled()
+    assert "AFP_AfpInfo" in share.ask("allinfo inbox\\noted.bin")
+    share.ask("rename inbox\\noted.bin by-tag\\noted\\noted.bin")
+    share.ask(f'get by-tag\\noted\\noted.bin:AFP_AfpInfo "{back}"')
+    assert back.read_bytes() == note.read_bytes()
+    assert os.getxattr(share.dam / "by-tag/noted/noted.bin", STREAM).startswith(note.read_bytes())
+    assert (share.dam / "by-tag/noted/noted.bin").read_bytes() == b"clip with a note"
+    assert os.listdir(share.dam / "by-tag/noted") == ["noted.bin"], "no file beside it"
 
 
 def test_names_beyond_ascii_and_many_files(share: Share, tmp_path: Path) -> None:

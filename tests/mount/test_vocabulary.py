@@ -6,6 +6,7 @@ How much is asked of the catalog is counted, not timed: a listing asks no questi
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from collections.abc import Callable
@@ -92,6 +93,13 @@ def test_five_thousand_terms_are_imported_browsed_renamed_and_merged(loaded: Dae
     assert "clip.txt" not in os.listdir(by_tag / top)
     assert "clip.txt" in os.listdir(by_tag / "term 1")
 
+    run("mv", "-T", by_tag / "term 1/the last", by_tag / os.path.dirname(path_of(4998)) / "term 4998")
+    assert os.listdir(by_tag / path_of(4998)) == ["clip.txt"], "onto a term that nothing carries: the two are one"
+    assert os.listdir(by_tag / "alias 4998") == os.listdir(by_tag / "alias 4999") == ["clip.txt"]
+    damfs("undo", loaded.library)
+    assert os.listdir(by_tag / path_of(4998)) == []
+    assert os.listdir(by_tag / "term 1/the last") == ["clip.txt"]
+
     assert (by_tag / "term 4000").is_dir()
     damfs("term", "merge", loaded.library, "the last", "term 4000")
     assert os.listdir(by_tag / other) == ["clip.txt"]
@@ -101,6 +109,54 @@ def test_five_thousand_terms_are_imported_browsed_renamed_and_merged(loaded: Dae
     damfs("undo", loaded.library)
     assert os.listdir(by_tag / other) == []
     assert os.listdir(by_tag / "term 1/the last") == ["clip.txt"]
+
+
+def test_a_term_with_all_others_below_is_renamed_and_moved_at_the_cost_of_one(dam: Daemon, tmp_path: Path) -> None:
+    by_tag, file = dam / "by-tag", tmp_path / "tree.csv"
+    lines = [f"term {each},{f'term {each // WIDTH - 1}' if each >= WIDTH else ''}\n" for each in range(TERMS)]
+    file.write_text("name,broader\n" + "".join(lines))
+    assert damfs("term", "import", dam.library, file).stdout.endswith("5,000 new, 0 moved, 0 synonyms\n")
+    (tmp_path / "clip.txt").write_text("clip")
+    run("cp", tmp_path / "clip.txt", by_tag / "term 4999")
+    for name in ("all", "above"):
+        (by_tag / name).mkdir()
+
+    def moved(before: str, after: str) -> int:
+        return statements(dam, lambda: (by_tag / before).rename(by_tag / after))
+
+    asked = [moved(f"term {each}", f"all/term {each}") for each in range(WIDTH)]
+    asked += [moved("all", "everything"), moved("everything", "above/everything")]
+    assert max(asked) <= 150
+    assert sorted(os.listdir(by_tag)) == ["above"]
+    assert "clip.txt" in os.listdir(by_tag / "above")
+    assert "clip.txt" in os.listdir(by_tag / "above/everything" / path_of(4999))
+    wrong = damfs("term", "merge", dam.library, "everything", "term 0", check=False)
+    assert wrong.stderr == (
+        'damfs: "term 0" is narrower than "everything": merge it the other way round, or move it first\n'
+    )
+    said = damfs("term", "merge", dam.library, "everything", "above").stdout
+    assert said.startswith('"everything" is part of "above" now')
+    assert sorted(set(os.listdir(by_tag / "above")) - {"clip.txt"}) == sorted(f"term {each}" for each in range(WIDTH))
+    groups = damfs("undo", dam.library, "--list").stdout.splitlines()
+    assert "1 term merged" in groups[0]
+    assert f"{TERMS:,} things imported into the vocabulary" in groups[-1]
+
+
+def test_an_import_is_undone_while_the_mount_goes_on(dam: Daemon, tmp_path: Path) -> None:
+    (dam / "by-tag/mine").mkdir()
+    (dam / "by-tag/mine/a.txt").write_text("a")
+    file = tmp_path / "flat.csv"
+    file.write_text("name,broader,synonyms\n" + "".join(f"word {each},mine,wort {each}@de\n" for each in range(500)))
+    assert damfs("term", "import", dam.library, file).stdout.endswith("500 new, 0 moved, 500 synonyms\n")
+    assert damfs("term", "import", dam.library, file).stdout.endswith("0 new, 0 moved, 0 synonyms\n")
+    run("cp", dam / "by-tag/mine/a.txt", dam / "by-tag/wort 7/b.txt")
+    dam.settled()
+    assert len(os.listdir(dam / "by-tag/mine")) == 502
+    damfs("undo", dam.library)
+    said = damfs("undo", dam.library)
+    assert said.stdout.startswith("undone: 1,000 things imported into the vocabulary")
+    until(lambda: sorted(os.listdir(dam / "by-tag/mine")) == ["a.txt"], "nothing of it is left")
+    assert os.listdir(dam / "by-tag") == ["mine"]
 
 
 def test_a_listing_asks_no_question_a_term(dam: Daemon, tmp_path: Path) -> None:
@@ -157,6 +213,9 @@ def test_onto_an_unused_term_and_onto_one_in_use(dam: Daemon) -> None:
     assert sorted(os.listdir(by_tag)) == ["coast", "shore", "used"]
     assert os.listdir(by_tag / "shore") == ["a.txt"]
     assert os.listdir(by_tag / "littoral") == []
+    (by_tag / "used/b.txt").unlink()  # that somebody judged so keeps nobody from using the name
+    (by_tag / "shore").rename(by_tag / "used")
+    assert os.listdir(by_tag / "used") == ["a.txt"]
 
 
 def test_a_closed_vocabulary(serve: Serve) -> None:
@@ -251,3 +310,31 @@ def test_damfs_suggest(proposed: Daemon) -> None:
     assert sorted(os.listdir(dam / "suggested/beach")) == ["a.txt", "b.txt", "c.txt"]
     assert os.listdir(dam / "by-tag/beach") == []
     assert rows(dam.library, "SELECT count(*) FROM judgement") == [(0,)]
+
+
+def test_damfs_tags_says_who_says_so(proposed: Daemon) -> None:
+    dam = proposed
+    (dam / "by-tag/place").mkdir()
+    run("mv", dam / "by-tag/sea", dam / "by-tag/place")
+    file, other, plain = (dam / f"inbox/{name}.txt" for name in "abd")
+    assert damfs("tags", plain).stdout == f"no terms yet; give it one with: damfs tag {plain} TERM\n"
+    damfs("tag", file, "sea")
+    assert damfs("tags", file).stdout.splitlines() == [
+        "sea    person  (below place)",
+        "beach  suggested 0.80, auto_tag/9, m",
+    ]
+    assert json.loads(damfs("tags", file, "--json").stdout) == [
+        {
+            "term": "sea", "path": ["place", "sea"], "source": "person", "confidence": 1.0, "processor": "",
+            "version": 0, "model": "",
+        },
+        {
+            "term": "beach", "path": ["beach"], "source": "suggested", "confidence": 0.8, "processor": "auto_tag",
+            "version": 9, "model": "m",
+        },
+    ]  # fmt: skip
+    two = damfs("tags", file, other).stdout.splitlines()
+    assert two[0] == f"{file}:"
+    assert two[3:] == [f"{other}:", "beach  suggested 0.80, auto_tag/9, m"]
+    assert damfs("tags", dam / "by-tag").returncode == 0
+    assert damfs("tags", dam / "inbox/none.txt", check=False).stderr.startswith("damfs: ")

@@ -42,7 +42,7 @@ from tests.mount.tree_things import (
 )  # fmt: skip
 
 ID_MASK = (1 << 56) - 1
-SEEN_LIMIT_S = 15.0
+SEEN_LIMIT_S = 40.0
 MOST_TERMS = 8
 MOST_FOLDERS = 5
 STEPS_OF_A_MOUNT = 40
@@ -340,7 +340,7 @@ class TreeActions:
                 names = [each for each, id_ in self.model.listed(where).items() if id_ is not None]
                 if names and sort == "unlink":
                     self._unlink(where, names[number % len(names)])
-                elif names and name not in self.model.listed(where):
+                elif names and self._is_free(where, name):
                     self._rename(where, names[number % len(names)], where, name)
             case "make":
                 self._make_directory(where, name)
@@ -348,6 +348,13 @@ class TreeActions:
                 self._remove_directory((TAGS,), terms[number % len(terms)] if terms else name)
             case _:
                 self.rate(asset)
+
+    def _is_free(self, where: Place, name: str) -> bool:
+        """Renaming over a file makes a version, which is no matter of undo; a name may be spelled in several ways."""
+        try:
+            return self.model.resolved(where, name) is None
+        except Errno:
+            return True
 
     def read_versions(self, number: int) -> None:
         found = [asset for asset in self.model.assets_in((OTHER, "other")) if asset.before]

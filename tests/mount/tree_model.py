@@ -324,10 +324,14 @@ class Model:
             self._remove_folder(place, raw)
             return
         id_ = self._directory(place, raw)
-        used = any(id_ in asset.terms for asset in self.assets.values())
-        if used or any(term.broader == id_ for term in self.terms.values()):
+        if self._is_used(id_):
             raise Errno(errno.ENOTEMPTY)
         del self.terms[id_]
+
+    def _is_used(self, id_: int) -> bool:
+        """By an asset, or a narrower term."""
+        carried = any(id_ in asset.terms for asset in self.assets.values())
+        return carried or any(term.broader == id_ for term in self.terms.values())
 
     def _remove_folder(self, place: Place, raw: str) -> None:
         found = self.resolved(place, raw)
@@ -360,17 +364,21 @@ class Model:
             return
         there = self.resolved(to, new_raw)
         if isinstance(there, Asset):
-            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM)
+            into_itself = [errno.EINVAL] if to[: len(place) + 1] == (*place, raw) else []
+            raise Errno(errno.ENOTDIR, errno.EEXIST, errno.EPERM, *into_itself)
         id_ = self._directory(place, raw)
         path, new = self.path(to), self.spelled(new_raw, to)
         if id_ in path:
             raise Errno(errno.EINVAL, errno.EPERM, errno.EEXIST)
         if is_dropping(new_raw) or is_dropping(new) or to[0] != TAGS:
             raise Errno(errno.EPERM)
-        if self.term(new) not in {None, id_}:
+        other = self.term(new)
+        if other is not None and other != id_ and (self._is_used(other) or other in path):
             raise Errno(errno.EEXIST, errno.ENOTEMPTY, errno.EPERM)
         if path and path[-1] in self.narrower(id_):
             raise Errno(errno.EPERM, errno.EINVAL)
+        if other is not None and other != id_:
+            del self.terms[other]  # as an empty directory
         self.terms[id_] = Term(new, path[-1] if path else None)
 
     def _directory(self, place: Place, raw: str) -> int:

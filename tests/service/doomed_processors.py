@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import resource
 import sys
 from pathlib import Path
-from typing import Never
+from typing import ClassVar, Never
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.errors import BadMedia, ModelUnavailable
@@ -68,6 +69,16 @@ class Endless(_Doomed):
 class MemoryHog(_Doomed):
     def run(self, source: Path, out: Path, subject: Subject) -> Output:
         return Output(facts={"size": len(bytearray(1 << 40))})
+
+
+class LeavesMemory(_Doomed):
+    """Of every run something is left, as of a decoder that leaks."""
+
+    left: ClassVar[list[mmap.mmap]] = []
+
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        LeavesMemory.left.append(mmap.mmap(-1, 400 << 20))
+        return Output(facts={"pid": os.getpid(), "left": len(LeavesMemory.left)})
 
 
 class RaisesBadMedia(_Doomed):

@@ -20,6 +20,7 @@ from damfs.core.scanner import scan
 from damfs.core.watcher import _is_news
 from damfs.storage import open_writers
 from tests import sample_media
+from tests.sample_media.running import RECORDERS, recorded
 from tests.small_library import added, keys, opened, store_named
 
 WRITER = "import sys; file = open(sys.argv[1], 'ab'); print(flush=True); sys.stdin.read()"
@@ -115,10 +116,66 @@ async def test_it_waits_for_the_index(library: Library, card: Path) -> None:
     assert (await watched(library)).counts == {"new": 1}
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mxf", "a.avi", "a.wav"])
+async def test_each_container_has_an_end_to_wait_for(library: Library, card: Path, name: str) -> None:
+    finished, running = recorded(card.parent / name, RECORDERS[name])
+    (card / name).write_bytes(running.read_bytes())
+    later(library, 30)
+    (line,) = (await watched(library)).waiting
+    assert line.startswith(f"'{name}': its recording is not finished: ")
+    (card / name).write_bytes(finished.read_bytes())
+    later(library, 60)
+    assert (await watched(library)).counts == {"new": 1}
+
+
+async def test_a_copy_over_the_network_is_taken_when_it_is_all_there(
+    library: Library, card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell there who writes, and whoever copies may pause."""
+    monkeypatch.setattr(arriving, "is_written", lambda _: None)
+    content = sample_media.mxf(card.parent / "a.mxf", seconds=0.2, size=(64, 48)).read_bytes()
+    for part in (0.3, 0.6, 0.95):
+        (card / "a.mxf").write_bytes(content[: round(len(content) * part)])
+        later(library, QUIET_S * 2)
+        assert (await watched(library)).waiting == ["'a.mxf': it is not all there: it is shorter than it says"]
+    (card / "a.mxf").write_bytes(content)
+    later(library, QUIET_S * 2)
+    assert (await watched(library)).counts == {"new": 1}
+
+
+async def test_a_machine_whose_clock_is_ahead_is_watched_by_ours(
+    library: Library, card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arriving, "is_written", lambda _: None)
+    clip = sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48))
+
+    def touched(ahead_s: int) -> None:
+        at = time.time_ns() + ahead_s * SECOND_NS
+        os.utime(clip, ns=(at, at))
+
+    touched(300)
+    later(library, 0)
+    assert (await watched(library)).counts == {"waiting": 1}
+    touched(301)
+    later(library, QUIET_S * 2)
+    store = store_named(library, "footage")
+    assert not _is_news(library, store, card, {str(clip)}), "it was written to meanwhile"
+    later(library, QUIET_S * 2 + 1)
+    assert not _is_news(library, store, card, set())
+    later(library, QUIET_S * 4)
+    assert _is_news(library, store, card, set())
+    assert (await watched(library)).counts == {"new": 1}
+
+
+@pytest.mark.expect_warnings("nobody has gone on with it for long: 'a.mov': its recording is not finished: ")
 async def test_a_recording_that_was_never_finished_is_taken_in_the_end(library: Library, card: Path) -> None:
     sample_media.truncated(card / "a.mov")
+    later(library, 30)
+    assert (await watched(library)).given_up == []
     later(library, GIVEN_UP_S + 1)
-    assert (await watched(library)).counts == {"new": 1}
+    report = await watched(library)
+    assert report.counts == {"new": 1}
+    assert report.given_up == ["'a.mov': its recording is not finished: it has no index (moov) yet"]
 
 
 async def test_a_known_file_that_is_written_again_keeps_its_version_until_then(library: Library, card: Path) -> None:
@@ -161,6 +218,6 @@ def test_the_lease_tells_writers_from_readers(tmp_path: Path) -> None:
 
 
 async def test_a_picture_has_another_index(library: Library, card: Path) -> None:
-    sample_media.heic(card / "photo.heic")
+    sample_media.heic(card / "photo.heic", size=(64, 48))
     later(library, 30)
     assert (await watched(library)).counts == {"new": 1}

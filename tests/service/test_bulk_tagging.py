@@ -13,7 +13,8 @@ from damfs.core import bulk_tagging
 from damfs.core.bulk_tagging import UNTAGGED_MANY, untag_all
 from damfs.core.library import Library
 from damfs.core.term_news import TOLD_SINGLY
-from damfs.core.undo import ACTOR, Undo, list_groups
+from damfs.core.undo import Undo
+from damfs.core.undo_groups import ACTOR, list_groups
 from damfs.model import AssetId, Digest, Media, TagSource
 from tests.small_library import opened, tags, term
 

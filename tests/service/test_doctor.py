@@ -19,7 +19,7 @@ from damfs.integration.mounts import FILE_SYSTEM, Mount
 from damfs.settings import Settings, parse_settings
 from tests.small_library import added, opened, received, scanned
 
-NAMES = {"fuse", "fusermount3", "allow_other", "mount(8)", "kernel", "workers", "time zone", "mounts"}
+NAMES = {"fuse", "fusermount3", "allow_other", "mount(8)", "kernel", "workers", "hardware", "time zone", "mounts"}
 LIBRARY_NAMES = {
     "settings", "models", "native", "state", "originals", "staging", "catalog", "stores", "watches", "clock", "backups",
 }  # fmt: skip
@@ -110,6 +110,25 @@ def test_passthrough_without_a_daemon_to_ask(
 def test_the_package_and_the_capabilities_are_those_of_this_process() -> None:
     assert (machine_checks.package_path() / "presentation" / "fuse" / "passthrough.c").exists()
     assert machine_checks.capabilities() >= 0
+
+
+@pytest.mark.parametrize(
+    ("code", "health", "text"),
+    [
+        ("raise SystemExit(3)", Health.WARN, "could not be tried (exit code 3)"),
+        ('print(\'{"kind": "encoder", "name": "x_nvenc", "what": "", "why": ""}\')', Health.OK, "x_nvenc"),
+        (
+            'print(\'{"kind": "decoder", "name": "cuda", "what": "h264", "why": "no driver"}\')',
+            Health.OK,
+            "no graphics card helps, software makes proxies (cuda decoding h264: no driver)",
+        ),
+    ],
+    ids=["broken", "one works", "none works"],
+)
+def test_what_a_graphics_card_is_good_for(code: str, health: Health, text: str) -> None:
+    found = machine_checks.graphics_card(code)
+    assert found.health is health
+    assert text in found.text
 
 
 def test_a_worker_that_cannot_decode() -> None:

@@ -17,6 +17,7 @@ from damfs.core import job_runner
 from damfs.core.commands import Command, DefineTerm, SetOnline
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
+from damfs.core.model_health import ModelHealth
 from damfs.core.reception import Reception
 from damfs.core.results import BACKOFF_FIRST_S, UNREACHABLE_S, RetryFailed
 from damfs.core.upkeep import repair
@@ -391,6 +392,27 @@ async def test_a_model_that_hangs_is_noticed_and_its_other_jobs_are_given_back(
     assert "FailJob" not in kinds
     assert library.model_health.trouble.startswith("took longer than 0.5 s and was stopped, 2 times in a row")
     assert "model.name" in library.model_health.trouble
+
+
+def test_a_model_that_is_silent_for_long_is_told_before_it_is_stopped() -> None:
+    now = [0]
+    health = ModelHealth(lambda: now[0] * 10**9)
+    health.asked()
+    now[0] = 59
+    assert health.notice == ""
+    now[0] = 75
+    assert health.notice.startswith("has not answered for 75 s")
+    assert "damfs model use" in health.notice
+    health.asked()
+    health.ended()
+    assert health.notice == "", "it answered one of both"
+    now[0] = 150
+    assert health.notice.startswith("has not answered for 75 s")
+    health.failed("it is gone")
+    assert (health.notice, health.trouble) == ("", "it is gone")
+    health.ended()
+    health.well()
+    assert health.notice == "", "nobody waits"
 
 
 async def test_jobs_that_wait_for_the_model_go_to_it_together(library: Library, watch: Watch, tmp_path: Path) -> None:

@@ -9,21 +9,28 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from damfs.catalog import derived, job_table, spaces, vectors
+from damfs.catalog import change_feed, derived, job_table, proposals, spaces, vectors
+from damfs.catalog.proposals import Origin
+from damfs.core import model_switch
+from damfs.core.asking_model import vectors_of
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddTag, RemoveTag, RenameTerm
 from damfs.core.describing import SetComment
 from damfs.core.library import Library
+from damfs.core.merging_terms import merge
 from damfs.core.model_commands import ChooseModel, DropVectors
 from damfs.core.model_switch import follow_words, switch_if_complete
 from damfs.core.processors.embedding import Embedding
-from damfs.core.processors.processor import MadeEmbedding, Output, Subject
+from damfs.core.processors.processor import MadeEmbedding, Output, Proposal, Subject
 from damfs.core.processors.wording import Wording, digest_of, passages_of
 from damfs.core.results import FinishJob
 from damfs.core.similar import best_model
+from damfs.core.suggesting import Suggest
+from damfs.core.undo import take_back
+from damfs.core.undo_groups import list_groups
 from damfs.core.upkeep import plan_changed
 from damfs.errors import Refused
-from damfs.model import Asset
+from damfs.model import Asset, Seq
 from tests.small_library import asset, entry_points_of, opened, received, term
 
 
@@ -164,6 +171,63 @@ async def test_back_to_a_model_whose_pictures_are_kept_embeds_words_only(library
         assert answers(library) == name
 
 
+async def test_back_half_way_the_first_model_answers_and_the_rest_is_not_made(library: Library) -> None:
+    made = await embedded(library, 4)
+    choose(library, "other")
+    await plan_changed(library)
+    assert work_off(library, 5) == 5, "four pictures, the words of one"
+    choose(library, "default")
+    await plan_changed(library)
+    assert work_off(library) == 1, "the words of that one again; pictures that are kept are not embedded again"
+    await plan_changed(library)
+    await switch_if_complete(library)
+    assert work_off(library) == 0
+    assert answers(library) == "default"
+    status = library.model_status(library.db.writer)
+    assert {each.name: each.state for each in status.spaces} == {"default": "answers", "other": "is kept"}
+    assert status.settled
+    assert library.perform(DropVectors("other@1", "default"), "test") == 5
+    assert all(models_of(library, each) == {"default#picture", "default#text"} for each in made)
+
+
+async def test_what_a_stop_left_undone_is_done_by_the_next_start(tmp_path: Path) -> None:
+    with opened(tmp_path / "library", entry_points_of(Seen, Said)) as library:
+        library.planner._model = "default"
+        await embedded(library, 3)
+        choose(library, "other")
+        await plan_changed(library)
+        assert work_off(library, 2) == 2
+    with opened(tmp_path / "library", entry_points_of(Seen, Said)) as library:
+        choose(library, "other")
+        await plan_changed(library)
+        await switch_if_complete(library)
+        assert answers(library) == "default"
+        assert work_off(library) == 4, "what was done before is not done again"
+        await plan_changed(library)
+        await switch_if_complete(library)
+        assert answers(library) == "other"
+
+
+async def test_a_question_tells_that_the_model_has_other_weights(library: Library) -> None:
+    await embedded(library, 2)
+    changed = {**space_of("default"), "id": "default@2", "visual": "new#picture", "words": "new#text"}
+
+    class Pool:
+        async def run(self, *_: object) -> Output:
+            return Output({"space": changed}, embeddings=(MadeEmbedding("new#text", bytes(16)),))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("damfs.core.asking_model.model_of", lambda _: "default")
+        for _ in range(2):
+            assert set(await vectors_of(library, Pool(), "red")) == {"new#text"}  # type: ignore[arg-type]  # runs only
+    assert answers(library) == "default"
+    answering = spaces.answering(library.db.writer)
+    assert answering is not None
+    assert answering.words == "default#text", "what was made of other weights is never compared with these"
+    learnt = [each.kind for each in change_feed.list_since(library.db.writer, Seq(0), 1000)].count("model-loaded")
+    assert learnt == 2, "once each"
+
+
 async def test_vectors_are_dropped_on_request_and_only_when_nobody_needs_them(library: Library) -> None:
     (made,) = await embedded(library, 1)
     choose(library, "other")
@@ -241,6 +305,71 @@ async def test_a_term_that_is_taken_from_many_at_once(library: Library, monkeypa
     await follow_words(library)
     assert work_off(library) == 3
     assert {str(said(library, each)) for each in made} == {"['red car']"}
+
+
+async def test_a_vocabulary_that_changes_while_another_model_takes_over(library: Library) -> None:
+    """Merged, with what is narrower, renamed and taken back while words are embedded for two models."""
+    one, other, third = await embedded(library, 3)
+    shore, beach, place = term(library, "shore"), term(library, "beach"), term(library, "place")
+    pier = term(library, "pier", shore)
+    library.execute([AddTag(one.id, shore), AddTag(other.id, pier), AddTag(third.id, place)], "cli")
+    await follow_words(library)
+    work_off(library)
+    choose(library, "b")
+    await plan_changed(library)
+    assert work_off(library, 4) == 4, "the switch is under way"
+    await merge(library, shore, beach, "cli")
+    library.perform(RenameTerm(pier, "jetty", beach), "cli")
+    await follow_words(library)
+    work_off(library)
+    assert [said(library, each) for each in (one, other, third)] == [
+        ["red car. beach"], ["red car. jetty"], ["red car. place"]
+    ]  # fmt: skip
+    await plan_changed(library)  # as when a model was loaded first
+    work_off(library)
+    await switch_if_complete(library)
+    answering = spaces.answering(library.db.writer)
+    assert answering is not None
+    assert answering.name == "b"
+    for group in list_groups(library.db.writer, 2):
+        assert (await take_back(library, group)).left_out == []
+    await follow_words(library)
+    work_off(library)
+    assert [said(library, each) for each in (one, other)] == [["red car. shore"], ["red car. pier"]]
+
+
+async def test_a_merge_concerns_what_carries_the_two_terms_alone(library: Library) -> None:
+    one, other, third = await embedded(library, 3)
+    place = term(library, "place")
+    shore, beach = term(library, "shore", place), term(library, "beach", place)
+    library.execute([AddTag(one.id, shore), AddTag(other.id, beach), AddTag(third.id, place)], "cli")
+    await follow_words(library)
+    work_off(library)
+    seq = change_feed.last_seq(library.db.writer)
+    await merge(library, shore, beach, "cli")
+    changes = change_feed.list_since(library.db.writer, seq, 100)
+    assert model_switch._blobs_of(changes, library.db.writer) == [one.blob]
+
+
+async def test_a_proposal_of_a_term_that_is_called_otherwise_by_now(library: Library) -> None:
+    """What was merged is found by its old name; for what was renamed the picture is looked at again."""
+    clip = await received(library, "a.jpg", b"a")
+    assert clip.blob is not None
+    beach, shore, sea = term(library, "beach"), term(library, "shore"), term(library, "sea")
+    origin = Origin("auto_tag/2", "m")
+    library.perform(Suggest(clip.id, origin, [(sea, 0.9)]), "test")
+    with library.db.transaction() as tx:
+        job_table.enqueue(tx, clip.blob, "auto_tag", 2, 60, 0)
+        job = job_table.lease(tx, ("auto_tag",), 10**18, 2 * 10**18)
+    assert job is not None
+    await merge(library, shore, beach, "cli")
+    library.perform(RenameTerm(sea, "ocean", None), "cli")
+    library.perform(FinishJob(job, {"model": "m"}, (), (), (Proposal("sea", 0.9),)), "test")
+    assert [each.term for each in proposals.of_asset(library.db.writer, clip.id)] == ["ocean"], "nothing is withdrawn"
+    assert job_table.states_of(library.db.writer, clip.blob)["auto_tag"][0] == "waiting"
+    library.perform(FinishJob(job, {"model": "m"}, (), (), (Proposal("shore", 0.9),)), "test")
+    assert [each.term for each in proposals.of_asset(library.db.writer, clip.id)] == ["beach"]
+    assert job_table.states_of(library.db.writer, clip.blob)["auto_tag"][0] == "done"
 
 
 async def test_what_changed_while_nobody_followed_is_caught_up_with(library: Library) -> None:

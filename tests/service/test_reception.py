@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
-from damfs.core.commands import Abandon, Rename
+from damfs.catalog import stores
+from damfs.core.commands import Abandon, Rename, SetOnline
+from damfs.core.gate import Gate
+from damfs.core.indexing import MarkMissing
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.errors import NoSpace, Unavailable
-from damfs.model import AssetId, AssetState, Media
+from damfs.model import AssetId, AssetState, BlobId, Media
 from damfs.storage.local import LocalStore
 from tests.small_library import (
     JULY_NS,
@@ -169,6 +172,49 @@ async def test_a_twin_in_a_read_only_store_is_enough_once_it_was_verified(librar
     assert await Reception(library).seal(drafted(library, "clip.mov", b"clip", "beach")) == clip.id
     assert originals(library) == {}
     assert tags(library, clip.id) == ["beach"]
+
+
+class Waiting(Gate):
+    """Something happens before the next file is published, after all that was to be read was read."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._happens = [happens]
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        while self._happens:
+            self._happens.pop()()
+        async with super().together():
+            yield
+
+
+@pytest.mark.parametrize("how", ["unplugged", "seen to be gone", "offline", "replaced"])
+async def test_bytes_are_kept_where_the_twin_goes_before_they_are_let_go_of(
+    library: Library, tmp_path: Path, how: str
+) -> None:
+    footage = tmp_path / "footage"
+    store = added(library, footage)
+    (footage / "clip.mov").write_bytes(b"clip")
+    await scanned(library)
+    clip = the_asset(library, "clip.mov")
+    (copy,) = stores.copies_of_asset(library.db.writer, clip.id)
+
+    def happens() -> None:
+        if how == "offline":
+            library.perform(SetOnline(store.id, online=False), "test")
+        elif how == "replaced":
+            os.utime(footage / "clip.mov", ns=(1, 1))
+        else:
+            footage.rename(tmp_path / "unplugged")
+        if how == "seen to be gone":
+            library.perform(MarkMissing(copy.id), "test")
+
+    library.publishing = Waiting(happens)
+    assert await Reception(library).seal(drafted(library, "clip.mov", b"clip")) == clip.id
+    assert originals(library) == {b"2024/07/15/clip.mov": b"clip"}
+    assert [each.store for each in library.sources(clip.blob or BlobId(0))][:1] == [library.library_store().id]
+    assert asset(library, clip.id).state is AssetState.PRESENT
 
 
 @pytest.mark.expect_warnings("a copy is damaged")

@@ -101,6 +101,34 @@ async def test_texts_follow_every_change(library: Library, tmp_path: Path) -> No
     assert names(library, "lorry") == []
 
 
+async def test_parts_of_names_and_of_texts_without_spaces_are_found(library: Library) -> None:
+    for name in ("IMG2041.CR3", "DSC_7788.jpg", "東京タワー.jpg", "ทะเลสวย.jpg", "서울에서.jpg", "HTMLGuide.jpg"):
+        await received(library, name, name.encode())
+    library.perform(SetComment(id_of(library, "DSC_7788.jpg"), "夕焼けの海 über Köln"), "test")
+    found = {
+        "2041": "IMG2041.CR3", "img 2041": "IMG2041.CR3", "IMG2041": "IMG2041.CR3", "7788": "DSC_7788.jpg",
+        "DSC_7788": "DSC_7788.jpg", "京タ": "東京タワー.jpg", "東京*": "東京タワー.jpg", "ﾀﾜｰ": "東京タワー.jpg",
+        "海": "DSC_7788.jpg", "夕焼け koln": "DSC_7788.jpg", '"焼けの"': "DSC_7788.jpg", "ทะเล": "ทะเลสวย.jpg",
+        "서울": "서울에서.jpg", "guide": "HTMLGuide.jpg", "html*": "HTMLGuide.jpg",
+    }  # fmt: skip
+    assert {query: names(library, query) for query in found} == {query: [name] for query, name in found.items()}
+    assert names(library, "京東") == names(library, "焼海") == []
+    library.perform(AddTag(id_of(library, "sunset.mov"), term(library, "浜辺の夕日")), "test")
+    assert names(library, "夕日") == names(library, "浜辺 type:video") == ["sunset.mov"]
+
+
+async def test_an_index_of_other_words_is_filled_again(library: Library) -> None:
+    with library.db.transaction() as tx:
+        full_text.renew(tx)
+    caught_up(library)
+    with library.db.transaction() as tx:
+        assert not full_text.renew(tx), "it was made by these words"
+        derived.set_property(tx, full_text.FILLED, "1")
+        tx.run("DELETE FROM asset_text")
+        assert full_text.renew(tx)
+    assert names(library, "boat") == ["blueBoat.jpg"]
+
+
 async def test_a_folder_that_is_renamed_is_found_by_its_new_name(library: Library, tmp_path: Path) -> None:
     (tmp_path / "footage" / "Paris" / "day 1").mkdir(parents=True)
     (tmp_path / "footage" / "Paris" / "day 1" / "x.jpg").write_bytes(b"x")

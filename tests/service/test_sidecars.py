@@ -13,13 +13,12 @@ import pytest
 from damfs.catalog import assets, remarks, sidecars
 from damfs.catalog.predicates import CapturedIn, Everything, OfMedia, Untagged
 from damfs.core.commands import Command
-from damfs.core.describing import SetAttribute, SetComment, SetRating, SetTags
+from damfs.core.describing import LABEL, SetAttribute, SetComment, SetRating, SetTags
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.sidecar_links import original_of
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.sidecar_report import SidecarReport
-from damfs.core.sidecar_sync import LABEL
 from damfs.model import Asset, AssetId, Media
 from tests.sample_media import jpeg
 from tests.small_library import added, asset, files_below, opened, overwritten, scanned, tags, the_asset

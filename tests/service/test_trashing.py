@@ -30,6 +30,7 @@ from damfs.core.trashing import (
 from damfs.errors import Refused
 from damfs.model import Asset, AssetState, CopyState, Key, RenditionKind
 from damfs.settings import Settings, TrashSettings
+from damfs.storage.tree_walk import NOTES
 from tests.small_library import (
     added,
     asset,
@@ -59,7 +60,8 @@ async def clip(library: Library, name: str = "clip.mov", data: bytes = b"the cli
 
 
 def on_disk(library: Library) -> dict[bytes, bytes]:
-    return files_below(library.originals)
+    """What is there of people."""
+    return {key: content for key, content in files_below(library.originals).items() if key != NOTES}
 
 
 def in_days(library: Library, days: float) -> None:
@@ -319,6 +321,30 @@ async def test_bytes_that_another_asset_has_no_other_file_of_become_its(library:
     assert key.endswith(b"/theirs.mov")
     assert theirs.blob is not None
     assert library.source_paths(theirs.blob)[0].read_bytes() == b"the clip"
+
+
+@pytest.mark.parametrize("spoilt", [pytest.param(True, marks=pytest.mark.expect_warnings("a copy is damaged")), False])
+async def test_a_file_that_cannot_be_read_is_not_relied_on(library: Library, tmp_path: Path, spoilt: bool) -> None:
+    """What the catalog says of the other file was so when somebody looked last (P5)."""
+    added(library, tmp_path / "footage")
+    known = await clip(library)
+    (tmp_path / "footage/theirs.mov").write_bytes(b"the clip")
+    await scanned(library)
+    theirs = the_asset(library, "theirs.mov")
+    await trash_assets(library, [known.id], "test")
+    if spoilt:
+        (tmp_path / "footage/theirs.mov").write_bytes(b"not that")
+    else:
+        (tmp_path / "footage").rename(tmp_path / "unplugged")
+    in_days(library, 31)
+    assert await expire(library) == 1
+    await settle_all(library)
+    ((key, content),) = on_disk(library).items()
+    assert (key.endswith(b"/theirs.mov"), content) == (True, b"the clip")
+    assert [copy.asset for copy in stores.copies_of_asset(library.db.writer, theirs.id)] == [theirs.id] * 2
+    in_days(library, 31)
+    assert await expire(library) == 0
+    assert list(on_disk(library).values()) == [b"the clip"]
 
 
 async def test_what_could_not_be_moved_yet_does_not_expire(library: Library) -> None:

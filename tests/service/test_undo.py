@@ -27,7 +27,8 @@ from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.trash_commands import Expire
 from damfs.core.trashing import trash_assets
-from damfs.core.undo import ACTOR, GAP_NS, Group, Undo, Undone, list_groups
+from damfs.core.undo import Undo, Undone
+from damfs.core.undo_groups import ACTOR, GAP_NS, Group, list_groups
 from damfs.model import AssetId, AssetState, TagSource
 from tests.small_library import asset, opened, received, tags, term
 

@@ -208,7 +208,7 @@ async def test_a_rendition_without_a_row_goes_away(library: Library) -> None:
 
 
 async def test_a_row_without_its_rendition_is_made_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("damfs.core.rendition_upkeep.MAKERS", dict.fromkeys(RenditionKind, "probe"))
+    monkeypatch.setattr("damfs.core.makers.MAKERS", dict.fromkeys(RenditionKind, "probe"))
     clip = await received(library, "good.mov", b"clip")
     done(library, clip, "probe", "dnxhr-lb")
     assert states(library, clip) == {"probe": ("done", 1), "preview": ("waiting", 1)}

@@ -12,9 +12,11 @@ import msgspec
 import pytest
 import trio
 
-from damfs.catalog import rewrites, stores, versions
+from damfs.catalog import rewrites, stores, versions, vocabulary
+from damfs.catalog.proposals import Origin
+from damfs.catalog.vocabulary import Tagging
 from damfs.core.check import check
-from damfs.core.commands import Receive, SetTimes, Trash
+from damfs.core.commands import AddTag, Receive, SetTimes, Trash
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.pruning import prune_versions, superfluous
@@ -25,7 +27,7 @@ from damfs.core.upkeep import repair
 from damfs.core.verify import verify
 from damfs.core.verify_report import Verdict
 from damfs.errors import Conflict, NotFound, ReadOnly, Unavailable
-from damfs.model import Asset, AssetId, AssetState, BlobId
+from damfs.model import Asset, AssetId, AssetState, BlobId, TagSource
 from damfs.settings import VersionSettings
 from tests.service.kill_points_processors import PROCESSORS
 from tests.small_library import (
@@ -41,6 +43,7 @@ from tests.small_library import (
     received,
     scanned,
     tags,
+    term,
     the_asset,
 )
 
@@ -280,10 +283,13 @@ async def test_an_interrupted_overwrite_comes_back_as_a_file_of_its_own(library:
     os.close(library.staging.stage_copy(clip.id, None))
     library.staging.path(clip.id).write_bytes(b"half of")
     library.perform(BeginRewrite(clip.id, 0), "test")
+    proposed = Tagging(TagSource.MODEL, 0.9, Origin("auto_tag/2", "a-model"))
+    library.perform(AddTag(clip.id, term(library, "sea"), *proposed), "test")
     await repair(library, Reception(library))
     assert contents(library, clip.id) == [b"one"]
     part = the_asset(library, "clip.mov.part")
-    assert (part.state, part.size, tags(library, part.id)) == (AssetState.RECEIVING, 7, ["beach"])
+    assert (part.state, part.size, tags(library, part.id)) == (AssetState.RECEIVING, 7, ["beach", "sea"])
+    assert vocabulary.tagging(library.db.writer, part.id, term(library, "sea")) == proposed, "still a machine's word"
     assert library.staging.path(part.id).read_bytes() == b"half of"
     await check_sound(library)
 

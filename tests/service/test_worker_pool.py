@@ -72,6 +72,12 @@ async def test_media_workers_are_limited_and_polite(bench: Bench) -> None:
     assert (facts["memory"], facts["core"], facts["threads"]) == (1000 << 20, 0, "1")
 
 
+async def test_a_worker_that_has_outgrown_its_limit_is_replaced_before_it_fails_a_job(bench: Bench) -> None:
+    runs = [(await bench.run(doomed_processors.LeavesMemory)).facts for _ in range(6)]
+    assert max(int(str(facts["left"])) for facts in runs) == 2, "a third would not fit"
+    assert len({facts["pid"] for facts in runs}) == 3
+
+
 async def test_the_model_worker_may_have_more(bench: Bench) -> None:
     facts = (await bench.run(doomed_processors.Good, Worker.MODEL)).facts
     assert (facts["memory"], facts["threads"]) == (-1, "3")

@@ -52,7 +52,8 @@ from damfs.core.trash_commands import (
     Restore,
     Untriage,
 )  # fmt: skip
-from damfs.core.undo import Undo, list_groups
+from damfs.core.undo import Undo
+from damfs.core.undo_groups import list_groups
 from damfs.errors import DamfsError, NotFound
 from damfs.model import (
     Asset,

@@ -72,6 +72,23 @@ def test_the_poster_is_neither_black_nor_blurred_nor_a_card(tmp_path: Path, name
     assert made(Preview(), path).facts == first.facts
 
 
+@pytest.mark.parametrize(
+    ("takes", "from_s"),
+    [
+        ([Take("beach", 1, blur=9), Take("beach", 1)], 1),
+        ([Take("black", 1), Take("beach", 1, blur=9), Take("beach", 1)], 2),
+        ([Take("black", 8), Take("beach", 6, blur=9), Take("beach", 2)], 14),
+    ],
+    ids=["blurred", "black, then blurred", "for long"],
+)
+def test_a_clip_of_one_key_frame_is_searched_for_a_good_one(tmp_path: Path, takes: list[Take], from_s: int) -> None:
+    options = {**H264.options, "g": "1000", "sc_threshold": "0"}
+    path = edited(tmp_path / "a.mp4", takes, H264, size=(160, 90), options=options, timecode="")
+    at_ns = made(Preview(), path).facts["poster_at_ns"]
+    assert isinstance(at_ns, int)
+    assert at_ns >= from_s * SECOND
+
+
 # --- sprites ----------------------------------------------------------------------------------------------------
 
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from damfs.catalog import model_hub
 from damfs.catalog.embedder import (
     CONSE,
     EFFICIENTNET,
     MINILM,
     Embedder,
     SentenceTransformerEmbedder,
+    chosen_device,
     device,
     enough_memory,
     load_embedder,
@@ -232,6 +238,94 @@ def test_the_length_of_the_vectors_is_part_of_the_id(clip: Path, tmp_path: Path)
     assert longer.visual_model is not None
     assert longer.visual_model.endswith("-48#picture")
     assert SentenceTransformerEmbedder(str(clip)).id.endswith("-32")
+
+
+def copied(clip: Path, target: Path) -> Path:
+    target.mkdir()
+    for file in clip.iterdir():
+        (target / file.name).write_bytes(file.read_bytes())
+    return target
+
+
+@needs_models
+def test_a_directory_that_changed_is_loaded_again(clip: Path, tmp_path: Path) -> None:
+    own = copied(clip, tmp_path / "own")
+    first = load_embedder(str(own), 1)
+    assert load_embedder(str(own), 1) is first
+    tiny_clip(own, seed=7, dimension=48)
+    other = load_embedder(str(own), 1)
+    assert other.id != first.id
+    assert set(other.dimensions.values()) == {48}
+    with (own / "config.json").open("a") as file:
+        file.write("\n")
+    assert load_embedder(str(own), 1).id != other.id, "how the weights are used is part of it"
+
+
+@needs_models
+def test_vectors_of_another_length_than_was_said_never_come_in(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = SentenceTransformerEmbedder(str(clip))
+    model = own._model
+    for made, said in ((np.ones((1, 31)), "says that its vectors have 32 numbers and makes 31"),
+                       (np.full((1, 32), np.nan), "no numbers")):  # fmt: skip
+        monkeypatch.setattr(model, "encode", lambda *_, made=made, **__: made)
+        for ask in (lambda: own.embed_texts(["a"]), lambda: own.embed_pictures([Image.new("RGB", (32, 32))])):
+            with pytest.raises(ModelUnavailable, match=said):
+                ask()
+
+
+@needs_models
+def test_a_hub_that_is_silent_refuses_or_does_not_know_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub is a server of this test."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(model_hub, "PATIENCE_S", 0.5)
+    for heard, said in (
+        (None, "its hub does not answer"),
+        (
+            b"HTTP/1.1 404 Not Found\r\nX-Error-Code: RepoNotFound\r\nContent-Length: 0\r\n\r\n",
+            "is not known to the hub",
+        ),
+        (b"HTTP/1.1 403 Forbidden\r\nX-Error-Code: GatedRepo\r\nContent-Length: 0\r\n\r\n", "log in"),
+    ):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+            answering = threading.Thread(target=answer, args=(server, heard), daemon=True)
+            answering.start()
+            with pytest.raises(ModelUnavailable, match=said) as caught:
+                model_hub.check("somebody/model")
+            assert "\n" not in str(caught.value)
+            assert "model.name" in str(caught.value)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    with pytest.raises(ModelUnavailable, match="its hub does not answer"):
+        model_hub.check("bare-name")
+
+
+def answer(server: socket.socket, heard: bytes | None) -> None:
+    with suppress(OSError):
+        asked, _ = server.accept()
+        with asked:
+            asked.recv(65536)
+            if heard is not None:
+                asked.sendall(heard)
+            asked.recv(65536)  # until the other end closes
+
+
+def test_the_graphics_card_with_the_most_memory_is_used() -> None:
+    assert chosen_device({}) == "cpu"
+    assert chosen_device({"cuda:0": 8 << 30, "cuda:1": 24 << 30}) == "cuda:1"
+
+
+def test_a_card_that_works_is_found_and_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    given: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "zeros", lambda *_, device: given.append(device))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(total_memory=number + 1))
+    device.cache_clear()
+    assert (device(), given) == ("cuda:1", ["cuda:0", "cuda:1"])
+    device.cache_clear()
 
 
 def test_a_broken_graphics_card_means_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,9 +135,9 @@ def test_what_the_index_has_not_taken_in_yet_is_found(world: World, monkeypatch:
     assert world.indexes.sizes() == {MODEL: 100}
 
 
-@pytest.mark.parametrize("few", [0, 10_000], ids=["by widening", "by comparing"])
-def test_filtered_answers_have_the_right_number(world: World, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    monkeypatch.setattr(nearest_module, "FEW", few)
+@pytest.mark.parametrize("always", [0, 10_000], ids=["by widening", "by comparing"])
+def test_filtered_answers_have_the_right_number(world: World, monkeypatch: pytest.MonkeyPatch, always: int) -> None:
+    monkeypatch.setattr(nearest_module, "ALWAYS", always)
     made = world.add(units(400))
     world.indexed()
     query = units(1, 7)[0]
@@ -147,15 +147,42 @@ def test_filtered_answers_have_the_right_number(world: World, monkeypatch: pytes
 
 
 def test_a_search_that_would_get_too_wide_compares_the_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest_module, "ALWAYS", 0)
     monkeypatch.setattr(nearest_module, "FEW", 0)
     monkeypatch.setattr(nearest_module, "WIDEST", 50)
     made = world.add(units(400))
     world.indexed()
     query = units(1, 7)[0]
     allowed = frozenset(made[::40])
-    scans = world.search.scans
+    scans, compared = world.search.scans, world.search.compared
     assert ids(world.nearest(query, 15, allowed)) == world.exact(query, 15, allowed)
     assert world.search.scans == scans + 1
+    assert world.search.compared == compared + len(allowed), "not all the rows there are"
+
+
+def test_the_index_is_asked_about_half_of_the_assets_and_rows_about_few(world: World) -> None:
+    made = world.add(units(3_000))
+    world.indexed()
+    query = units(1, 7)[0]
+    half, few = frozenset(made[::2]), frozenset(made[::100])
+    before = world.search.searches, world.search.compared, world.database.writer.statements
+    assert ids(world.nearest(query, 10, half)) == world.exact(query, 10, half)
+    assert (world.search.searches, world.search.compared) == (before[0] + 1, before[1])
+    assert ids(world.nearest(query, 10, few)) == world.exact(query, 10, few)
+    assert (world.search.searches, world.search.compared) == (before[0] + 1, before[1] + len(few))
+    assert world.database.writer.statements - before[2] <= 8, "owners are looked up for as many as are shown"
+
+
+def test_a_picture_with_two_names_is_found_under_both(world: World) -> None:
+    made = world.add(units(5))
+    with world.database.transaction() as tx:
+        twin = assets.insert_present(
+            tx, "twin.jpg", Media.IMAGE, world.blob(made[2]), 1, 1, 0o644, "2024-07-15", 1
+        )  # fmt: skip
+    allowed = frozenset({*made, twin})
+    for among in (None, allowed):
+        assert ids(world.nearest(world.rows[made[2]], 2, among)) == [made[2], twin]
+    assert ids(world.nearest(world.rows[made[2]], 1, allowed - {made[2]})) == [twin]
 
 
 def test_a_video_is_one_answer_with_its_best_moment(world: World) -> None:

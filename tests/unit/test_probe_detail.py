@@ -9,6 +9,8 @@ import av
 import pytest
 from PIL import ExifTags, Image
 
+from damfs.catalog.fields import BY_NAME, texts
+from damfs.core.finished import CUT_OFF, NO_LENGTH
 from damfs.core.processors import capture, exposure
 from damfs.core.processors.clip_detail import LISTED_CHAPTERS, LISTED_STREAMS
 from damfs.core.processors.media import LONGEST_NS, sensible
@@ -16,6 +18,7 @@ from damfs.core.processors.probe import Probe
 from damfs.core.processors.processor import Subject
 from damfs.model import Facts, Media
 from tests import sample_media
+from tests.sample_media.running import RECORDERS, recorded
 
 HDR10 = (
     "log-level=none:hdr10=1:repeat-headers=1:max-cll=1000,400:"
@@ -74,6 +77,14 @@ def test_many_tracks_are_counted_and_the_first_described(tmp_path: Path) -> None
     audio = facts["audio"]
     assert isinstance(audio, list)
     assert len(audio) == LISTED_STREAMS
+
+
+def test_a_recording_that_nobody_finished_says_so(tmp_path: Path) -> None:
+    live, _ = recorded(tmp_path / "live.mkv", RECORDERS["live.mkv"])
+    assert probe(live)["unfinished"] == NO_LENGTH
+    facts = {"probe": probe(sample_media.cut_short(tmp_path / "a.mp4"))}
+    assert texts(BY_NAME["unfinished"], facts) == [CUT_OFF]
+    assert probe(recorded(tmp_path / "a.mkv", RECORDERS["a.mkv"])[0])["unfinished"] is None
 
 
 def test_brightness_of_hdr(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import av
 import pytest
 from av.video.stream import VideoStream
 
-from damfs.core.processors import hardware, transcode
+from damfs.core.processors import transcode
 from damfs.core.processors.processor import Output, Subject
 from damfs.core.processors.profiles import PROFILES
 from damfs.core.processors.proxy import H264, Further, Proxy, UnequalProxy
@@ -264,20 +264,6 @@ def test_the_gate_lets_nothing_pass_that_came_out_otherwise(tmp_path: Path, monk
     monkeypatch.setattr(transcode.PictureTrack, "configure", careless)
     with pytest.raises(UnequalProxy, match="timecode would be None instead of 01:00:00:00"):
         made_of(source, "dnxhr-lb", tmp_path)
-
-
-def test_a_device_that_fails_for_a_file_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proven, but it refuses this very picture: the file is done in software, and says so."""
-    monkeypatch.setattr("damfs.core.processors.hardware.proven", lambda codec, pixels: codec == "h264_nvenc")
-    made = made_of(h264()(tmp_path / "a.mov"), "h264", tmp_path)
-    assert made.renditions[0].detail["encoder"] == "libx264"
-
-
-def test_an_encoder_is_proven_by_encoding() -> None:
-    hardware.proven.cache_clear()
-    assert hardware.proven("libx264", "yuv420p")
-    assert not hardware.proven("no_such_encoder", "yuv420p")
-    assert [each.codec for each in hardware.usable(PROFILES["h264"], hardware=False)] == ["libx264"]
 
 
 def test_each_profile_can_be_chosen_and_asked_for() -> None:

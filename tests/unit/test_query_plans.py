@@ -28,7 +28,7 @@ from damfs.catalog import (
     vocabulary,
 )
 from damfs.catalog.asked_predicates import Says
-from damfs.catalog.database import Connection, Database
+from damfs.catalog.database import Connection, Database, Row
 from damfs.catalog.field_predicates import HasText, NumberIn, TextLike
 from damfs.catalog.fields import TextValue
 from damfs.catalog.migrations import open_catalog
@@ -119,6 +119,8 @@ QUESTIONS: dict[str, Question] = {
     "stand-ins of a folder": lambda connection: stand_ins.list_of_folder(connection, EDITING, FolderId(1)),
     "stand-ins of a stem": lambda connection: stand_ins.of_stem(connection, EDITING, FolderId(1), b"clip"),
     "stand-ins of an asset": lambda connection: stand_ins.of_asset(connection, EDITING, FolderId(1), AssetId(1)),
+    "refused copies of a folder": lambda connection: stand_ins.list_refused(connection, FolderId(1)),
+    "a refused copy": lambda connection: stand_ins.is_refused(connection, FolderId(1), b"clip.LRF"),
     "stand-in of a copy": lambda connection: stand_ins.of_copy(connection, EDITING, CopyId(1)),
     "stand-in of a hash": lambda connection: stand_ins.of_hash(connection, EDITING, "ab" * 16),
     "previews of a folder": lambda connection: preview_rows.list_previews(connection, FolderId(1)),
@@ -130,7 +132,7 @@ QUESTIONS: dict[str, Question] = {
     "last vector": lambda connection: vectors.last_id(connection, "look-1"),
     "vectors after": lambda connection: next(vectors.list_pages(connection, "look-1", 5, 100), None),
     "assets of vectors": lambda connection: vectors.list_owners(connection, [1]),
-    "vectors of assets": lambda connection: vectors.list_of_assets(connection, "look-1", [AssetId(1)]),
+    "vectors of assets": lambda connection: list(vectors.list_of_assets(connection, "look-1", [AssetId(1)])),
     "vectors that went": lambda connection: vectors.dropped_since(connection, "look-1", 0),
     "enough vectors": lambda connection: vectors.more_than(connection, "look-1", 0),
     "models of moments": lambda connection: derived.models_of_moments(connection, BlobId(1)),
@@ -171,6 +173,8 @@ LARGE = (
 )
 WALK = re.compile(r"^SCAN (?:a|c|g|f|j|r|e|t|" + "|".join(LARGE) + r")\b(?! USING (?:COVERING )?INDEX)")
 COMPARES_AN_INDEX = re.compile(r"^SCAN \w+ USING (?:COVERING )?INDEX (\w+)")
+GIVEN_LIST = re.compile(r"SCAN (?!said\b|w\b)\w+ VIRTUAL TABLE")
+"""Not ``said``, a list in a row of the table before it, nor ``w``, the two or three profiles of a proxy."""
 PARTIAL = {"asset_in_inbox", "asset_receiving", "job_waiting", "job_leased", "job_due"}
 """Walking one of these walks what is to be done, not the library."""
 
@@ -220,6 +224,31 @@ def test_no_hot_statement_walks_a_table(database: Database, name: str) -> None:
         steps = plan(database, sql, values)
         assert steps
         assert not [step for step in steps if walks(step)], f"{sql}\n" + "\n".join(steps)
+
+
+def searched_again(rows: list[Row]) -> list[str]:
+    """Lists that are walked for every row of a table before them in the same join: time grows with both."""
+    begun: set[int] = set()
+    found = []
+    for _, parent, _, step in rows:
+        if parent in begun and GIVEN_LIST.match(step):
+            found.append(step)
+        if step.startswith(("SCAN", "SEARCH")):
+            begun.add(parent)
+    return found
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_list_that_is_given_is_walked_once(database: Database, name: str) -> None:
+    for sql, values in statements(database, QUESTIONS[name]):
+        again = searched_again(database.writer.rows(f"EXPLAIN QUERY PLAN {sql}", *values))
+        assert not again, sql
+
+
+def test_a_list_that_is_walked_again_is_seen(database: Database) -> None:
+    sql = "SELECT e.id FROM json_each(?) AS wanted JOIN asset AS a ON a.id = wanted.value JOIN embedding AS e"
+    sql += " ON e.blob = a.blob AND e.model = ? WHERE a.visible"
+    assert searched_again(database.writer.rows(f"EXPLAIN QUERY PLAN {sql}", "[1]", "look-1"))
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith(("by name", "by id"))])

@@ -28,7 +28,8 @@ from damfs.core.term_commands import (
     did_you_mean,
 )
 from damfs.core.thresholds import PATIENCE, threshold
-from damfs.core.undo import ACTOR, Undo, list_groups
+from damfs.core.undo import Undo
+from damfs.core.undo_groups import ACTOR, list_groups
 from damfs.errors import Conflict, NotFound, Refused
 from damfs.model import AssetId, TagSource, TermId
 from damfs.presentation.views.by_tag import ByTag
@@ -265,6 +266,18 @@ async def test_refusals_raise_the_threshold_of_that_term_alone(library: Library)
     assert {term for name, term in waiting(library) if name == "next.mov"} == {"sea"}
     suggest(library, clip.id, (beach, 0.9))
     assert ("next.mov", "beach") in waiting(library)
+
+
+async def test_verdicts_about_one_model_set_no_threshold_of_another(library: Library) -> None:
+    beach = term(library, "beach")
+    for number in range(PATIENCE + 1):
+        clip = await received(library, f"{number}.mov", b"%d" % number)
+        suggest(library, clip.id, (beach, 0.6))
+        library.perform(RefuseProposal(clip.id, beach), "test")
+    for number, origin in enumerate([Origin("auto_tag/2", "other-model"), Origin("auto_tag/3", MODEL.model), MODEL]):
+        clip = await received(library, f"next{number}.mov", b"next%d" % number)
+        library.perform(Suggest(clip.id, origin, [(beach, 0.6)]), "test")
+        assert ((clip.name, "beach") in waiting(library)) == (origin != MODEL)
 
 
 @given(st.lists(st.floats(0, 1), max_size=20), st.lists(st.floats(0, 1), max_size=20))

@@ -14,10 +14,20 @@ import numpy as np
 import pytest
 from blake3 import blake3
 from numpy.typing import NDArray
+from usearch.index import Index
 
-from damfs.catalog.vector_index import EXACT_BELOW, VectorIndex
+from damfs.catalog import vector_index as index_module
+from damfs.catalog.vector_index import VectorIndex
 
 DIMENSION = 48
+
+EXACT = 2_000
+
+
+@pytest.fixture(autouse=True)
+def graphs_from_few_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the graph is searched without many vectors."""
+    monkeypatch.setattr(index_module, "EXACT_BELOW", EXACT)
 
 
 def vectors(count: int, seed: int = 0, dimension: int = DIMENSION) -> NDArray[np.float32]:
@@ -46,7 +56,7 @@ def test_small_index_is_exact() -> None:
 
 
 def test_large_index_recalls_nearly_all() -> None:
-    count = 3 * EXACT_BELOW
+    count = 3 * EXACT
     rows = vectors(count)
     index = filled(count)
     queries = rows[:100] + 0.3 * vectors(100, seed=1)
@@ -76,11 +86,11 @@ def test_search_of_nothing() -> None:
 
 
 def test_removed_vectors_never_come_back() -> None:
-    index = filled(3 * EXACT_BELOW)
-    gone = set(range(1, EXACT_BELOW))
+    index = filled(3 * EXACT)
+    gone = set(range(1, EXACT))
     assert index.remove([*gone, 999_999]) == len(gone)
     assert index.remove(gone) == 0
-    for query in vectors(EXACT_BELOW)[:50]:
+    for query in vectors(EXACT)[:50]:
         assert not gone & {key for key, _ in index.search(query, 20)}
 
 
@@ -123,7 +133,7 @@ def test_reconcile_forgets_what_went_and_names_what_is_missing() -> None:
 
 def test_save_and_load(tmp_path: Path) -> None:
     path = tmp_path / "minilm.usearch"
-    index = filled(3 * EXACT_BELOW)
+    index = filled(3 * EXACT)
     index.remove(range(1, 101))
     digest = index.save(path)
     assert digest == blake3(path.read_bytes()).digest()
@@ -320,3 +330,13 @@ def test_a_save_that_does_not_fit_keeps_the_file_before(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert told.startswith("refused 100 the vector index")
     assert os.listdir(tmp_path) == ["index"]
+
+
+@pytest.mark.expect_warnings("belongs to another model")
+def test_an_index_of_whole_numbers_is_never_taken_for_one_of_halves(tmp_path: Path) -> None:
+    """Its distances are others: a search would mix both."""
+    whole = Index(ndim=DIMENSION, metric="cos", dtype="i8")
+    whole.add(np.arange(10), vectors(10))
+    path = tmp_path / "index"
+    whole.save(path)
+    assert VectorIndex.load(path, DIMENSION, blake3(path.read_bytes()).digest()) is None

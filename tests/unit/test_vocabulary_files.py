@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
 import pytest
+import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from damfs.core.concepts import Concept, ConceptLabel, checked
-from damfs.core.importing_terms import ImportTerms
+from damfs.core.importing_terms import Imported, import_terms
 from damfs.core.library import Library
 from damfs.errors import BadVocabulary, Refused
 from damfs.integration.terms import list_concepts
@@ -57,8 +57,12 @@ def library(tmp_path: Path) -> Iterator[Library]:
         yield made
 
 
-def take_over(library: Library, path: Path, kind: str = "") -> object:
-    return library.perform(ImportTerms(files.read_file(path, kind).concepts), "test")
+def take_over(library: Library, path: Path, kind: str = "") -> Imported:
+    return imported(library, files.read_file(path, kind).concepts)
+
+
+def imported(library: Library, concepts: Sequence[Concept]) -> Imported:
+    return trio.run(import_terms, library, concepts, "test")
 
 
 def written(path: Path, text: str | bytes) -> Path:
@@ -74,7 +78,7 @@ def full(library: Library, tmp_path: Path) -> None:
         Concept("b", "Büro 2", broader="a", labels=(ConceptLabel("desk; and chair"), ConceptLabel("日本", "ja"))),
         Concept("c", 'say "x", y', broader="b", notes={"": "two\nlines"}),
     ]
-    library.perform(ImportTerms(checked(made, "made").concepts), "test")
+    imported(library, checked(made, "made").concepts)
 
 
 def test_skos_there_and_back(library: Library, tmp_path: Path) -> None:
@@ -125,8 +129,8 @@ def test_a_file_again_changes_nothing_and_a_renamed_term_is_known_by_its_uri(lib
     path = written(tmp_path / "x.ttl", THESAURUS)
     take_over(library, path)
     before = plain(library)
-    again = msgspec.to_builtins(take_over(library, path))
-    assert (again["added"], again["moved"]) == (0, 0)
+    again = take_over(library, path)
+    assert (again.added, again.moved, again.labels) == (0, 0, 0)
     assert plain(library) == before
     changed = THESAURUS.replace('"beach"@en', '"the beach"@en')
     take_over(library, written(tmp_path / "y.ttl", changed))

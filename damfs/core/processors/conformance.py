@@ -17,11 +17,14 @@ from av.container import InputContainer
 from damfs.core.processors import media
 from damfs.core.processors.proxy_plan import Plan, timecode_for
 from damfs.core.processors.sound_track import QUICKTIME_LANGUAGES
+from damfs.core.processors.source_frames import Held, are_among
 from damfs.core.processors.transcode import Tally
 from damfs.model import Facts
 
 ASPECT_SLACK = Fraction(1, 100)
 """Sides are whole and even: so much may the shape of a picture differ for that."""
+ROUNDED = 2
+"""Ticks of its clock by which a source's times may differ from even ones: each is rounded, and so is the first."""
 STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "dv", "h264", "hevc", "avi"})
 """Containers whose clock may start anew where recordings follow each other, or that write no times."""
 
@@ -104,8 +107,9 @@ def properties(container: InputContainer, name: str) -> Properties:
     )
 
 
-def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally) -> tuple[Row, ...]:
-    """Every property; those that the profile lacks are explained by its table."""
+def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally, held: Held) -> tuple[Row, ...]:
+    """Every property; those that the profile lacks are explained by its table. ``held``: the source's frames from that
+    on which the proxy begins with."""
     with media.opened(source, name) as container:
         theirs = properties(container, name)
     with media.opened(proxy, name) as container:
@@ -113,7 +117,7 @@ def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally) -> t
         container.seek(0)
         times, end = shown_times(container)
     rows = [
-        *frame_rows(theirs, ours, times, end, plan, tally),
+        *frame_rows(theirs, ours, times, end, plan, tally, held),
         same("timecode", theirs.timecode, ours.timecode),
         same("reel", theirs.reel, ours.reel),
         *picture_rows(theirs, ours, plan),
@@ -130,37 +134,48 @@ def excused(row: Row, why: str) -> Row:
 
 
 def frame_rows(
-    theirs: Properties, ours: Properties, times: list[Fraction], end: Fraction, plan: Plan, tally: Tally
+    theirs: Properties, ours: Properties, times: list[Fraction], end: Fraction, plan: Plan, tally: Tally, held: Held
 ) -> Iterable[Row]:
-    wanted = [at * plan.time_base for at in tally.times]
     damaged = f"{tally.damage.errors} damaged frames of the source are left out; all others are at their own times"
-    yield excused(same("frames", tally.source_frames, len(times)), damaged if tally.damage.errors else "")
-    yield times_row(theirs, wanted, times, plan, tally)
+    yield times_row(theirs, times, plan, tally, held)
+    yield excused(same("frames", held.frames, len(times)), damaged if tally.damage.errors else "")
     closes = abs(end - tally.end) * plan.rate <= Fraction(1, 2)
     yield judged("duration_ns", nano(tally.end), nano(end), closes)
     rates = (media.rational_text(theirs.rate), media.rational_text(ours.rate))
-    if tally.steady and not tally.missing and not tally.damage.errors:
+    if tally.steady and held.frames == len(times) and not tally.damage.errors:
         yield same("frame_rate", *rates)
     else:
         why = "the frames have times of their own, which are kept"
         yield Row("frame_rate", *rates, Verdict.EQUAL if rates[0] == rates[1] else Verdict.EXPLAINED, why)
 
 
-def times_row(theirs: Properties, wanted: list[Fraction], found: list[Fraction], plan: Plan, tally: Tally) -> Row:
+def times_row(theirs: Properties, found: list[Fraction], plan: Plan, tally: Tally, held: Held) -> Row:
     """The source's own times, from 0 on, beside those that were read back."""
     name, clock = "frame_times", tally.clock
+    wanted = [at * plan.time_base for at in tally.times]
     ends = (seconds(wanted[-1:]), seconds(found[-1:]))
     if clock.backward or (clock.restarts and theirs.container not in STREAMED):
         broken = clock.backward + clock.restarts
         why = f"{broken} of {len(wanted)} frames say that they are shown no later than the frame before them"
         return Row(name, *ends, Verdict.UNEQUAL, why)
-    if not same_times(wanted, found, plan.time_base):
+    if not same_times(wanted, found, plan.time_base / 2):
         return Row(name, *ends, Verdict.UNEQUAL)
     if clock.restarts:
         return Row(name, *ends, Verdict.EXPLAINED, f"its clock starts anew {clock.restarts} times; the parts follow on")
     if clock.untimed:
         return Row(name, *ends, Verdict.EXPLAINED, f"{clock.untimed} frames carry no time; each follows the one before")
-    return Row(name, *ends, Verdict.EQUAL)
+    return held_row(Row(name, *ends, Verdict.EQUAL), found, plan, held)
+
+
+def held_row(equal: Row, found: list[Fraction], plan: Plan, held: Held) -> Row:
+    """The same, if the packets of the source, which nobody decoded, say so as well."""
+    wanted = [at - plan.origin for at in held.times]
+    if wanted and wanted[0] < -held.tick:
+        why = "its first frame cannot be decoded, and a proxy would begin later than its timecode says"
+        return Row(equal.name, seconds(wanted[:1]), 0.0, Verdict.UNEQUAL, why)
+    if not wanted or are_among(found, wanted, ROUNDED * held.tick):
+        return equal
+    return Row(equal.name, seconds(wanted[-1:]), equal.proxy, Verdict.UNEQUAL)
 
 
 def picture_rows(theirs: Properties, ours: Properties, plan: Plan) -> Iterable[Row]:
@@ -208,9 +223,8 @@ def shown_times(container: InputContainer) -> tuple[list[Fraction], Fraction]:
     return [at * base for at, _ in shown], max(((at + lasts) * base for at, lasts in shown), default=Fraction(0))
 
 
-def same_times(wanted: list[Fraction], found: list[Fraction], tick: Fraction) -> bool:
-    """Equal but for the rounding of one time base to the other."""
-    return len(wanted) == len(found) and all(abs(a - b) <= tick / 2 for a, b in zip(wanted, found, strict=True))
+def same_times(wanted: list[Fraction], found: list[Fraction], slack: Fraction) -> bool:
+    return len(wanted) == len(found) and all(abs(a - b) <= slack for a, b in zip(wanted, found, strict=True))
 
 
 def sound_rows(theirs: list[dict[str, object]], ours: list[dict[str, object]]) -> Iterable[Row]:

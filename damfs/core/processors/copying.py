@@ -88,7 +88,7 @@ def packets_of(
 
 
 def written(container: InputContainer, target: Path, streams: list[AnyStream], first: Fraction, end: Fraction) -> Cut:
-    origin, last = pieces.origin_of(streams), None
+    origin, last, count = pieces.origin_of(streams), None, 0
     with av.open(str(target), "w", format="mov") as out:
         out.metadata.update(pieces.kept_tags(container))
         made = {stream.index: out.add_stream_from_template(stream) for stream in streams}
@@ -99,6 +99,7 @@ def written(container: InputContainer, target: Path, streams: list[AnyStream], f
         for packet, time in packets_of(container, streams, first, end):
             base = packet.time_base or Fraction(1)
             if packet.stream.index == streams[0].index:
+                count += isinstance(packet.stream, VideoStream)
                 last = max(last or first, time + (packet.duration or 0) * base)
             shift = round((first + origin) / base)
             packet.pts = None if packet.pts is None else packet.pts - shift
@@ -107,4 +108,4 @@ def written(container: InputContainer, target: Path, streams: list[AnyStream], f
             out.mux(packet)
     if last is None:
         raise ValueError("no packets in this span")
-    return Cut(first, last, encoded=False)
+    return Cut(first, last, count, 0)

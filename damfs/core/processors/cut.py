@@ -6,11 +6,13 @@ subject say ``kind`` and ``profile`` of the rendition that is wanted: see `core.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject, Worker
+from damfs.core.processors.telling import PROGRESS, teller
 from damfs.core.spans import CLIP_ENDING, FRAME_ENDING, moment_of, span_of, time_name
 from damfs.errors import BadMedia
 from damfs.model import RenditionKind
@@ -22,7 +24,7 @@ LONGEST = 65_500
 
 class Cut(Processor):
     name: ClassVar[str] = "cut"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     worker: ClassVar[Worker] = Worker.PROMPT
     timeout_s: ClassVar[float] = 600.0
 
@@ -35,22 +37,24 @@ class Cut(Processor):
         name, profile = media.shown(subject.name), str(subject.settings["profile"])
         if subject.settings["kind"] == RenditionKind.FRAME:
             return frame(source, out / f"frame{FRAME_ENDING}", name, profile)
-        return piece(source, out / f"clip{CLIP_ENDING}", name, profile)
+        return piece(source, out / f"clip{CLIP_ENDING}", name, profile, teller(out / PROGRESS))
 
 
-def piece(source: Path, target: Path, name: str, profile: str) -> Output:
+def piece(source: Path, target: Path, name: str, profile: str, report: Callable[[float], None]) -> Output:
     from damfs.core.processors import cutting
 
     span = span_of(profile + CLIP_ENDING)
     if span is None:
         raise ValueError(f"{profile} is no span")
 
-    made = cutting.cut(
-        source, target, name, Fraction(span.start_ms, 1000), Fraction(span.end_ms, 1000), exact=span.exact
-    )
-    detail = {
+    start, end = (Fraction(at_ms, 1000) for at_ms in (span.start_ms, span.end_ms))
+    made = cutting.cut(source, target, name, start, end, exact=span.exact, report=report)
+    detail: dict[str, object] = {
         "cut": f"{time_name(round(made.start * 1000))}_{time_name(round(made.end * 1000))}",
-        "method": "encoded" if made.encoded else "copied",
+        "method": made.method,
+        "frames": made.frames,
+        "encoded_frames": made.encoded,
+        **({"why": made.why} if made.why else {}),
     }
     return Output(renditions=(MadeRendition(RenditionKind.CLIP, profile, target, detail),))
 

@@ -30,7 +30,7 @@ TAGS = (
     "Make", "Model", "DeviceManufacturer", "DeviceModelName", "LensModel", "LensID", "SerialNumber", "DeviceSerialNo",
     "ISO#", "ExposureTime#", "FNumber#", "FocalLength#", "GPSLatitude#", "GPSLongitude#", "GPSAltitude#",
     "DateTimeOriginal", "OffsetTimeOriginal", "Title", "Description", "ImageDescription", "Creator", "Artist",
-    "Copyright", "Rights", "ReelName", "TapeName",
+    "Copyright", "Rights", "ReelName", "TapeName", "Subject", "Keywords", "Headline", "Credit", "Event",
 )  # fmt: skip
 TEXTS = {
     "camera_make": ("Make", "DeviceManufacturer"),
@@ -42,7 +42,13 @@ TEXTS = {
     "description": ("Description", "ImageDescription"),
     "artist": ("Creator", "Artist"),
     "copyright": ("Copyright", "Rights"),
+    "headline": ("Headline",),
+    "credit": ("Credit",),
+    "event": ("Event",),
 }
+LISTS = {"keywords": ("Subject", "Keywords")}
+"""Of each the values of all its tags: programs write keywords into XMP and into IPTC."""
+LISTED = 200
 NUMBERS = {"iso": "ISO", "exposure_s": "ExposureTime", "aperture": "FNumber", "focal_mm": "FocalLength"}
 TEXT_LIMIT = 2000
 ANSWER_S = 30.0
@@ -57,7 +63,7 @@ class ExifTool(Processor):
     """Keeps its `Tool` between files."""
 
     name: ClassVar[str] = "exiftool"
-    version: ClassVar[int] = 2 if PROGRAM else 1  # who installs it later has the files read
+    version: ClassVar[int] = 3 if PROGRAM else 1  # who installs it later has the files read
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})
     priority: ClassVar[int] = 35
     timeout_s: ClassVar[float] = 60.0
@@ -156,7 +162,9 @@ def facts_of(told: Mapping[str, object], probed: Mapping[str, object]) -> dict[s
     """By the names that the probe uses; only what is said."""
     texts = {name: _text(told, tags) for name, tags in TEXTS.items()}
     numbers = {name: _number(told.get(tag)) for name, tag in NUMBERS.items()}
-    facts: dict[str, object] = {**texts, **{name: value or None for name, value in numbers.items()}, "gps": _gps(told)}
+    lists = {name: _list(told, tags) for name, tags in LISTS.items()}
+    known = {name: value or None for name, value in (numbers | lists).items()}
+    facts: dict[str, object] = {**texts, **known, "gps": _gps(told)}
     facts |= {} if _is_dated(probed) else _captured(told)
     return {name: value for name, value in facts.items() if value is not None}
 
@@ -169,6 +177,13 @@ def _text(told: Mapping[str, object], tags: tuple[str, ...]) -> str | None:
         if text and not text.casefold().startswith(UNKNOWN):
             return text
     return None
+
+
+def _list(told: Mapping[str, object], tags: tuple[str, ...]) -> list[str]:
+    values = [told.get(tag) for tag in tags]
+    each = [part for value in values for part in (value if isinstance(value, list) else [value]) if part is not None]
+    texts = (capture.plain(str(part)[:TEXT_LIMIT]) for part in each[:LISTED])
+    return list(dict.fromkeys(text for text in texts if text))
 
 
 def _number(value: object) -> float | None:

@@ -16,6 +16,7 @@ from damfs.model import Facts, Media
 
 if TYPE_CHECKING:  # the daemon imports this module and must not load what decodes
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
@@ -77,7 +78,7 @@ def clip_facts(source: Path, name: str, duration_ns: int) -> Facts:
     with media.opened(source, name) as container:
         stream = media.picture_stream(container)
         if stream is not None:
-            for at_ns, picture in _moments(container, stream, duration_ns, step_ns):
+            for at_ns, picture in moments_shown(container, stream, duration_ns, step_ns, FRAME):
                 mark = mark_of(picture)
                 if mark is not None:
                     found.setdefault(at_ns // 1_000_000, mark)
@@ -85,15 +86,22 @@ def clip_facts(source: Path, name: str, duration_ns: int) -> Facts:
     return {"times_ms": [at_ms for at_ms, _ in marks], "marks": _text(b"".join(mark for _, mark in marks))}
 
 
-def _moments(
-    container: InputContainer, stream: VideoStream, duration_ns: int, step_ns: int
+def moments_shown(
+    container: InputContainer, stream: VideoStream, duration_ns: int, step_ns: int, longest: int
 ) -> Iterator[tuple[int, Image]]:
-    if duration_ns <= DECODED_NS:
-        return _decoded(container, stream, step_ns)
-    return _sought(container, stream, duration_ns, step_ns)
+    """Pictures of a clip in the order of time, each with its own time: one a step, or key frames of a long one."""
+    from damfs.core.processors import keyframes, media
+
+    frames = _decoded(container, stream, step_ns)
+    if duration_ns > DECODED_NS:
+        frames = _sought(container, stream, duration_ns, step_ns)
+    turn = None
+    for at_ns, frame in frames:
+        turn = turn or media.turn_of(frame)
+        yield at_ns, keyframes.picture_of(frame, stream, longest, turn)
 
 
-def _decoded(container: InputContainer, stream: VideoStream, step_ns: int) -> Iterator[tuple[int, Image]]:
+def _decoded(container: InputContainer, stream: VideoStream, step_ns: int) -> Iterator[tuple[int, VideoFrame]]:
     """The first frame of each step."""
     from av.video.frame import VideoFrame
 
@@ -105,12 +113,12 @@ def _decoded(container: InputContainer, stream: VideoStream, step_ns: int) -> It
         if isinstance(frame, VideoFrame) and keyframes.moment(frame, stream) >= next_ns:
             at_ns = keyframes.moment(frame, stream)
             next_ns = (at_ns // step_ns + 1) * step_ns
-            yield at_ns, keyframes.picture_of(frame, stream, FRAME)
+            yield at_ns, frame
 
 
 def _sought(
     container: InputContainer, stream: VideoStream, duration_ns: int, step_ns: int
-) -> Iterator[tuple[int, Image]]:
+) -> Iterator[tuple[int, VideoFrame]]:
     """The key frame before each step, at its own time."""
     from damfs.core.processors import keyframes, media
 
@@ -123,7 +131,7 @@ def _sought(
         except Exception as error:  # noqa: BLE001 - a damaged index raises anything; the next place may be fine
             damage.note(error)
         for frame in keyframes.keyframe_here(container, stream, damage, seen):
-            yield keyframes.moment(frame, stream), keyframes.picture_of(frame, stream, FRAME)
+            yield keyframes.moment(frame, stream), frame
 
 
 def _text(data: bytes) -> str:

@@ -5,7 +5,7 @@ Runs in worker processes only (imports av); reads a handful of key frames, not t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -22,9 +22,11 @@ from damfs.errors import BadMedia
 
 SHARES = (Fraction(1, 10), Fraction(3, 10), Fraction(1, 2), Fraction(7, 10), Fraction(9, 10))
 """Where in the clip key frames are looked at."""
-POOR = 0.25
-"""Score below which a clip of few key frames is searched frame by frame."""
+GOOD = 0.5
+"""Score below which a clip of few key frames is searched frame by frame: its first frame may be black, or not sharp."""
 SEARCH_PACKETS, SEARCH_STEP = 300, 12
+SEARCH_LONGER = 1500
+"""Packets after which the search ends even where nothing good was found."""
 PACKETS_TO_KEY = 600
 """Packets read after a seek before the place counts as unreadable."""
 PROGRESSIVE = (0, 1)
@@ -52,13 +54,20 @@ def best_shot(container: InputContainer, stream: VideoStream, name: str, longest
     """Neither black nor flat nor blurred if there is such a frame. Raises BadMedia when none can be decoded."""
     damage = media.Damage()
     rated = [(score(frame), frame) for frame in spread_keyframes(container, stream, damage)]
-    if len(rated) < 3 and max((rate for rate, _ in rated), default=0.0) < POOR:
-        rated += [(score(frame), frame) for frame in first_frames(container, stream, damage)]
+    if len(rated) < 3 and best_of(rated) < GOOD:
+        for number, frame in first_frames(container, stream, damage):
+            rated.append((score(frame), frame))
+            if number >= SEARCH_PACKETS and best_of(rated) >= GOOD:
+                break
     if not rated:
         why = damage.first or "there is none"
         raise BadMedia(f"{name}: no picture can be decoded ({why}); if it played before, restore it from a copy")
     best = max(rated, key=lambda pair: pair[0])[1]
     return Shot(picture_of(best, stream, longest), moment(best, stream))
+
+
+def best_of(rated: Sequence[tuple[float, VideoFrame]]) -> float:
+    return max((rate for rate, _ in rated), default=0.0)
 
 
 def moment(frame: VideoFrame, stream: VideoStream) -> int:
@@ -135,12 +144,15 @@ def keyframe_here(
                 return
 
 
-def first_frames(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[VideoFrame]:
+def first_frames(
+    container: InputContainer, stream: VideoStream, damage: media.Damage
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Every twelfth frame from the start, with its number."""
     stream.codec_context.skip_frame = "DEFAULT"
     seek(container, stream, 0, damage)
-    for number, (_, frame) in enumerate(media.decoded(container, [stream], damage, SEARCH_PACKETS)):
+    for number, (_, frame) in enumerate(media.decoded(container, [stream], damage, SEARCH_LONGER)):
         if isinstance(frame, VideoFrame) and number % SEARCH_STEP == 0:
-            yield frame
+            yield number, frame
 
 
 def score(frame: VideoFrame) -> float:
@@ -150,15 +162,19 @@ def score(frame: VideoFrame) -> float:
     return (0.3 if frame.is_corrupt else 1.0) * picture_score.score(small)
 
 
-def picture_of(frame: VideoFrame, stream: VideoStream, longest: int) -> Image.Image:
-    """The frame as a person sees it: pixel aspect, rotation and HDR worked in."""
+def picture_of(frame: VideoFrame, stream: VideoStream, longest: int, turn: media.Turn | None = None) -> Image.Image:
+    """The frame as a person sees it: pixel aspect, rotation and HDR worked in.
+
+    ``turn``: who makes many pictures of a stream finds it once (`media.turn_of`), for to ask a frame for it makes a
+    circle of PyAV's objects: the frame and the threads that scaled it last until the next garbage collection.
+    """
     aspect = media.sample_aspect(stream)
     across, down = frame.width * max(aspect, Fraction(1)), frame.height / min(aspect, Fraction(1))
     width, height = media.fit(max(1, round(across)), max(1, round(down)), longest)
     space = media.assumed_space(frame) if frame.colorspace == media.UNSPECIFIED else None
     rgb = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=space)
     picture = Image.fromarray(standard_range(rgb.to_ndarray().astype(np.uint8, copy=False), frame.color_trc))
-    for step in media.turn_of(frame).filters:
+    for step in (media.turn_of(frame) if turn is None else turn).filters:
         picture = picture.transpose(FLIPS[step])
     return picture
 

@@ -51,6 +51,7 @@ class Loudness(Processor):
 
 def measured(container: InputContainer, stream: AudioStream, name: str) -> dict[str, object]:
     """Of the first track, all of it."""
+    import av
     from av.audio.frame import AudioFrame
 
     from damfs.core.processors import media
@@ -58,7 +59,10 @@ def measured(container: InputContainer, stream: AudioStream, name: str) -> dict[
     damage, meter = media.Damage(), Meter()
     for _, frame in media.decoded(container, [stream], damage):
         if isinstance(frame, AudioFrame):
-            meter.hear(frame)
+            try:
+                meter.hear(frame)
+            except av.FFmpegError as error:  # sound of a form that no meter is made for, such as a sample a second
+                damage.note(error)
     if not meter.heard:
         raise BadMedia(f"{name}: no sound can be decoded ({damage.first or 'there is none'}){media.ADVICE}")
     return meter.facts(stream.sample_rate or 48_000)

@@ -21,6 +21,7 @@ from typing import Any
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
@@ -93,12 +94,18 @@ def check_bytes(source: Path, name: str) -> None:
 
 
 @contextmanager
-def opened(source: Path, name: str) -> Iterator[InputContainer]:
-    """The container, closed at the end. Raises BadMedia when it is none."""
+def opened(source: Path, name: str, device: str = "") -> Iterator[InputContainer]:
+    """The container, closed at the end. ``device``: the kind that decodes its pictures; '': software. Raises BadMedia
+    when it is none."""
     check_bytes(source, name)
+    accelerator = HWAccel(device) if device else None
     try:
-        container = av.open(str(source), "r", options=dict(OPEN_OPTIONS), metadata_errors="replace")
+        container = av.open(
+            str(source), "r", options=dict(OPEN_OPTIONS), metadata_errors="replace", hwaccel=accelerator
+        )
     except Exception as error:  # noqa: BLE001 - hostile files raise UnicodeDecodeError, IndexError, MemoryError as well
+        if device:  # most likely it is the device's fault, and software will tell
+            raise RuntimeError(said(error)) from None
         raise BadMedia(f"{shown(name)}: not playable: {why_not(source, error)}") from None
     with container:
         yield container

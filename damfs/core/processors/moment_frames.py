@@ -31,10 +31,12 @@ def frames_at(source: Path, name: str, times: Sequence[int], longest: int) -> It
         damage = media.Damage()
         frames = _at(container, stream, times, damage) if times else _spread(container, stream, damage)
         seen: set[int | None] = set()
+        turn = None
         for at_ns, frame in frames:
             if frame.pts not in seen:
                 seen.add(frame.pts)
-                yield at_ns, keyframes.picture_of(frame, stream, longest)
+                turn = turn or media.turn_of(frame)
+                yield at_ns, keyframes.picture_of(frame, stream, longest, turn)
 
 
 def _spread(container: InputContainer, stream: VideoStream, damage: media.Damage) -> Iterator[tuple[int, VideoFrame]]:

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media
+from damfs.core.processors import media, places
 from damfs.core.timecodes import timecode_after
 
 KEPT_TAGS = ("creation_time", "location", "make", "model")
@@ -31,7 +31,17 @@ class Cut:
 
     start: Fraction
     end: Fraction
-    encoded: bool
+    frames: int
+    encoded: int
+    """How many of the frames were encoded anew; the others are copied."""
+    why: str = ""
+    """Why all of them were, where some might have been copied."""
+
+    @property
+    def method(self) -> str:
+        if not self.encoded and not self.why:
+            return "copied"
+        return "encoded" if self.encoded == self.frames else "smart"
 
 
 def streams_of(container: InputContainer) -> list[AnyStream]:
@@ -47,9 +57,7 @@ def origin_of(streams: list[AnyStream]) -> Fraction:
 
 def go_to(container: InputContainer, leader: AnyStream, at: Fraction) -> None:
     """To a key frame at or before a moment, with some slack."""
-    base = leader.time_base or Fraction(1)
-    goal = (leader.start_time or 0) + max(at - SLACK, Fraction(0)) / base
-    container.seek(int(goal), stream=leader, backward=True)
+    places.seek(container, leader, at - SLACK)
 
 
 def kept_tags(container: InputContainer) -> dict[str, str]:
@@ -67,5 +75,7 @@ def give_timecode(made: AnyStream, container: InputContainer, picture: VideoStre
     found = None if rate is None or timecode is None else timecode_after(timecode, rate, round(first * rate))
     if found is not None:
         made.metadata["timecode"] = found
+        if isinstance(made, VideoStream) and rate is not None:  # else the muxer takes its time base for the rate
+            made.codec_context.framerate = rate
     if found is not None and reel is not None:
         made.metadata["reel_name"] = reel

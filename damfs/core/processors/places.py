@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
@@ -23,6 +24,10 @@ HALF_MS = Fraction(1, 2000)
 """Names say milliseconds: a frame begins up to half of one after the time that it is called by."""
 
 
+BEFORE_ALL = Fraction(10)
+"""Seconds that no frame is decoded before it is shown."""
+
+
 def origin_of(stream: VideoStream) -> Fraction:
     return (stream.start_time or 0) * (stream.time_base or Fraction(1))
 
@@ -31,9 +36,23 @@ def time_of(stream: VideoStream, pts: int) -> Fraction:
     return pts * (stream.time_base or Fraction(1)) - origin_of(stream)
 
 
-def seek(container: InputContainer, stream: VideoStream, at: Fraction) -> None:
-    base = stream.time_base or Fraction(1)
-    container.seek(int((max(at, Fraction(0)) + origin_of(stream)) / base), stream=stream, backward=True)
+def seek(container: InputContainer, stream: VideoStream | AudioStream, at: Fraction) -> None:
+    """To a key frame at or before a moment, where the container has an index of them."""
+    base, start = stream.time_base or Fraction(1), stream.start_time or 0
+    if at <= 0:
+        rewind(container, stream)
+    else:
+        container.seek(start + int(at / base), stream=stream, backward=True)
+
+
+def rewind(container: InputContainer, stream: VideoStream | AudioStream) -> None:
+    """To the first packet: streams without an index go by when frames are decoded, and the first one is decoded before
+    it is shown."""
+    start = stream.start_time or 0
+    try:
+        container.seek(start - round(BEFORE_ALL / (stream.time_base or Fraction(1))), stream=stream, backward=True)
+    except av.FFmpegError:  # some containers know no time before their index begins
+        container.seek(start, stream=stream, backward=True)
 
 
 def frames_from(container: InputContainer, stream: VideoStream, at: Fraction) -> Iterator[VideoFrame]:

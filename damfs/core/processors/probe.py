@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from damfs.core.finished import lacks
 from damfs.core.processors.processor import Output, Processor, Subject
 from damfs.errors import BadMedia
 from damfs.model import Media
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # the daemon imports this module and must not load what decod
 
 class Probe(Processor):
     name: ClassVar[str] = "probe"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     priority: ClassVar[int] = 10
     timeout_s: ClassVar[float] = 60.0
 
@@ -37,7 +38,7 @@ class Probe(Processor):
             return Output(facts=stills.still_facts(source, name))
         except stills.NotAStill:
             with media.opened(source, name) as container:
-                return Output(facts=container_facts(container, name))
+                return Output(facts={**container_facts(container, name), "unfinished": lacks(source)})
 
 
 def container_facts(container: InputContainer, name: str) -> dict[str, object]:

@@ -47,6 +47,8 @@ class Subject:
     """The processor's own table of damfs.toml, plus ``terms`` for the vocabulary where it asked for it."""
     models: frozenset[str] = frozenset()
     """Models that have a vector of these bytes already."""
+    beside: Mapping[str, Path] = field(default_factory=dict)
+    """Other bytes that it asked to read (`Processor.reads`), by their digest; empty in ``accepts``."""
     words: tuple[str, ...] = ()
     """What people call them and say of them: names, folders, terms and comments of every asset that has these bytes."""
 
@@ -127,6 +129,10 @@ class Processor(ABC):
         After a run it *MUST* hold, whatever the run found: else it would be run for ever.
         """
         return True
+
+    def reads(self, subject: Subject) -> Sequence[str]:
+        """Digests (hexadecimal) of other bytes that ``run`` finds in ``subject.beside``, unless they are gone. Pure."""
+        return ()
 
     @abstractmethod
     def run(self, source: Path, out: Path, subject: Subject) -> Output:

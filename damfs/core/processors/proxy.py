@@ -7,14 +7,15 @@ takes long, is its own job.
 
 from __future__ import annotations
 
+import functools
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from damfs.core.processors.camera_proxy import JUDGED, has_copy, is_copy
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.core.processors.profiles import PROFILES, USUAL, Profile
+from damfs.core.processors.telling import PROGRESS, teller
 from damfs.errors import BadMedia, DamfsError
 from damfs.model import Facts, Media, RenditionKind
 
@@ -26,11 +27,10 @@ if TYPE_CHECKING:  # the daemon imports this module and must not load what decod
 
 ASKED = "asked"
 """Facts that people asked for: ``asked["proxies"]`` are profiles that somebody wants of these bytes."""
-PROGRESS = "progress"
-"""File in the job's directory with the share that is done, 0 to 1."""
-TELL_EVERY_S = 0.3
 MOST_THREADS = 8
 HOURS_S = 3600.0
+STALLED_S = 60.0
+"""A card that takes and gives nothing for so long hangs."""
 
 
 class UnequalProxy(DamfsError):
@@ -43,11 +43,12 @@ class Proxy(Processor):
     name: ClassVar[str] = "proxy"
     version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})
+    after: ClassVar[frozenset[str]] = frozenset({JUDGED})
     priority: ClassVar[int] = 80
     timeout_s: ClassVar[float] = 12 * HOURS_S
 
     def accepts(self, subject: Subject) -> bool:
-        enabled = bool(subject.settings.get("enabled", True))
+        enabled = bool(subject.settings.get("enabled", True)) and not has_copy(subject) and not is_copy(subject)
         return is_video(subject) and (enabled or self.profile(subject) in asked(subject))
 
     def profile(self, subject: Subject) -> str:
@@ -62,9 +63,10 @@ class Proxy(Processor):
         with media.opened(source, name) as container:
             chosen, why = proxy_need.choose(container, name, PROFILES[wanted])
             needless = "" if is_forced(subject, wanted) else proxy_need.needless(container, name, chosen, rule)
+            codec = media.codec_name(proxy_plan.usable_pictures(container, name))
         if needless:
             return Output(facts={"wanted": wanted, "profile": None, "needless": needless})
-        made = make(source, out, name, chosen, rule, subject)
+        made = make(source, out, name, chosen, rule, subject, codec)
         told: Facts = {"wanted": wanted, "profile": chosen.name, **({"instead": why} if why else {})}
         return Output(facts={**told, **made.detail_facts()}, renditions=(made.rendition(why),))
 
@@ -82,6 +84,8 @@ class Further(Proxy):
             return False
         if self.makes in asked(subject):
             return True
+        if is_copy(subject):
+            return False
         settings = subject.settings
         also, usual = settings.get("also", ()), settings.get("profile", USUAL)
         wanted = {usual, *(also if isinstance(also, list | tuple) else ())}
@@ -146,86 +150,90 @@ def number(subject: Subject, key: str, usual: int) -> int:
 
 
 class Made:
-    """A proxy that passed the gate."""
+    """A proxy that passed the gate. ``device``: what decoded, ``passed_over``: what was tried and why it did not do."""
 
-    def __init__(self, target: Path, plan: Plan, tally: Tally, rows: tuple[Row, ...]) -> None:
+    def __init__(self, target: Path, plan: Plan, tally: Tally, rows: tuple[Row, ...], device: str) -> None:
         self.target, self.plan, self.tally, self.rows = target, plan, tally, rows
+        self.device, self.passed_over = device, ""
 
     def detail_facts(self) -> Facts:
         size = {"width": self.plan.width, "height": self.plan.height}
         return {**size, "errors": self.tally.damage.errors}
 
     def rendition(self, why: str) -> MadeRendition:
-        properties = {row.name: row.facts() for row in self.rows}
+        said = {"instead": why, "decoder": self.device, "passed_over": self.passed_over}
         detail: Facts = {
             "profile": self.plan.profile.name,
             "encoder": self.plan.encoder.codec,
             "width": self.plan.width,
             "height": self.plan.height,
-            "properties": properties,
-            **({"instead": why} if why else {}),
+            "properties": {row.name: row.facts() for row in self.rows},
+            **{key: value for key, value in said.items() if value},
         }
         return MadeRendition(RenditionKind.PROXY, self.plan.profile.name, self.target, detail)
 
 
-def make(source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, subject: Subject) -> Made:
-    """By the best encoder that works for this very file. Raises BadMedia, UnequalProxy."""
-    from av.error import FFmpegError
+def make(
+    source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, subject: Subject, codec: str | None
+) -> Made:
+    """By a graphics card where that works for this very file, else in software. Raises BadMedia, UnequalProxy.
 
-    from damfs.core.processors import hardware
+    Whatever goes wrong with the card (an error, a crash, a hang, a result that the gate refuses) concerns this file.
+    """
+    from damfs.core.processors import apart, hardware
 
-    *devices, software = hardware.usable(profile, hardware=bool(subject.settings.get("hardware", True)))
-    for encoder in devices:
+    way = hardware.way(profile, codec) if subject.settings.get("hardware", "auto") in {"auto", True} else None
+    passed_over = ""
+    if way is not None:
         try:
-            return made_by(encoder, source, out, name, profile, rule)
-        except (FFmpegError, UnequalProxy) as error:
-            print(f"{name}: {encoder.codec} does not do here ({error}); done in software")  # noqa: T201  # the worker's log
-    return made_by(software, source, out, name, profile, rule)
+            return apart.call(ATTEMPT, way.encoder, source, out, name, profile, rule, way.device, stalled_s=STALLED_S)
+        except apart.Failed as error:
+            passed_over = f"{way.said}: {error}"
+            print(f"{passed_over}; {name} is done in software")  # noqa: T201  # the worker's log
+    made = made_by(profile.software, source, out, name, profile, rule)
+    made.passed_over = passed_over
+    return made
 
 
-def made_by(encoder: Encoder, source: Path, out: Path, name: str, profile: Profile, rule: SizeRule) -> Made:
-    from damfs.core.processors import conformance, media, proxy_plan, transcode
+def made_by(
+    encoder: Encoder, source: Path, out: Path, name: str, profile: Profile, rule: SizeRule, device: str = ""
+) -> Made:
+    from damfs.core.processors import conformance, media, proxy_plan, source_frames, transcode
 
     target = out / f"proxy{profile.ending}"
     report = teller(out / PROGRESS)
     threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
     with media.opened(source, name) as container:
         plan = proxy_plan.make_plan(container, name, profile, encoder, rule, threads)
-    tally = transcode.transcode(source, target, name, plan, report=report)
+    held = source_frames.held(source, name).since(plan.origin)
+    attempt = functools.partial(
+        transcode.transcode, source, target, name, plan, report=report, frames=held.frames, device=device
+    )
+    tally = attempt()
     if tally.damage.errors:
-        tally = transcode.transcode(source, target, name, plan, by_frame=False, report=report)
-    check_tally(tally, name)
-    rows = conformance.compare(source, target, name, plan, tally)
+        tally = attempt(by_frame=False)
+    check_tally(tally, held.frames, name)
+    rows = conformance.compare(source, target, name, plan, tally, held)
     check_rows(rows, tally, name)
-    return Made(target, plan, tally, rows)
+    return Made(target, plan, tally, rows, device)
 
 
-def teller(path: Path) -> Callable[[float], None]:
-    """Writes the share that is done, now and then; a reader finds one or the other."""
-    told, beside = time.monotonic(), path.with_name(path.name + ".new")
-
-    def tell(share: float) -> None:
-        nonlocal told
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
-            beside.write_text(f"{min(1.0, share):.4f}", encoding="ascii")
-            beside.rename(path)
-
-    return tell
+ATTEMPT = made_by
+"""What is tried with a graphics card."""
 
 
-def check_tally(tally: Tally, name: str) -> None:
-    """Raises BadMedia when more is missing than single damaged frames, UnequalProxy when nothing explains the loss."""
-    written = len(tally.times)
-    if written and tally.missing <= tally.damage.errors:
+def check_tally(tally: Tally, held: int, name: str) -> None:
+    """``held``: frames of the source by its index or packets. Raises BadMedia when more is missing than single damaged
+    frames, UnequalProxy when they came out of the decoder and are missing all the same."""
+    written, damage = len(tally.times), tally.damage
+    if written and held - written <= damage.errors:
         return
-    if not written or tally.damage.errors or tally.damage.packets < tally.source_frames:
-        why = tally.damage.first or "the file ends before its index says"
-        raise BadMedia(
-            f"{name}: no proxy: only {written} of {tally.source_frames} frames can be read ({why}); "
-            "copy the file again from its source"
-        )
-    raise UnequalProxy(f"{name}: no proxy: {written} of {tally.source_frames} frames came out of the decoder")
+    if damage.frames > written:
+        raise UnequalProxy(f"{name}: no proxy: frames: {damage.frames} came out of the decoder, {written} are written")
+    why = damage.first or ("it ends before its index says" if damage.packets < held else "nothing says why")
+    raise BadMedia(
+        f"{name}: no proxy: frames: only {written} of {held} can be read ({why}); copy the file again from its source"
+    )
 
 
 def check_rows(rows: tuple[Row, ...], tally: Tally, name: str) -> None:
@@ -233,11 +241,10 @@ def check_rows(rows: tuple[Row, ...], tally: Tally, name: str) -> None:
     for row in rows:
         if row.verdict != "unequal":
             continue
-        if row.why:
-            raise BadMedia(f"{name}: no proxy: {row.name}: {row.why}; wrap it anew (ffmpeg -i FILE -c copy NEW)")
-        if tally.damage.errors:
-            why = f"the file is damaged ({tally.damage.first})"
-            raise BadMedia(f"{name}: no proxy: {row.name}: {why}; copy it again from its source")
+        damage = f"the file is damaged ({tally.damage.first})" if tally.damage.errors else ""
+        advice = "copy it again from its source" if damage else "wrap it anew (ffmpeg -i FILE -c copy NEW)"
+        if row.why or damage:
+            raise BadMedia(f"{name}: no proxy: {row.name}: {row.why or damage}; {advice}")
         raise UnequalProxy(
             f"{name}: no proxy: {row.name} would be {row.proxy} instead of {row.source}; please report this file"
         )

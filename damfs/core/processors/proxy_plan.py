@@ -31,6 +31,8 @@ INTERLACED = (2, 3, 4, 5)
 BOTTOM_FIRST = (3, 4)
 KEPT_BELOW = 960
 """Pictures whose longer side is no more than this are not halved: nobody could judge anything by them."""
+PARTS_BY_NAME = (2, 4)
+"""Blender shows proxies of a half and of a quarter by these names, and none of a third (`editors.SHARES`)."""
 SCALE_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 
 
@@ -132,12 +134,12 @@ def proxy_size(
 
 def half(upright: tuple[int, int], longest: int, step: int) -> Fraction:
     """A half, or the next smaller part that fits; of several the first that divides both sides into even numbers, as
-    editors want it. What is small anyway stays as it is."""
+    editors want it, those before others that every editor has a name for. What is small anyway stays as it is."""
     longer = max(upright)
     if longer <= KEPT_BELOW:
         return Fraction(1)
     least = max(2, math.ceil(Fraction(longer, longest)))
-    for part in range(least, 2 * least + 1):
+    for part in sorted(range(least, 2 * least + 1), key=lambda part: (part not in PARTS_BY_NAME, part)):
         if upright[0] % (2 * part) == 0 and upright[1] % (step * part) == 0:
             return Fraction(1, part)
     return min(Fraction(1, 2), Fraction(longest, longer))

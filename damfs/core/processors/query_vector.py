@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from damfs.catalog.embedder import load_embedder, photo_of
-from damfs.core.processors.processor import MadeEmbedding, Output, Processor, Subject, Worker
+from damfs.catalog.embedder import photo_of
+from damfs.core.processors.model_use import embedder_of, space_told
+from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Output, Processor, Subject, Worker
 
 
 class QueryVector(Processor):
@@ -23,10 +24,9 @@ class QueryVector(Processor):
 
     def run(self, source: Path, out: Path, subject: Subject) -> Output:
         """ModelUnavailable when the model named in the settings cannot be loaded here."""
-        settings = subject.settings
-        embedder = load_embedder(str(settings["name"]), int(str(settings["threads"])))
+        settings, embedder = subject.settings, embedder_of(subject)
         words, picture = embedder.embed_texts([subject.name, photo_of(subject.name)])
         made = [MadeEmbedding(embedder.text_model, words.astype("<f4").tobytes())]
         if embedder.meeting_model is not None:
             made.append(MadeEmbedding(embedder.meeting_model, picture.astype("<f4").tobytes()))
-        return Output(embeddings=tuple(made))
+        return Output(facts={SPACE_FACT: space_told(embedder, str(settings["name"]))}, embeddings=tuple(made))

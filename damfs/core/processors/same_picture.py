@@ -1,14 +1,11 @@
 """Whether pictures are one picture encoded or scaled anew: looked at pixel by pixel, in as much detail as both have.
 
-A program of its own, because the daemon decodes nothing: `python -m damfs.core.processors.same_picture KEPT OTHER...`
-with each file as NAME=PATH in JSON; prints a JSON list of what speaks against each of the others, null for nothing.
-Reads only. Two frames of one scene fail here: closed eyes differ by more than any encoder does.
+Runs in a program of its own (see `close_look`), because the daemon decodes nothing; reads only. Two frames of one scene
+fail here: closed eyes differ by more than any encoder does.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -75,8 +72,3 @@ def _shown(file: tuple[str, str]) -> Image.Image | None:
         return shown_picture(Path(path), name).picture
     except Exception:  # noqa: BLE001 - decoders raise anything; what cannot be decoded is no evidence
         return None
-
-
-if __name__ == "__main__":
-    first, *rest = [tuple(json.loads(each)) for each in sys.argv[1:]]
-    print(json.dumps(objections(first, rest)))  # noqa: T201 - its answer

@@ -18,7 +18,7 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.context import Flags
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -29,18 +29,12 @@ from damfs.core.processors.proxy_plan import Plan
 from damfs.core.processors.sound_track import SoundTrack, latest_sound, pulled
 
 Report = Callable[[float], None]
-EXACT_CONTAINERS = ("mov", "mxf")
-"""Containers in which each packet is a frame, so that a frame that does not come out is missing."""
 
 
 @dataclass(slots=True)
 class Tally:
     """What went through; ``end`` is when the last frame ends, in seconds."""
 
-    source_frames: int = 0
-    """By the source's index, or what could be read of it where that says nothing."""
-    missing: int = 0
-    """Frames that the source must have and that were not decoded."""
     steady: bool = True
     """Whether the written frames follow each other at equal intervals."""
     times: array[int] = field(default_factory=lambda: array("q"))
@@ -51,14 +45,22 @@ class Tally:
 
 
 def transcode(
-    source: Path, target: Path, name: str, plan: Plan, by_frame: bool = True, report: Report = lambda _: None
+    source: Path,
+    target: Path,
+    name: str,
+    plan: Plan,
+    by_frame: bool = True,
+    report: Report = lambda _: None,
+    frames: int = 0,
+    device: str = "",
 ) -> Tally:
-    """Make the proxy at ``target``. ``by_frame``: see media.use_threads. ``report`` is told the share that is done."""
+    """Make the proxy at ``target``. ``by_frame``: see media.use_threads. ``report`` is told the share that is done, of
+    so many ``frames``. ``device``: what decodes, '' for software."""
     damage = media.Damage()
     kind = plan.profile.ending.removeprefix(".")
     options = dict(plan.profile.container_options)
     with (
-        media.opened(source, name) as container,
+        media.opened(source, name, device) as container,
         av.open(str(target), "w", format=kind, container_options=options) as out,
     ):
         picture = proxy_plan.usable_pictures(container, name)
@@ -73,29 +75,20 @@ def transcode(
         for stream, frame in media.decoded(container, streams, damage):
             if isinstance(frame, VideoFrame):
                 pictures.write(frame)
-                report(len(pictures.times) / max(1, picture.frames))
+                report(len(pictures.times) / max(1, frames))
             else:
                 write_sound(sounds[stream.index], frame, damage)
         pictures.close()
         for track in sounds.values():
             track.close()
-        return tally_of(container, picture, pictures, damage)
+        return tally_of(pictures, damage)
 
 
-def tally_of(container: InputContainer, source: VideoStream, made: PictureTrack, damage: media.Damage) -> Tally:
-    written = len(made.times)
-    claimed = source.frames - damage.discarded if source.frames else damage.packets
-    exact = container.format.name.split(",")[0] in EXACT_CONTAINERS
+def tally_of(made: PictureTrack, damage: media.Damage) -> Tally:
     steps = [after - before for before, after in pairwise(made.times)]
     uneven = (max(steps, default=0) - min(steps, default=0)) * made.plan.time_base * made.plan.rate
     return Tally(
-        source_frames=claimed if exact else written + damage.errors,
-        missing=max(0, claimed - written) if exact else damage.errors,
-        steady=uneven < Fraction(1, 5),
-        times=made.times,
-        clock=made.clock.readings,
-        end=made.end,
-        damage=damage,
+        steady=uneven < Fraction(1, 5), times=made.times, clock=made.clock.readings, end=made.end, damage=damage
     )
 
 

@@ -17,6 +17,7 @@ from pyfuse3 import ENOATTR, FUSEError
 
 from damfs.catalog import derived, proposals, remarks, stores, vocabulary
 from damfs.core.commands import Command
+from damfs.core.conformance_reports import reports_of
 from damfs.core.describing import (
     HIGHEST_RATING,
     RemoveAttribute,
@@ -73,7 +74,7 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
     b"user.damfs.state": lambda _, asset: asset.state.encode(),
     b"user.damfs.media": lambda _, asset: asset.media.encode(),
     b"user.damfs.conformance": lambda library, asset: (
-        b"" if asset.blob is None else _json(derived.proxy_reports(library.db.writer, asset.blob))
+        b"" if asset.blob is None else _json(reports_of(library.db.writer, asset.blob))
     ),
     b"user.damfs.suggested": lambda library, asset: _suggested(library, asset).encode(),
     b"user.damfs.tags": lambda library, asset: _tags(library, asset).encode(),
@@ -85,6 +86,10 @@ OF_ANSWERS: dict[bytes, Callable[[Told], bytes]] = {
     b"user.damfs.why": lambda told: told.why.encode(),
 }
 """Of the search, or the neighbours, that showed the asset last: the kernel does not say by which name it asks."""
+
+
+OF_CUTS = frozenset({b"cut", b"method", b"frames", b"encoded_frames", b"why"})
+"""What pieces and frames tell of how they were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ class ExtendedAttributes:
         told = {b"kind": rendition.kind, b"profile": rendition.profile}
         if name == OURS + b"original":
             return stores.digest_of(connection, rendition.blob).hex().encode()
-        if name in {OURS + b"cut", OURS + b"method"}:
+        if name.removeprefix(OURS) in OF_CUTS:
             return str(derived.detail_of(connection, id_).get(name.removeprefix(OURS).decode(), "")).encode()
         if name == OURS + b"conformance":
             return _json(derived.proxy_reports(connection, rendition.blob).get(rendition.profile, {}))

@@ -15,7 +15,7 @@ from damfs.core.commands import AddTag, RemoveTag, RemoveTerm, RenameTerm
 from damfs.core.library import Library
 from damfs.core.merging_terms import MergeTerms
 from damfs.core.term_commands import CoinTerm
-from damfs.errors import NotEmpty, Refused
+from damfs.errors import Conflict, NotEmpty, Refused
 from damfs.model import AssetId, Facet, Term, TermId
 from damfs.presentation.views.facet import FacetView
 from damfs.presentation.views.term_places import KnownTerms, named, terms
@@ -91,11 +91,16 @@ class ByTag(FacetView):
         if to.view != self.name:
             raise Refused("a term can be moved inside by-tag/ only")
         term = self._listed(connection, place, name)
+        above = {step.id for step in terms(connection, to.path)}
+        if term.id in above:
+            raise Refused(f'"{name}" cannot be moved into a directory that its own name leads to')
         broader = term.broader if to == place else self._broader(connection, to)
         there = term_names.resolve(connection, new_name)
         rename = RenameTerm(term.id, new_name, broader)
         if there is None or there.id == term.id or there.name != new_name:
             return [rename]
+        if there.id in above:
+            raise Conflict(f'"{new_name}" is part of that place already')
         if vocabulary.in_use(connection, there.id):
             raise NotEmpty(f'the term "{new_name}" is in use; to merge: damfs term merge LIBRARY "{name}" "{new_name}"')
         return [MergeTerms(there.id, term.id, keep_name=False), rename]

@@ -15,12 +15,24 @@ from damfs.catalog.predicates import Everything
 from damfs.core.asset_names import is_text
 from damfs.core.on_demand import ENDINGS, Wanted
 from damfs.core.spans import moment_of, span_of
-from damfs.model import Asset, AssetId, BlobId, Facet, Media, Rendition, RenditionKind
+from damfs.errors import NotEmpty
+from damfs.model import Asset, AssetId, BlobId, Facet, Media, Rendition, RenditionId, RenditionKind
 from damfs.presentation.views.facet import find
 from damfs.presentation.views.names import qualified
-from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entry, Place, Thing, ThingKind, View
+from damfs.presentation.views.view import (
+    READ_DIRECTORY,
+    READ_FILE,
+    WRITE_DIRECTORY,
+    Commands,
+    Entry,
+    Place,
+    Thing,
+    ThingKind,
+    View,
+)
 
 MS_NS = 1_000_000
+WHY = ".txt"
 
 
 class Cuts(View):
@@ -43,10 +55,22 @@ class Cuts(View):
             fits = asset is not None and asset.media in self.media
             return self._directory(name, asset.id) if fits and asset is not None else None
         blob, ending = self._blob(connection, place), ENDINGS[self.kind]
+        if blob is not None and name.endswith(WHY):
+            return self._why(blob, name)
         if blob is None or not name.endswith(ending):
             return None
         found = derived.rendition_of(connection, blob, self.kind, name.removesuffix(ending))
         return None if found is None else cut_entry(found)
+
+    def _why(self, blob: BlobId, name: str) -> Entry | None:
+        """The text that says why a piece could not be made, beside where it would be."""
+        profile = name.removesuffix(WHY).removesuffix(ENDINGS[self.kind])
+        text = self.library.not_made.get((blob, self.kind, profile))
+        if text is None or name != profile + ENDINGS[self.kind] + WHY:
+            return None
+        said = f"{name.removesuffix(WHY)} could not be made: {text}\n"
+        thing = Thing(ThingKind.TEXT, self.library.complaints.add(said))
+        return Entry(name, thing, len(said.encode("utf-8", "backslashreplace")), self.library.made_ns, READ_FILE)
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
@@ -55,7 +79,12 @@ class Cuts(View):
                 for id_, name, bare in derived.list_with(connection, self.kind)
             ]
         blob = self._blob(connection, place)
-        return [] if blob is None else [cut_entry(row) for row in derived.list_of_kind(connection, blob, self.kind)]
+        if blob is None:
+            return []
+        failed = [profile for of, kind, profile in list(self.library.not_made) if (of, kind) == (blob, self.kind)]
+        whys = [self._why(blob, profile + ENDINGS[self.kind] + WHY) for profile in failed]
+        made = [cut_entry(row) for row in derived.list_of_kind(connection, blob, self.kind)]
+        return [*made, *(why for why in whys if why is not None)]
 
     def lists(self, connection: Connection, place: Place, name: str) -> Entry | None:
         entry = self.lookup(connection, place, name)
@@ -71,6 +100,21 @@ class Cuts(View):
         if not isinstance(length, int) or not self.is_within(name, -(-length // MS_NS)):
             return None
         return Wanted(asset.id, asset.blob, self.kind, name.removesuffix(ENDINGS[self.kind]))
+
+    def discards(self, entry: Entry) -> RenditionId | None:
+        return RenditionId(entry.node.id) if isinstance(entry.node, Thing) and entry.node.id else None
+
+    def remove_dir(self, connection: Connection, place: Place, name: str) -> Commands:
+        """An empty one is shown nowhere; it is there again when somebody asks for a piece."""
+        entry = self.lookup(connection, place, name)
+        if place.id is not None or entry is None or isinstance(entry.node, Thing):
+            raise self.refusal(place)
+        if self.list(connection, entry.node):
+            raise NotEmpty(f"{name} holds pieces; remove them first")
+        return ()
+
+    def mode(self, place: Place) -> int:
+        return WRITE_DIRECTORY  # what was made can be removed
 
     def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
         if place.id is None:

@@ -1,7 +1,8 @@
 """editors/<editor>/…: the folders of originals/ with proxies where that editor looks for them by itself.
 
 Originals are the assets and proxies the renditions (or the camera's own) that they are everywhere: same inode, same
-bytes. A proxy that is not finished is absent. Point reads; `list` scans a folder.
+bytes. A proxy that is not finished is absent, and so is a camera's copy that does not conform: editors would attach it.
+Point reads; `list` scans a folder.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class Editors(View):
         if below is not None and below.live:
             return None if is_own(raw) else self._directory(self._place(editor, Role.FOLDER, below.id), name)
         found = stores.shown(connection, folder, raw) or folders.destined(connection, folder, raw)
-        if found is not None:
+        if found is not None and not stand_ins.is_refused(connection, folder, raw):
             return file_entry(found)
         if name == editor.directory and not editor.by_hash:
             any_ = stand_ins.is_any(connection, self._profiles(), folder)
@@ -201,6 +202,7 @@ class Editors(View):
         names = {each.name for each in below}
         entries = [self._directory(self._place(editor, Role.FOLDER, each.id), os.fsdecode(each.name)) for each in below]
         files = [*stores.list_shown(connection, folder), *folders.list_destined(connection, folder)]
+        names |= stand_ins.list_refused(connection, folder)
         entries += [file_entry(row) for row in files if row.name not in names]
         taken = {entry.name for entry in entries}
         if not editor.directory:

@@ -10,8 +10,10 @@ from dataclasses import replace
 
 import trio
 
+from damfs.catalog import derived
 from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename, Trash
 from damfs.core.library import Library
+from damfs.core.on_demand import discard
 from damfs.core.trash_commands import DropNote, MakeNote, RenameNote, Restore
 from damfs.core.trashing import settle
 from damfs.errors import Conflict, NotFound, ReadOnly, Refused, Unavailable
@@ -85,6 +87,8 @@ class Edits:
         if isinstance(entry.node, Thing) and entry.node.kind is ThingKind.NOTE:
             self._library.perform(DropNote(entry.node.id), ACTOR)
             return
+        if await self._discarded(place, entry):
+            return
         asset = self._asset_of(entry)
         if await self._settled(asset.id):  # what was written last is sealed first: it is trashed as well
             await self.remove(place, name)
@@ -99,6 +103,16 @@ class Edits:
         await self._execute(commands, self._tree.spelled(place, name))
         if asset.state is AssetState.RECEIVING:  # who has it open keeps its bytes; nobody else would free them
             await trio.to_thread.run_sync(self._library.staging.discard, asset.id)
+
+    async def _discarded(self, place: Place, entry: Entry) -> bool:
+        """Whether it was a thing that damfs makes whenever somebody asks for it."""
+        is_made = isinstance(entry.node, Thing) and entry.node.kind is ThingKind.RENDITION
+        id_ = self._tree.view(place).discards(entry) if is_made else None
+        rendition = None if id_ is None else derived.rendition(self._connection, id_)
+        if rendition is None:
+            return False
+        await discard(self._library, rendition, ACTOR)
+        return True
 
     async def move(self, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset | None:
         """Rename in a place, or from one to another; the asset that moved, None for a directory."""

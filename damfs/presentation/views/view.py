@@ -20,7 +20,7 @@ from damfs.core.commands import Command
 from damfs.core.library import Library
 from damfs.core.on_demand import Wanted
 from damfs.errors import Refused
-from damfs.model import AssetId, Facet
+from damfs.model import AssetId, Facet, RenditionId
 
 Commands = Sequence[Command[object]]
 
@@ -180,6 +180,10 @@ class View(ABC):
     def wanted(self, connection: Connection, place: Place, name: str) -> Wanted | None:
         """What is to be made because somebody asks for a name that `lookup` does not find. Point reads; listings never
         ask."""
+        return None
+
+    def discards(self, entry: Entry) -> RenditionId | None:
+        """What removing such a name removes, where that is made again when somebody asks for it."""
         return None
 
     def content(self, connection: Connection, place: Place) -> Content:

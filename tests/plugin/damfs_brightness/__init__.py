@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.errors import BadMedia
-from damfs.model import RenditionKind
+from damfs.model import Media, RenditionKind
 
 POSTER = "poster/jpeg"
 
@@ -36,6 +36,25 @@ class Brightness(Processor):
         Image.new("L", (8, 8), round(mean)).save(swatch)
         made = MadeRendition(RenditionKind.OTHER, "brightness-swatch", swatch, {"mean": round(mean)})
         return Output(facts={"mean": round(mean / 255, 3)}, renditions=(made,))
+
+
+class Slate(Processor):
+    """What a picture's file says in its comment, as if it were read on screen."""
+
+    name: ClassVar[str] = "slate"
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset({"probe"})
+    priority: ClassVar[int] = 70
+
+    def accepts(self, subject: Subject) -> bool:
+        return subject.media is Media.IMAGE
+
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        from PIL import Image
+
+        with Image.open(source) as picture:
+            comment = picture.info.get("comment", b"")
+        return Output(facts={"text": [{"at_ns": 0, "text": comment.decode()}]} if comment else {})
 
 
 class Fragile(Processor):

@@ -1,0 +1,200 @@
+"""Keeps `originals/.damfs-notes` in step with the catalog: what `damfs rebuild` finds when that is lost.
+
+A follower of the feed: the row is first, its note follows within `GRACE_S` and a fsync. Concurrency: one task on the
+loop; the file and scans of the catalog in threads. Crash rule: the last line tells up to which change all is said;
+where the catalog has gone on since, everything is written anew at the start.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import trio
+
+from damfs.catalog import change_feed, derived, standing
+from damfs.catalog.database import Connection
+from damfs.catalog.standing import FolderNote
+from damfs.core import store_notes
+from damfs.core.feed import Batch
+from damfs.core.library import Library
+from damfs.core.outlasting import outlast
+from damfs.model import AssetId, AssetState, Change, FolderId, Seq, StoreId
+from damfs.storage.note_file import NoteFile
+from damfs.storage.tree_walk import NOTES
+
+GRACE_S = 1.0
+END_S = 5.0
+"""So long the last notes may take when the daemon ends."""
+AGAIN_S = 60.0
+"""What could not be written is tried again after that."""
+PAGE = 200
+WASTE = 4 << 20
+"""Bytes that a file may grow, beside half of it, before it is written anew."""
+SAYS = frozenset(
+    {
+        "version-added", "version-pruned", "merged", "trashed", "restored", "expired", "undone", "mode-set",
+        "owner-set",
+    }
+)  # fmt: skip
+"""Changes that say something new of an asset, or take it back."""
+MOVES = frozenset({"filed", "renamed", "moved", "healed", "copied"})
+"""Changes that matter if there is something to say of an asset anyway."""
+
+
+@dataclass(slots=True)
+class _Stirred:
+    said: set[AssetId] = field(default_factory=set)
+    moved: set[AssetId] = field(default_factory=set)
+    folders: bool = False
+    seq: Seq | None = None
+    """Of the last change that is among them."""
+
+
+class NoteKeeper:
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._file = note_file(library)
+        self._stirred = _Stirred()
+        self._unripe: set[AssetId] = set()
+        """Being received; there will be something to say of them."""
+        self._folders: dict[FolderId, FolderNote] = {}
+        self._size = 0
+        """Of the file when it was last written anew."""
+        self._news = trio.Event()
+        self.begun = trio.Event()
+        """The file is in step with what happened before."""
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled; then what is left is written."""
+        with self._library.feed.follow() as batches:
+            task_status.started()
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._listen, batches)
+                    while not await outlast("notes of the store", self._begin, AGAIN_S):
+                        pass
+                    await self._keep()
+            finally:
+                with trio.move_on_after(END_S, shield=True):
+                    await outlast("the last notes of the store", self._write, 0)
+
+    async def _listen(self, batches: AsyncIterator[Batch]) -> None:
+        async for batch in batches:
+            for change in batch:
+                self._note(change)
+
+    def _note(self, change: Change) -> None:
+        """Cheap: called for every change of the library."""
+        self._stirred.seq = change.seq
+        id_, kind = change.asset, change.kind
+        if id_ is None:
+            if not kind.startswith("folder"):
+                return
+            self._stirred.folders = True
+        elif kind in SAYS and self._is_received(id_):
+            self._unripe.add(id_)
+            return
+        elif kind in SAYS:
+            self._stirred.said.add(id_)
+        elif kind in MOVES or (kind == "ingested" and id_ in self._unripe):
+            self._stirred.moved.add(id_)
+        else:
+            return
+        self._unripe.discard(id_ or AssetId(0))
+        self._news.set()
+
+    def _is_received(self, id_: AssetId) -> bool:
+        asset = self._library.asset(id_)
+        return asset is not None and asset.state is AssetState.RECEIVING
+
+    async def _begin(self) -> None:
+        """Nothing is to be done where the file was in step when the daemon ended."""
+        library = self._library
+        store, name = library.library_store().id, derived.property_value(library.db.writer, "library-id") or ""
+        seq = change_feed.last_seq(library.db.writer)
+        last = await trio.to_thread.run_sync(self._file.last)
+        if last != store_notes.end_line(name, seq):
+            await self._write_anew(store)
+        self._size = await trio.to_thread.run_sync(self._file.size)
+        self._folders = await library.db.read(functools.partial(standing.list_folders, store=store))
+        self.begun.set()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._news.wait()
+            await trio.sleep(GRACE_S)
+            self._news = trio.Event()
+            if not await outlast("notes of the store", self._write, AGAIN_S):
+                self._news.set()
+
+    async def _write(self) -> None:
+        stirred, self._stirred = self._stirred, _Stirred()
+        if stirred.seq is None:
+            return
+        try:
+            await self._write_down(stirred)
+        except BaseException:
+            self._stirred.said |= stirred.said
+            self._stirred.moved |= stirred.moved
+            self._stirred.folders |= stirred.folders
+            self._stirred.seq = self._stirred.seq or stirred.seq
+            raise
+
+    async def _write_down(self, stirred: _Stirred) -> None:
+        library, store = self._library, self._library.library_store().id
+        name = derived.property_value(library.db.writer, "library-id") or ""
+        ids = sorted(stirred.said | stirred.moved)
+        lines: list[bytes] = []
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            lines += await library.db.read(functools.partial(_asset_lines, ids=page, always=stirred.said, store=store))
+        folders = self._folders
+        if stirred.folders:
+            folders = await library.db.read(functools.partial(standing.list_folders, store=store))
+            lines += _folder_lines(self._folders, folders)
+        await trio.to_thread.run_sync(self._file.append, [*lines, store_notes.end_line(name, stirred.seq or 0)])
+        self._folders = folders
+        if await trio.to_thread.run_sync(self._file.size) > self._size * 1.5 + WASTE:
+            await self._write_anew(store)
+            self._size = await trio.to_thread.run_sync(self._file.size)
+
+    async def _write_anew(self, store: StoreId) -> None:
+        def write() -> None:
+            with closing(self._library.db.open_reader()) as connection:
+                write_all(connection, self._file, store)
+
+        await trio.to_thread.run_sync(write)
+
+
+def note_file(library: Library) -> NoteFile:
+    return NoteFile(library.originals / os.fsdecode(NOTES))
+
+
+def write_all(connection: Connection, file: NoteFile, store: StoreId) -> None:
+    """Everything anew, page by page: no reading of the catalog takes long. Blocks."""
+    file.rewrite(_pages(connection, store))
+
+
+def _pages(connection: Connection, store: StoreId) -> Iterator[list[bytes]]:
+    seq, name = change_feed.last_seq(connection), derived.property_value(connection, "library-id") or ""
+    yield [store_notes.first_line(name)]
+    yield _folder_lines({}, standing.list_folders(connection, store))
+    ids = standing.list_standing(connection)
+    for start in range(0, len(ids), PAGE):
+        yield _asset_lines(connection, ids[start : start + PAGE], set(), store)
+    yield [store_notes.end_line(name, seq)]
+
+
+def _asset_lines(connection: Connection, ids: list[AssetId], always: set[AssetId], store: StoreId) -> list[bytes]:
+    """``always``: those of which also nothing is said."""
+    found = [(id_, standing.standing(connection, id_, store)) for id_ in ids]
+    return [store_notes.asset_line(id_, note) for id_, note in found if note is not None or id_ in always]
+
+
+def _folder_lines(before: dict[FolderId, FolderNote], now: dict[FolderId, FolderNote]) -> list[bytes]:
+    gone = [store_notes.folder_line(id_, None) for id_ in before.keys() - now.keys()]
+    return gone + [store_notes.folder_line(id_, note) for id_, note in now.items() if before.get(id_) != note]

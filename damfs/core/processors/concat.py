@@ -1,0 +1,106 @@
+"""concat: clips joined to one, on somebody's order. Planned for nothing: see `damfs.integration.concat`.
+
+``run`` happens in a worker process, writes below ``out`` only and may be killed at any moment. The settings of the
+subject name the ``sources`` (paths), their ``names``, the ``ending`` of what is made, and the ``profile`` if any.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject, Worker
+from damfs.core.processors.profiles import PROFILES
+from damfs.core.processors.telling import PROGRESS, teller
+from damfs.model import RenditionKind
+
+if TYPE_CHECKING:  # the daemon may import this module and must not load what decodes
+    from damfs.core.processors.joinable import Part
+    from damfs.core.processors.proxy_plan import Plan
+
+MOST_THREADS = 8
+UNSPECIFIED = 2
+"""FFmpeg's number for colours that nothing is said of."""
+
+
+class Concat(Processor):
+    name: ClassVar[str] = "concat"
+    version: ClassVar[int] = 1
+    worker: ClassVar[Worker] = Worker.PROMPT
+
+    def accepts(self, subject: Subject) -> bool:
+        return {"sources", "names", "ending"} <= subject.settings.keys()
+
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        from damfs.core.processors import joinable, joining, media
+
+        told, profile = subject.settings, str(subject.settings.get("profile", ""))
+        sources = [Path(str(each)) for each in _list(told["sources"])]
+        names = [media.shown(str(each)) for each in _list(told["names"])]
+        tell = teller(out / PROGRESS)
+        encoding = 0.8 if profile else 0.0
+        if profile:
+            sources = _encoded(sources, names, out, profile, lambda share: tell(encoding * share))
+        parts = [joinable.looked_at(*each) for each in zip(sources, names, strict=True)]
+        joinable.check_alike(parts, "" if profile else str(told.get("hint", "")))
+        target, count = out / f"joined{told['ending']}", sum(len(part.stored) for part in parts)
+        steps = 2 * count / (1 - encoding)
+        joining.joined(parts, target, lambda done: tell(encoding + done / steps))
+        joining.prove(parts, target, lambda done: tell(encoding + (count + done) / steps))
+        made = MadeRendition(RenditionKind.OTHER, "joined", target)
+        return Output(facts=_facts(parts, profile), renditions=(made,))
+
+
+def _facts(parts: list[Part], profile: str) -> dict[str, object]:
+    return {
+        "frames": sum(len(part.stored) for part in parts),
+        "duration_s": float(sum(part.lasts for part in parts)),
+        "method": f"encoded by {profile}" if profile else "copied",
+        "parts": [{"name": part.name, "frames": len(part.stored)} for part in parts],
+    }
+
+
+def _encoded(
+    sources: list[Path], names: list[str], out: Path, profile: str, tell: Callable[[float], None]
+) -> list[Path]:
+    """Each by the profile, in the height of the first."""
+    from damfs.core.processors import media, proxy_plan, transcode
+
+    chosen, made, first = PROFILES[profile], list[Path](), None
+    with media.opened(sources[0], names[0]) as container:
+        lines = proxy_plan.usable_pictures(container, names[0]).height
+    for number, (source, name) in enumerate(zip(sources, names, strict=True)):
+        rule = proxy_plan.SizeRule(lines, 0)
+        with media.opened(source, name) as container:
+            threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+            plan = proxy_plan.make_plan(container, name, chosen, chosen.software, rule, threads)
+        first = plan if first is None else first
+        plan = coloured_as(first, plan)
+        target = out / f"part-{number}{chosen.ending}"
+        transcode.transcode(source, target, name, plan, report=_part_of(tell, number, len(sources)))
+        made.append(target)
+    return made
+
+
+def coloured_as(first: Plan, plan: Plan) -> Plan:
+    """Coded in the matrix and range of the first. Primaries and curves are not converted: where both are named and
+    differ they stay, and the clips do not match."""
+    primaries, transfer = (
+        ours if UNSPECIFIED in (ours, theirs) else theirs
+        for ours, theirs in zip(first.colour[:2], plan.colour[:2], strict=True)
+    )
+    matrix = "".join([*re.findall(r":in_\w+=\w+", plan.matrix), *re.findall(r":out_\w+=\w+", first.matrix)])
+    return replace(plan, colour=(primaries, transfer, *first.colour[2:]), matrix=matrix)
+
+
+def _part_of(tell: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+    return lambda share: tell((number + share) / count)
+
+
+def _list(value: object) -> list[object]:
+    assert isinstance(value, list)
+    return value

@@ -1,0 +1,112 @@
+"""Which frames a file holds, and when each is shown, by its index or its packets alone: what decoders are judged by.
+
+Runs in worker processes only (imports av); reads the index where that says it all, else every packet, and decodes
+nothing. Any file may be hostile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from damfs.core.processors import media
+from damfs.core.processors.proxy_plan import has_fields
+
+INDEXED = ("mov",)
+"""Containers whose index has every frame."""
+SECOND_FIELD = Fraction(3, 5)
+"""Of a frame: what comes sooner after another, in an interlaced stream, is its second field."""
+VP8_SHOWN = 0x10
+"""Bit of a packet's first byte; without it the picture is only for others to refer to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Frames of a file. ``times``: in seconds by the file's own clock, rising; empty where it says none."""
+
+    frames: int
+    times: tuple[Fraction, ...]
+    end: Fraction
+    """When the last one ends."""
+    tick: Fraction
+    """Of the file's clock."""
+    first_key: Fraction | None = None
+    """When the first picture is shown that needs no other; what is shown before it cannot be decoded."""
+
+    def since(self, origin: Fraction) -> Held:
+        """Without frames before the first key frame, unless they were decoded: ``origin`` is that of the first."""
+        start = origin if self.first_key is None else min(origin, self.first_key)
+        kept = tuple(at for at in self.times if at >= start)
+        return Held(self.frames - len(self.times) + len(kept), kept, self.end, self.tick, self.first_key)
+
+
+NOTHING = Held(0, (), Fraction(0), Fraction(1))
+
+
+def held(source: Path, name: str) -> Held:
+    """Of the first stream of pictures. Raises BadMedia when the file does not open."""
+    with media.opened(source, name) as container:
+        stream = media.picture_stream(container)
+        if stream is None or stream.time_base is None:
+            return NOTHING
+        return by_index(container, stream) or by_packets(container, stream)
+
+
+def by_index(container: InputContainer, stream: VideoStream) -> Held | None:
+    """Where all frames are equally far apart: then the order in which they are stored says nothing else."""
+    base = stream.time_base
+    if base is None or container.format.name.split(",")[0] not in INDEXED:
+        return None
+    entries = [entry for entry in stream.index_entries if not entry.is_discard]
+    steps = {after.timestamp - before.timestamp for before, after in pairwise(entries)}
+    shift = (stream.start_time or 0) - (entries[0].timestamp if entries else 0)
+    if len(steps) != 1 or len(entries) != stream.frames or not entries[0].is_keyframe:
+        return None
+    times = tuple((entry.timestamp + shift) * base for entry in entries)
+    return Held(len(times), times, times[-1] + steps.pop() * base, base, times[0])
+
+
+def by_packets(container: InputContainer, stream: VideoStream) -> Held:
+    base = stream.time_base or Fraction(1)
+    found, first_key = [], None
+    for packet in media.packets(container, [stream], media.Damage()):
+        if packet.size and not packet.is_discard and is_shown(packet, stream.codec_context.name):
+            found.append((packet.pts, packet.duration or 0))
+            if first_key is None and packet.is_keyframe and packet.pts is not None:
+                first_key = packet.pts * base
+    timed = sorted((pts * base, lasts * base) for pts, lasts in found if pts is not None)
+    times = [at for at, _ in timed]
+    untimed = len(found) - len(timed)
+    if has_fields(stream):
+        untimed = 0 if timed else untimed
+        times = without_second_fields(times, media.rate_of(stream))
+    end = max((at + lasts for at, lasts in timed), default=Fraction(0))
+    return Held(len(times) + untimed, () if untimed else tuple(times), end, base, first_key)
+
+
+def is_shown(packet: Packet[VideoStream] | Packet[AudioStream], codec: str) -> bool:
+    """VP8 stores pictures that nobody sees as packets of their own."""
+    return codec not in {"vp8", "libvpx"} or bool(bytes(packet)[0] & VP8_SHOWN)
+
+
+def without_second_fields(times: Iterable[Fraction], rate: Fraction | None) -> list[Fraction]:
+    """Some streams hold the two fields of a frame in two packets."""
+    kept: list[Fraction] = []
+    for at in times:
+        if not (kept and rate and (at - kept[-1]) * rate < SECOND_FIELD):
+            kept.append(at)
+    return kept
+
+
+def are_among(found: Sequence[Fraction], times: Sequence[Fraction], slack: Fraction) -> bool:
+    """Whether each of the found times is one of the others, in their order; both rise."""
+    left = iter(times)
+    return all(any(abs(at - time) <= slack for time in left) for at in found)

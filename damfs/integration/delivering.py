@@ -1,0 +1,75 @@
+"""Putting a file where a person wants it: whole or not at all, never over something that is there, on any disk.
+
+Blocks. Crash rule: a hidden name that ends in .part may stay behind a kill; an interrupt removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from damfs.errors import Conflict, NotFound
+from damfs.storage import placing
+from damfs.storage.spots import Spot
+
+
+def check_free(target: Path) -> None:
+    """Before long work. Raises Conflict, NotFound."""
+    if os.path.lexists(target):
+        raise Conflict(f"{target} is there already; choose another name or remove it")
+    if not target.parent.is_dir():
+        raise NotFound(f"{target.parent} is no folder; make it first, or choose another place")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Raises Conflict when the name was taken meanwhile."""
+    with made_whole(target) as part:
+        shutil.copyfile(source, part)
+
+
+@contextmanager
+def made_whole(target: Path) -> Iterator[Path]:
+    """A name beside the target to write to; at the end of the block it becomes the target."""
+    part = part_of(target)
+    try:
+        yield part
+        publish(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def part_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+def publish(part: Path, target: Path) -> None:
+    """Raises Conflict."""
+    _sync(part)
+    try:
+        with _spot(part) as source, _spot(target) as wanted:
+            if not (placing.rename(source, wanted) or placing.link(source, wanted)):
+                os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))  # ours, to be replaced
+                part.rename(target)
+            os.fsync(wanted.folder)
+    except FileExistsError:
+        raise Conflict(f"{target} is there already; choose another name or remove it") from None
+
+
+@contextmanager
+def _spot(path: Path) -> Iterator[Spot]:
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield Spot(folder, os.fsencode(path.name))
+    finally:
+        os.close(folder)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

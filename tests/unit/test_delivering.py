@@ -1,0 +1,71 @@
+"""Files are delivered whole, never over others, also on disks that know no links and no careful renaming."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from damfs.errors import Conflict, NotFound
+from damfs.integration import delivering
+from damfs.storage import placing
+from damfs.storage.spots import Spot
+
+
+def refuse_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", no_link)
+
+
+def refuse_careful_renames(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_rename(source: Spot, target: Spot) -> None:
+        raise OSError(errno.EINVAL, "renameat2 without this flag")
+
+    monkeypatch.setattr(placing, "rename_without_replacing", no_rename)
+
+
+@pytest.fixture(params=["usual", "FAT", "neither"])
+def disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "usual":
+        refuse_links(monkeypatch)
+    if request.param == "neither":
+        refuse_careful_renames(monkeypatch)
+
+
+@pytest.mark.usefixtures("disk")
+def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"x" * 100_000)
+    delivering.copy(source, target)
+    assert target.read_bytes() == source.read_bytes()
+    assert stat.S_IMODE(target.stat().st_mode) & 0o600 == 0o600
+    target.write_bytes(b"a person's own")
+    with pytest.raises(Conflict, match="is there already"):
+        delivering.copy(source, target)
+    assert target.read_bytes() == b"a person's own"
+    assert sorted(os.listdir(tmp_path)) == ["source", "target"]
+
+
+def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    def broken_off() -> None:
+        with delivering.made_whole(tmp_path / "target") as part:
+            part.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_place_is_checked_before_the_work(tmp_path: Path) -> None:
+    delivering.check_free(tmp_path / "new")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(Conflict):
+        delivering.check_free(tmp_path / "link")
+    with pytest.raises(NotFound, match="is no folder"):
+        delivering.check_free(tmp_path / "nowhere/new")
