@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "write": (writing.measure, ("write-large",)),
     "scan": (scanning.measure, ("scan-small", "scan-large")),
     "probe": (probing.measure, ("probe",)),
-    "ingest": (ingesting.measure, ("ingest",)),
+    "ingest": (ingesting.measure, ("ingest", "ingest_cp")),
     "lookup": (lookup.measure, ("lookup-uncached", "lookup-cached")),
     "list": (listing.measure, ("list-long-few", "list-short-few", "list-long-many", "list-short-many")),
     "peer": (peer.measure, ("list-peer-few", "list-peer-many")),
