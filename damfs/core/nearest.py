@@ -84,7 +84,7 @@ class Nearest:
         wanted = count * OVERFETCH
         if allowed is not None:
             wanted = max(wanted, MARGIN * count * size // len(allowed))
-            if len(allowed) <= min(FEW, wanted):  # a row costs about as much as a neighbour more
+            if len(allowed) <= min(FEW, 2 * wanted):  # a neighbour costs more than a row, and distant ones are missed
                 return self._scan_some(connection, space, vector, count, allowed)
         return self._search(connection, space, followed, vector, count, allowed, wanted)
 
