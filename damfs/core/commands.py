@@ -375,19 +375,6 @@ class SetClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseReceived:
-    """The last close of a file that is being received: from now on it is whole. No news: it looks as it did, and those
-    that it becomes an asset follow. ``mtime_ns`` None: as it is."""
-
-    asset: AssetId
-    size: int
-    mtime_ns: int | None
-
-    def apply(self, x: Execution) -> None:
-        assets.close(x.tx, self.asset, self.size, self.mtime_ns)
-
-
-@dataclass(frozen=True, slots=True)
 class SetMode:
     """Permission bits, kept for each asset."""
 

@@ -30,7 +30,14 @@ READERS = [point for point in POINTS if point.name not in ("embedding", "auto_ta
 DECODERS = [point for point in READERS if point.name not in ("editor_hash", "exiftool", "fingerprint", "camera_proxy")]
 """Those that read media as such: a hash is of bytes, whatever they are, and others take what there is, or say of a file
 beside it that it is no use."""
-SOURCES = ("h264.mp4", "prores.mov", "photo.jpg", "picture.png", "ambience.wav")
+SMALL = (320, 180)
+SOURCES: dict[str, Callable[[Path], Path]] = {
+    "h264.mp4": lambda path: sample_media.h264(path, size=SMALL, metadata={"location": "+48.8584+002.2945/"}),
+    "prores.mov": lambda path: sample_media.prores(path, size=SMALL, reel="A001"),
+    "photo.jpg": lambda path: sample_media.jpeg(path, size=SMALL, orientation=6),
+    "picture.png": lambda path: sample_media.png(path, size=SMALL, alpha=True),
+    "ambience.wav": sample_media.wav,
+}
 DAMAGED: dict[str, Callable[[Path], Path]] = {
     "truncated.mov": sample_media.truncated,
     "cut_short.mp4": sample_media.cut_short,
@@ -80,7 +87,8 @@ def processor(request: pytest.FixtureRequest) -> Processor:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("media")
-    sample_media.make_all(directory)
+    for name, make in SOURCES.items():
+        make(directory / name)
     return directory
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.mount.consistency import check_consistent
-from tests.mount.daemon_process import QUICK, Daemon, damfs, rows, run
+from tests.mount.daemon_process import QUICK, Daemon, damfs, rows, run, until
 from tests.sample_media import h264, jpeg
 from tests.sample_media.hostile import HOSTILE
 
@@ -44,9 +44,12 @@ def test_hostile_files_fail_alone_and_stay_readable(serve: Serve, tmp_path: Path
     contents = {path.name: path.read_bytes() for path in hostile.iterdir()}
     dam = serve(settings=LIMITS).start()
     run("cp", *hostile.iterdir(), dam / "inbox")
-    while dam.status().to_do:
-        for name, content in contents.items():
-            assert (dam / "inbox" / name).read_bytes() == content, "meanwhile too"
+
+    def are_readable_and_done() -> bool:
+        assert all((dam / "inbox" / name).read_bytes() == content for name, content in contents.items()), "meanwhile"
+        return dam.status().to_do == 0
+
+    until(are_readable_and_done, "every step has ended", 100)
     status = dam.idle()
     probed = {failure.name: failure for failure in status.failures if failure.processor == "probe"}
     assert {name: probed[name].error for name, why in REASONS.items() if why not in probed[name].error} == {}
