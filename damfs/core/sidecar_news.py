@@ -1,4 +1,4 @@
-"""Which assets a change speaks of that names none: a term was renamed, merged, or taken away from many.
+"""Which assets a change speaks of that names none: a term was renamed, moved, merged, or taken away from many.
 
 Reads only, of many rows: for a reader thread. Crash rule: nothing is kept.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from damfs.catalog import vocabulary
 from damfs.catalog.database import Connection
 from damfs.core.bulk_tagging import UNTAGGED_MANY
+from damfs.core.importing_terms import IMPORTED, Moved
 from damfs.core.merging_terms import MOVED
 from damfs.model import AssetId, Change, TermId
 
 RENAMED = "term-renamed"
-TOLD_TOGETHER = frozenset({RENAMED, MOVED, UNTAGGED_MANY})
+TOLD_TOGETHER = frozenset({RENAMED, MOVED, UNTAGGED_MANY, IMPORTED})
 
 
 def spoken_of(changes: Sequence[Change], connection: Connection) -> set[AssetId]:
@@ -38,6 +41,9 @@ def _terms(connection: Connection, change: Change) -> Iterable[TermId]:
     if change.kind == RENAMED:  # what is narrower is written with the name of what is above it
         term = vocabulary.term_named(connection, change.names[-1])
         return () if term is None else vocabulary.with_narrower(connection, term.id)
+    if change.kind == IMPORTED:
+        moved = msgspec.convert(change.detail.get("moved", []), list[Moved])
+        return [below for each in moved for below in vocabulary.with_narrower(connection, each.term)]
     return terms_moved_back(change)
 
 

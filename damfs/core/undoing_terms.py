@@ -120,7 +120,7 @@ def import_back(x: Execution, change: Told) -> None:
         touched |= _move_back(x, moved)
     kept = [name for id_, name in reversed(taken.defined) if not _gone(x, id_, name, touched)]
     x.planner.forget_vocabulary()
-    x.changes.record(IMPORTED, touched)
+    x.changes.record(IMPORTED, touched, detail={"moved": taken.moved})
     if kept:
         more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
         raise Refused(f'"{kept[0]}"{more}: in use, or changed since the import')

@@ -17,8 +17,10 @@ from damfs.catalog.database import Connection
 from damfs.core import bulk_tagging, duplicate_finding, model_switch, sidecar_keeping, upkeep
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddTag, RenameTerm
+from damfs.core.concepts import Concept
 from damfs.core.describing import SetComment, SetRating, SetTags
 from damfs.core.duplicate_finding import DuplicateFinder
+from damfs.core.importing_terms import import_terms
 from damfs.core.job_runner import JobRunner
 from damfs.core.library import Library
 from damfs.core.merging_terms import MoveTags, MoveTagsBack, merge
@@ -27,6 +29,8 @@ from damfs.core.outlasting import outlast
 from damfs.core.reception import Reception
 from damfs.core.sidecar_keeping import SidecarKeeper
 from damfs.core.sidecar_sync import sync_sidecar, write_new
+from damfs.core.undo import take_back
+from damfs.core.undo_groups import list_groups
 from damfs.core.upkeep import serve_chores
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import NoSpace
@@ -175,6 +179,10 @@ async def test_what_is_said_of_many_at_once_is_written_for_each(
         await all_say("Coast", "their tags were moved", not_="Outside/Strand")
         library.perform(moved_back(library, before), "cli")
         await all_say("Outside/Strand", "they were moved back", not_="Coast")
+        await import_terms(library, [Concept("n", "North"), Concept("s", "Strand", "n")], "cli")
+        await all_say("North/Strand", "an import moved their term", not_="Outside/Strand")
+        await take_back(library, list_groups(library.db.writer, 1)[0])
+        await all_say("Outside/Strand", "the import was taken back", not_="North/Strand")
         await merge(library, beach, coast, "cli")
         await all_say("Coast", "their term was merged", not_="Outside/Strand")
         await untag_all(library, coast, "cli")
