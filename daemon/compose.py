@@ -78,6 +78,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     files = OpenFiles(library, drafts, Backings(hook), inodes)
     kernel_cache.version_added = files.version_added
     drafts.on_close = listings.dated
+    library.db.on_commit = hook.changed
     owner, originals = Owner.of_this_process(), views[Originals.name]
     assert isinstance(originals, Originals)
     appearance = Appearance(tree, inodes, drafts, owner, Marks(library, inodes, originals, owner))

@@ -124,6 +124,8 @@ class Database:
         self.path = path
         self.commits = 0
         """Transactions so far: who remembers an answer of the catalog's knows by it whether that still holds."""
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called after each; it must not raise."""
         self.writer = Connection(path)
         self.writer.rows("PRAGMA journal_mode = WAL")
         for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -32768", "temp_store = MEMORY"):
@@ -148,6 +150,7 @@ class Database:
                 yield writer
                 writer.script("COMMIT")
                 self.commits += 1
+                self.on_commit()
             except BaseException:
                 if writer.in_transaction:
                     writer.script("ROLLBACK")

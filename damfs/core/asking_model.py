@@ -34,7 +34,7 @@ async def vectors_of(library: Library, pool: WorkerPool, words: str) -> Vectors:
     """Raises damfs errors."""
     name = model_of(library)
     if name == NO_MODEL:
-        raise ModelUnavailable(f"words are compared as texts only: {choose_model(library.settings.model.name).words}")
+        raise ModelUnavailable(f"no model compares them: {choose_model(library.settings.model.name).words}")
     settings = {"name": name, "threads": library.settings.model.threads}
     subject = Subject(words, Media.OTHER, 0, settings=settings)
     output = await pool.run(QUERY_VECTOR, NOWHERE, NOWHERE, subject)

@@ -246,9 +246,8 @@ class RenameTerm:
     def apply(self, x: Execution) -> None:
         term, name = known_term(x, self.term), fit_name(self.name)
         refuse_taken(x.tx, name, self.term)
-        if self.broader is not None:
-            known_term(x, self.broader)
-        if self.broader is not None and self.term in vocabulary.with_broader(x.tx, self.broader):
+        above = None if self.broader is None else known_term(x, self.broader).id
+        if above is not None and self.term in vocabulary.with_broader(x.tx, above):
             raise Refused(f'"{term.name}" cannot become narrower than itself')
         before = tag_facets(x.tx, self.term)
         labels = [label for label in term_names.labels(x.tx, self.term) if label.name == name]
@@ -373,19 +372,6 @@ class SetClosed:
     def apply(self, x: Execution) -> None:
         assets.set_closed(x.tx, self.asset, self.closed)
         assets.set_size(x.tx, self.asset, self.size)
-
-
-@dataclass(frozen=True, slots=True)
-class CloseReceived:
-    """The last close of a file that is being received: from now on it is whole. No news: it looks as it did, and those
-    that it becomes an asset follow. ``mtime_ns`` None: as it is."""
-
-    asset: AssetId
-    size: int
-    mtime_ns: int | None
-
-    def apply(self, x: Execution) -> None:
-        assets.close(x.tx, self.asset, self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,11 @@ from damfs.core.asset_names import NAME_LIMIT, clean_name, size_of
 from damfs.errors import BadVocabulary
 from damfs.storage.droppings import is_dropping
 
+TERMS_LIMIT = 100_000
+"""Terms of one file; the largest thesauri that people tag with have half of that."""
+TEXT_LIMIT = 32 << 20
+"""Characters of all that a file says: it travels in one request."""
+
 
 class ConceptLabel(Struct, frozen=True):
     name: str
@@ -35,6 +40,8 @@ class Concept(Struct, frozen=True, omit_defaults=True):
     where: str = ""
     assets: int = 0
     """How many carry it, where a library tells."""
+    remark: str = ""
+    """What of it could not be taken over as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,31 @@ class Vocabulary:
 
 def checked(concepts: Sequence[Concept], file: str) -> Vocabulary:
     """The concepts, broader ones first and with a name of its own each. Raises BadVocabulary, naming file and line."""
+    _check_size(concepts, file)
     fit = [_fit(concept, file) for concept in concepts]
     ordered = _broader_first(fit, file)
-    remarks: list[str] = []
+    remarks = [f"{concept.where}: {concept.remark}" for concept in fit if concept.remark]
     return Vocabulary(_apart(ordered, remarks.append), remarks)
+
+
+def _check_size(concepts: Sequence[Concept], file: str) -> None:
+    """Raises BadVocabulary."""
+    check_number(len(concepts), file)
+    if sum(map(_length, concepts)) > TEXT_LIMIT:
+        raise BadVocabulary(f"{file}: names and notes of more than {TEXT_LIMIT >> 20} MB; import a part of it")
+
+
+def check_number(terms: int, file: str) -> None:
+    """For whoever reads files: early. Raises BadVocabulary."""
+    if terms > TERMS_LIMIT:
+        raise BadVocabulary(
+            f"{file}: more than {TERMS_LIMIT:,} terms; import a part of it, or is this a list of something else?"
+        )
+
+
+def _length(concept: Concept) -> int:
+    names = len(concept.name) + sum(len(label.name) for label in concept.labels)
+    return names + sum(map(len, concept.notes.values())) + sum(map(len, concept.related)) + len(concept.prompt)
 
 
 def _fit(concept: Concept, file: str) -> Concept:

@@ -29,7 +29,7 @@ from damfs.model import Facet, Term, TermId
 IMPORTED = "terms-imported"
 AT_ONCE = 100
 """Terms defined in one transaction."""
-SAID_AT_ONCE = 200
+SAID_AT_ONCE = 100
 """Labels, notes and relations written in one transaction."""
 Report = Callable[[int, int], None]
 """So many terms of so many are done."""

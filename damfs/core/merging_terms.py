@@ -21,7 +21,7 @@ from damfs.errors import NotEmpty, NotFound, Refused
 from damfs.model import AssetId, Facet, TermId
 
 AT_ONCE = 1000
-NARROWER_AT_ONCE = 50
+NARROWER_AT_ONCE = 25
 """Terms that come below the other in one transaction."""
 MOVED, MERGED = "tags-moved", "term-merged"
 

@@ -104,17 +104,23 @@ async def _fill(library: Library, learnt: Learnt, summary: RebuildReport, report
     for store in library.stores():
         summary.stores.append(store.name)
         await _scan(library, store, summary, report)
-    summary.assets = await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
+    summary.assets = await _count(library)
     summary.terms = sum(library.perform(RestoreTerm(*term), ACTOR) for term in learnt.terms.items())
     library.execute([SaveSearch(query) for query in learnt.searches], ACTOR)
     library.execute([RestoreSaid(name, said) for name, said in learnt.said.items()], ACTOR)
     ids = await _restore_assets(library, learnt, summary)
+    known = await _count(library)
     await recall(library, learnt, ids, summary)
+    summary.assets -= known - await _count(library)  # earlier versions are no assets of their own
     found = await sync_all(library, Reception(library), ACTOR, write=False)
     summary.sidecars, summary.problems = found.read, [*summary.problems, *found.problems]
     if learnt.derived_from is not None:
         await _restore_derived(library, learnt.derived_from, summary)
     summary.sources, summary.lost, summary.from_notes = learnt.sources, learnt.lost, learnt.from_notes
+
+
+async def _count(library: Library) -> int:
+    return await library.db.read(lambda connection: sum(assets.list_state_counts(connection).values()))
 
 
 def _take_over(library: Library, learnt: Learnt) -> None:

@@ -55,9 +55,8 @@ def as_text(report: RebuildReport) -> str:
 
 
 def _back(report: RebuildReport) -> list[str]:
-    sources = " and ".join(report.sources) or "no old catalog could be read"
-    if report.from_notes:
-        sources += ", and the notes that the store keeps"
+    notes = ["the notes that the store keeps"] if report.from_notes else []
+    sources = " and ".join([*report.sources, *notes]) or "no old catalog could be read"
     lines = [
         f"read       {sources}",
         f"back       stores: {', '.join(report.stores)}",

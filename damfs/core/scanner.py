@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 ACTOR = "scan"
 BATCH = 100
 BATCH_S = 0.05
+TELL_EVERY_S = 0.25
 COMMIT = 10
 """Files of one transaction: a listing, or a question, waits for it."""
 """A commit holds the loop: at most about so long, then others have their turn."""
@@ -135,6 +137,39 @@ def _unchanged(copy: Copy | None, fact: FileFact) -> bool:
     )
 
 
+class _Stopped(Exception):
+    """Nobody waits for the scan any more."""
+
+
+class _Reading:
+    """How far the reading threads are. They write the numbers of their own file; the loop adds and removes them."""
+
+    def __init__(self, summary: ScanReport, report: Report) -> None:
+        self._summary, self._report = summary, report
+        self._stopped = False
+        self.under_way: dict[Key, int] = {}
+        self.total = self.read = self.size = self.size_read = 0
+
+    def note(self, key: Key, size: int) -> None:
+        """In a reading thread. Raises _Stopped: nobody should wait for the rest of a large file."""
+        if self._stopped:
+            raise _Stopped
+        self.under_way[key] = size
+
+    def tell(self) -> None:
+        size_read = self.size_read + sum(self.under_way.values())
+        self._report(ScanProgress(self._summary.walked, self.total, self.read, self.size, size_read))
+
+    async def keep_telling(self) -> None:
+        """Until it is cancelled: then the threads stop as well."""
+        try:
+            while True:
+                await trio.sleep(TELL_EVERY_S)
+                self.tell()
+        finally:
+            self._stopped = True
+
+
 async def _read_all(
     library: Library, store: Store, difference: _Difference, summary: ScanReport, report: Report
 ) -> None:
@@ -142,47 +177,53 @@ async def _read_all(
     files = library.blob_store(store.id)
     send, receive = trio.open_memory_channel[Hashed | str](BATCH)
     limiter = trio.CapacityLimiter(library.settings.indexer.scan_threads)
-    queue = iter(difference.to_read)
+    queue, reading = iter(difference.to_read), _Reading(summary, report)
 
     async def read(send: trio.MemorySendChannel[Hashed | str]) -> None:
         async with send:
             for fact in queue:
+                note = partial(reading.note, fact.key)
                 try:
-                    hashed = await trio.to_thread.run_sync(files.hash, fact.key, limiter=limiter)
+                    hashed = await trio.to_thread.run_sync(files.hash, fact.key, note, limiter=limiter)
                 except DamfsError as error:
                     await send.send(str(error))
+                except _Stopped:
+                    return
                 else:
                     await send.send(hashed)
+                finally:
+                    reading.under_way.pop(fact.key, None)
 
     async with trio.open_nursery() as nursery, send:
+        nursery.start_soon(reading.keep_telling)
         for _ in range(library.settings.indexer.scan_threads):
             nursery.start_soon(read, send.clone())
         send.close()
-        await _commit_all(library, store, difference, receive, summary, report)
+        await _commit_all(library, store, difference, receive, summary, reading)
+        nursery.cancel_scope.cancel()
 
 
 async def _commit_all(
     library: Library, store: Store, difference: _Difference, receive: trio.MemoryReceiveChannel[Hashed | str],
-    summary: ScanReport, report: Report,
+    summary: ScanReport, reading: _Reading,
 ) -> None:  # fmt: skip
-    total, total_size = len(difference.to_read), sum(fact.size for fact in difference.to_read)
-    read = size_read = 0
+    reading.total, reading.size = len(difference.to_read), sum(fact.size for fact in difference.to_read)
     batch: list[IndexFile] = []
     deadline = time.monotonic() + BATCH_S
     async for item in receive:
-        read += 1
+        reading.read += 1
         if isinstance(item, str):
             summary.problems.append(item)
         else:
-            size_read += item.size
+            reading.size_read += item.size
             batch.append(_index_command(library, store, difference, item))
         if len(batch) >= BATCH or time.monotonic() > deadline:
             await _commit(library, store, batch, summary)
-            report(ScanProgress(summary.walked, total, read, total_size, size_read))
+            reading.tell()
             await trio.lowlevel.checkpoint()
             deadline = time.monotonic() + BATCH_S
     await _commit(library, store, batch, summary)
-    report(ScanProgress(summary.walked, total, read, total_size, size_read))
+    reading.tell()
 
 
 def _index_command(library: Library, store: Store, difference: _Difference, hashed: Hashed) -> IndexFile:

@@ -14,7 +14,7 @@ from damfs.catalog import derived, job_table
 from damfs.core.camera_proxies import recognise
 from damfs.core.commands import Execution
 from damfs.core.library import Library
-from damfs.core.processors.camera_proxy import JUDGED, PAIR
+from damfs.core.processors.camera_proxy import JUDGED, PAIR, is_copys_name
 from damfs.model import Asset, AssetId, BlobId, Media
 
 PRIORITY = 39
@@ -45,15 +45,20 @@ async def sort_out(library: Library, ids: Iterable[AssetId]) -> Sorted:
     """Without the small copies."""
     found = Sorted([])
     for id_ in dict.fromkeys(ids):
-        blob = _blob_of(library.asset(id_))
+        asset = library.asset(id_)
+        blob = _blob_of(asset)
         if blob is not None:
             recognise(library, blob)
-        if blob is not None and "of" in _facts(library, blob, PAIR):
+        if asset is not None and blob is not None and _is_copy(library, asset, blob):
             found.copies += 1
         else:
             found.ids.append(id_)
         await trio.lowlevel.checkpoint()
     return found
+
+
+def _is_copy(library: Library, asset: Asset, blob: BlobId) -> bool:
+    return is_copys_name(asset.name) or "of" in _facts(library, blob, PAIR)
 
 
 def unjudged(library: Library, ids: Iterable[AssetId]) -> list[AskForJudgement]:

@@ -35,7 +35,7 @@ RECEPTION = "reception"
 UNDONE, MERGED = "undone", "merged"
 MERGE = "merge"
 """A merge of terms moves tags and narrower terms as well: all of that is one thing."""
-AT_ONCE = 200
+AT_ONCE = 100
 """So much of a group is taken back in one transaction."""
 GAP_NS = 2_000_000_000
 PAGE = 1000

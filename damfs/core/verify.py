@@ -11,7 +11,8 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -169,19 +170,30 @@ class _Run:
             for _ in range(self._library.settings.indexer.scan_threads):
                 nursery.start_soon(self._read_queued, files, is_there, send.clone())
             send.close()
-            batch: list[tuple[_Subject, _Outcome]] = []
-            due = time.monotonic() + BATCH_S
-            async for subject, outcome in receive:
-                gone = gone or isinstance(outcome, _StoreGone)
-                batch.append((subject, outcome))
-                if gone or len(batch) >= BATCH or time.monotonic() > due:
-                    self._commit(store, batch)
-                    await trio.lowlevel.checkpoint()
-                    due = time.monotonic() + BATCH_S
-                if gone:
-                    nursery.cancel_scope.cancel()
-            self._commit(store, batch)
+            with self._stopping_readers():
+                batch: list[tuple[_Subject, _Outcome]] = []
+                due = time.monotonic() + BATCH_S
+                async for subject, outcome in receive:
+                    gone = gone or isinstance(outcome, _StoreGone)
+                    batch.append((subject, outcome))
+                    if gone or len(batch) >= BATCH or time.monotonic() > due:
+                        self._commit(store, batch)
+                        await trio.lowlevel.checkpoint()
+                        due = time.monotonic() + BATCH_S
+                    if gone:
+                        nursery.cancel_scope.cancel()
+                self._commit(store, batch)
         return gone
+
+    @contextmanager
+    def _stopping_readers(self) -> Iterator[None]:
+        """What ends the block early, as an interrupt does, ends the reading threads: whoever waits for them would wait
+        for the end of a large file."""
+        try:
+            yield
+        except BaseException:
+            self._stopped = True
+            raise
 
     async def _read_queued(
         self, files: BlobStore, is_there: Callable[[], bool], send: trio.MemorySendChannel[tuple[_Subject, _Outcome]]

@@ -98,12 +98,11 @@ def rebuild(library: Path, yes: bool, as_json: bool) -> None:
 
 
 def _rebuilt(library: Path, *, quiet: bool) -> rebuild_report.RebuildReport:
-    import trio  # with the catalog it takes most of a second to import
-
-    from damfs.core.rebuild import rebuild as rebuild_catalog
+    from damfs.core.rebuild import rebuild as rebuild_catalog  # takes most of a second to import
+    from damfs.integration.running import run
 
     with progress.shown(quiet=quiet) as report:
-        return trio.run(rebuild_catalog, library, _forward(report))
+        return run(rebuild_catalog, library, _forward(report))
 
 
 def _forward(report: Callable[[Progress], None]) -> Callable[[str, ScanProgress], None]:

@@ -64,10 +64,12 @@ def restore(paths: tuple[Path, ...], library: Path | None, as_json: bool) -> Non
 @click.option("--list", "listing", is_flag=True, help="Show what can be taken back, and change nothing.")
 @AS_JSON
 def undo(library: Path, listing: bool, as_json: bool) -> None:
-    """Take back what was done last: tags, names, terms, the trash. LIBRARY may be where it is mounted.
+    """Take back what was done last: tags, names, ratings, terms, searches, the trash.
 
-    What was done at once or in a burst (`rm -r` of a tag, `mv` of many files) is taken back as one. Again: what was
-    done before that.
+    LIBRARY may be where it is mounted.
+
+    What was done at once or in a burst (`rm -r` of a tag, `mv` of many files) is taken back as one, and so is an import
+    or a merge of terms, however long it took; what people have done since stays. Again: what was done before that.
     """
     owner = mounts.library_of(library)
     if listing:

@@ -78,13 +78,12 @@ def _error(failure: Failure) -> errors.DamfsError:
 
 
 def _call_here(library: Path, request: Request, report: Report) -> object:
-    import trio  # with the catalog it takes most of a second to import: not for asking a daemon
-
-    from damfs.core.library import open_library
+    from damfs.core.library import open_library  # takes most of a second to import: not for asking a daemon
+    from damfs.integration.running import run
     from damfs.integration.service import Service
 
     async def answer() -> object:
         with open_library(library) as opened:
             return await Service(opened).answer(request, report)
 
-    return trio.run(answer)
+    return run(answer)

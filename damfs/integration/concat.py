@@ -24,7 +24,7 @@ from damfs.core.processors.telling import PROGRESS, TELL_EVERY_S, share_of
 from damfs.core.worker_pool import JobTimedOut, open_worker_pool
 from damfs.errors import NotFound, Refused, Unavailable
 from damfs.integration import delivering, mounts
-from damfs.integration.making import first_of
+from damfs.integration.running import first_of, run
 from damfs.integration.wire import Progress
 from damfs.model import Media
 from damfs.settings import SETTINGS_FILE, Settings, read_settings
@@ -82,7 +82,7 @@ def concat(order: Order, report: Report) -> JoinedFile:
     check(order)
     mount = mounts.mount_of(order.target)
     with _work(order, None if mount is None else Path(mount.source)) as work:
-        output = trio.run(_joined, order, work, _settings(order), report)
+        output = run(_joined, order, work, _settings(order), report)
         made = output.renditions[0].path
         if mount is None:
             delivering.publish(made, order.target)

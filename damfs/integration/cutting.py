@@ -20,7 +20,7 @@ from damfs.core.spans import Span, time_name
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused, Unavailable
 from damfs.integration.cut_row import CutRow
-from damfs.integration.making import first_of
+from damfs.integration.running import first_of
 from damfs.integration.wire import Progress
 from damfs.model import AssetId, Rendition, RenditionKind
 
@@ -80,10 +80,10 @@ async def _made(library: Library, maker: Maker, wanted: Wanted, span: Span | Non
 
 
 def frames_of(library: Library, wanted: Wanted, span: Span) -> int:
-    """How many there are in the span, about; milliseconds of sound."""
-    rate = derived.facts_of(library.db.writer, wanted.blob).get("probe", {}).get("frame_rate")
-    lasts = Fraction(span.end_ms - span.start_ms, 1000)
-    return max(1, round(lasts * Fraction(str(rate)))) if rate else span.end_ms - span.start_ms
+    """How many there are in the span, about; for sound as many as there would be at 25 a second."""
+    video = derived.facts_of(library.db.writer, wanted.blob).get("probe", {}).get("video")
+    rate = video.get("frame_rate") if isinstance(video, dict) else None
+    return max(1, round(Fraction(span.end_ms - span.start_ms, 1000) * Fraction(str(rate or 25))))
 
 
 def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int) -> Wanted:

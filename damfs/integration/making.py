@@ -26,6 +26,7 @@ from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Refused
 from damfs.integration import camera_report
 from damfs.integration.proxy_report import ProxyReport, ProxyRow
+from damfs.integration.running import first_of
 from damfs.integration.wire import GetProxies, Making, Progress, Retry, Target, Transcode
 from damfs.model import Asset, AssetId, BlobId, Media, Rendition, RenditionKind
 
@@ -152,12 +153,6 @@ class MakingProxies:
         if told.get("needless"):
             return ProxyRow(profile, "needless", False, reason=str(told["needless"]))
         return ProxyRow(profile, "none", False)
-
-
-def first_of(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _forward(report: Report, profile: str, done: int, files: int, size_done: int, size: int) -> None:

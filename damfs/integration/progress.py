@@ -30,14 +30,11 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
         return
     with _bars("{task.fields[rate]}") as bars:
         began = time.monotonic()
-        task = bars.add_task("walking", total=None, rate="")
+        task = bars.add_task("starting", total=None, rate="")
 
         def report(step: Step) -> None:
             seconds = max(0.001, time.monotonic() - began)
-            speed = step.size_done / seconds / 1e6
-            rate = f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if step.size else ""
-            if step.unit not in {"files", "%"} and step.total:
-                rate = f"{step.done / seconds:,.1f} {step.unit}/s"
+            rate = rate_of(step, seconds)
             total, done = (step.size or step.total, step.size_done if step.size else step.done)
             words = (
                 f"{step.what}: {step.done} %"
@@ -51,6 +48,15 @@ def shown(*, quiet: bool) -> Iterator[Callable[[Step], None]]:
             bars.update(task, description=words, total=total or None, completed=done, rate=rate)
 
         yield report
+
+
+def rate_of(step: Step, seconds: float) -> str:
+    speed = step.size_done / seconds / 1e6
+    if step.size:
+        return f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if speed >= 0.1 else f"{1000 * speed:,.0f} kB/s"
+    if step.unit in {"files", "%"} or not step.total:
+        return ""
+    return f"{step.done / seconds:,.1f} {step.unit}/s"
 
 
 def wait_until_done(ask: Callable[[], Status], *, show: bool) -> Status:
@@ -106,7 +112,11 @@ def _bars(extra: str) -> Iterator[Bars]:
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn(extra), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    if not console.is_terminal:
+        yield bars  # never started: rich would end it with an empty line
+        return
+    with bars:
         yield bars
 
 

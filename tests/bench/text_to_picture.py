@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from damfs.catalog.embedder import Embedder, load_embedder
+from damfs.catalog.embedder import Embedder, load_embedder, photo_of
 from tests.bench.figure import Figure, figure
 from tests.bench.ground import BenchFailed, Ground
 
@@ -39,7 +39,7 @@ def measure(ground: Ground) -> Iterator[Figure]:
         raise BenchFailed(f"the model {name} compares no words with pictures")
     ground.say(f"text-to-picture: {len(pairs)} captioned pictures, model {name} …")
     pictures = _pictures(embedder, [path for path, _ in pairs])
-    words = embedder.embed_texts([caption for _, caption in pairs])
+    words = embedder.embed_texts([photo_of(caption) for _, caption in pairs])
     scores = words @ pictures.T
     own = np.diag(scores)[:, None]
     ranks = (scores > own).sum(axis=1)

@@ -20,11 +20,11 @@ SETTINGS = QUICK + "[proxy]\nlines = 180\nneedless = true\n"
 
 def pair(folder: Path, original: str, proxy: str, rate: int = 25, tracks: tuple[Track, ...] = (Track(),)) -> None:
     """Two recordings of one length; MP4 whatever the ending says. ``rate``, ``tracks``: of the small one."""
-    h264(folder / original, size=LARGE, seconds=0.4, metadata={"title": original})
     part = (folder / proxy).with_suffix(".part.mp4")
     h264(part, size=SMALL, seconds=0.4, rate=Fraction(rate), tracks=tracks, metadata={"title": proxy}).rename(
         folder / proxy
     )
+    h264(folder / original, size=LARGE, seconds=0.4, metadata={"title": original})
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +143,16 @@ def test_a_camera_s_file_that_goes_away_is_shown_no_more(dam: Daemon) -> None:
     assert not {"DJI_0002.MP4", "DJI_0002.LRF"} & encoded(dam)
     (dam / "originals/library/Flight/DJI_0002.LRF").unlink()
     until(lambda: not proxy.exists(), "it is gone")
+    (dam / "originals/library/Apart").mkdir()
+    pair(dam / "originals/library/Beside", "DJI_0004.MP4", "../Apart/DJI_0004.LRF")
+    dam.settled()
+    dam.idle()
+    assert "DJI_0004.LRF" not in encoded(dam), "it is a small copy, wherever its clip is"
+    (dam / "originals/library/Apart/DJI_0004.LRF").rename(dam / "originals/library/Beside/DJI_0004.LRF")
     dam.end()
     dam.start()
     dam.idle()
+    joined = dam / "editors/resolve/library/Beside/Proxy/DJI_0004.mp4"
+    until(joined.exists, "two that came together are found at the start", 60)
     assert "DJI_0002.MP4" in encoded(dam), "a proxy of our own takes its place"
     assert (dam / "editors/resolve/library/Flight/Proxy/DJI_0002.mov").exists()

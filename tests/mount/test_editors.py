@@ -70,6 +70,15 @@ def test_a_file_is_one_inode_wherever_it_is_shown(dam: Daemon, proxies: dict[str
     assert len({path.read_bytes() for path in proxies.values()}) == 1
 
 
+def test_paths_and_inodes_outlive_the_daemon(dam: Daemon, proxies: dict[str, Path]) -> None:
+    """Premiere and Resolve keep the path of what they attached in the project."""
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in proxies.values()}
+    dam.end()
+    dam.start()
+    dam.idle()
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in proxies.values()} == before
+
+
 def test_nothing_can_be_created_renamed_or_removed_there(dam: Daemon, proxies: dict[str, Path]) -> None:
     folder = dam / "editors/resolve/Shoot/day 1"
     attempts: tuple[list[str | Path], ...] = (

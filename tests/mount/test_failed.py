@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.mount.daemon_process import QUICK, damfs, run, until
 from tests.sample_media import h264, text_named_mov, truncated
+from tests.unit.test_proxy_matrix import backwards
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Serve
@@ -42,6 +43,17 @@ def test_what_failed_is_listed_with_its_reason(serve: Serve, tmp_path: Path) -> 
     dam.settled()
     until(lambda: names(failed) == set(), "good bytes have not failed")
     until(lambda: not (failed / "unfinished.mov.txt").exists(), "nor is there a reason")
+
+
+def test_a_source_that_nothing_can_conform_to_is_listed_with_the_property(serve: Serve, tmp_path: Path) -> None:
+    dam = serve(settings=QUICK + "[proxy]\nneedless = true\n").start()
+    run("cp", backwards(tmp_path / "broken.mkv"), dam / "inbox")
+    dam.idle()
+    until(lambda: names(dam / "failed") == {"broken.mkv", "broken.mkv.txt"}, "it is listed")
+    text = (dam / "failed/broken.mkv.txt").read_text()
+    assert "reason: broken.mkv: no proxy: frame_times: " in text
+    said = damfs("proxy", dam / "inbox/broken.mkv").stdout
+    assert "frame_times" in said
 
 
 def test_a_name_that_a_text_would_have_is_the_files(serve: Serve, tmp_path: Path) -> None:

@@ -80,6 +80,43 @@ def test_what_always_has_one_answer_never_reaches_python(dam: Daemon, tmp_path: 
     assert [(dam / "inbox" / name).read_text() for name in names] == names
 
 
+def test_a_small_file_costs_few_calls_and_statements(dam: Daemon, tmp_path: Path) -> None:
+    number = 60
+    for each in range(number):
+        (tmp_path / f"cheap-{each}.dat").write_bytes(b"bytes of their own %d" % each)
+    before = dam.stats_at_rest()
+    run("cp", "-t", dam / "inbox", *tmp_path.glob("cheap-*.dat"))
+    dam.settled()
+    after = dam.stats_at_rest()
+    called = operations(before, after)
+    assert called["create"] == called["write"] == number
+    assert called["lookup"] <= 1.5 * number, "of two that the kernel asks; some are of those who look at the counters"
+    assert called["getattr"] <= 2.5 * number, "of the file when it is written, and of its directory"
+    statements = after["damfs_catalog_statements_total"] - before["damfs_catalog_statements_total"]
+    assert statements <= 30 * number, "some twenty, and what was run beside"
+
+
+def test_a_name_that_is_not_there_is_asked_for_once_until_something_changes(dam: Daemon) -> None:
+    """With O_EXCL the kernel asks again before it makes a file. What another has made meanwhile is found."""
+    path = dam / "inbox/an-new.dat"
+
+    def made() -> None:
+        assert not path.exists()
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+
+    assert calls(dam, made)["lookup"] == 1
+    path.unlink()
+    for _ in range(3):
+        assert not path.exists()
+        run("cp", "/etc/hostname", path)
+        with pytest.raises(FileExistsError):
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        dam.settled()
+        path.unlink()
+        with pytest.raises(FileNotFoundError):
+            os.open(path, os.O_RDONLY)
+
+
 def same_bytes(path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 

@@ -170,23 +170,23 @@ async def test_what_others_do_in_between_is_no_part_of_it(library: Library) -> N
     before = said(library)
     await import_terms(library, thesaurus(500), "cli", meanwhile)
     library.perform(AddTag(clip.id, beach), "cli")
-    words = [group.words() for group in list_groups(library.db.writer, 50)]
+    words = [group.words() for group in list_groups(library.db.writer, 1_000)]
     assert words[0] == "1 tag given (beach)"
     assert sum("imported" in each for each in words) == 1
-    (imported,) = [each for each in list_groups(library.db.writer, 50) if "imported" in each.words()]
+    (imported,) = [each for each in list_groups(library.db.writer, 1_000) if "imported" in each.words()]
     await take_back(library, imported)
     assert said(library) == {**before, "tagging": [(clip.id, "beach", "person", 1.0, "", "")]} | {
         "judgement": said(library)["judgement"]
     }
-    assert not any("imported" in group.words() for group in list_groups(library.db.writer, 50))
-    assert [group.words() for group in list_groups(library.db.writer, 50)] == [
+    assert not any("imported" in group.words() for group in list_groups(library.db.writer, 1_000))
+    assert [group.words() for group in list_groups(library.db.writer, 1_000)] == [
         each for each in words if "imported" not in each
     ], "what was done in between can still be taken back"
 
 
 async def test_an_import_that_was_cut_short_goes_on(library: Library) -> None:
     with trio.CancelScope() as scope:
-        await import_terms(library, thesaurus(500), "cli", lambda done, _: scope.cancel() if done > 50 else None)
+        await import_terms(library, thesaurus(500), "cli", lambda done, _: scope.cancel() if done > 20 else None)
     some = len(vocabulary.list_terms(library.db.writer))
     assert 0 < some < 500
     done = await import_terms(library, thesaurus(500), "cli")

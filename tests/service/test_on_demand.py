@@ -14,10 +14,13 @@ from damfs.catalog import derived
 from damfs.core.library import Library
 from damfs.core.on_demand import FAILED_FOR_NS, Maker, Wanted
 from damfs.core.rendition_upkeep import tidy_renditions
+from damfs.core.spans import Span
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import Unavailable
+from damfs.integration.cutting import cut, withdraw
+from damfs.integration.wire import Progress
 from damfs.model import RenditionKind
-from tests.sample_media import h264
+from tests.sample_media import Clip, h264, write
 from tests.small_library import added, opened, scanned, the_asset
 
 SPAN, MOMENT = "00-00-00.000_00-00-00.400", "00-00-00.200"
@@ -122,3 +125,46 @@ async def test_a_piece_whose_file_was_removed_is_forgotten_and_made_again(tmp_pa
         second = await here.maker.make(wanted)
         assert (second.id, second.size) != (first.id, 0)
         assert (here.library.renditions / second.key).stat().st_size == second.size
+
+
+async def test_whoever_waits_is_told_of_frames_and_may_withdraw(tmp_path: Path) -> None:
+    """Nobody else wants it: the worker is stopped, nothing is left, and it is made when it is asked for again."""
+    footage = tmp_path / "footage"
+    write(footage / "old.mp4", Clip(codec="mpeg4", options={"g": "300"}, size=(960, 540), seconds=8, tracks=()))
+    with opened(tmp_path / "library") as library:
+        added(library, footage)
+        await scanned(library)
+        asset = the_asset(library, "old.mp4")
+        assert asset.blob is not None
+        facts = {"duration_ns": 8 * 10**9, "media": "video", "video": {"frame_rate": "25/1"}}
+        with library.db.transaction() as tx:
+            derived.set_facts(tx, asset.blob, "probe", facts)
+        span, told = Span(200, 7800, True), list[Progress]()
+        async with open_worker_pool(library.settings) as pool, trio.open_nursery() as nursery:
+            maker = Maker(library, pool, nursery)
+            errors: list[str] = []
+            begun, ended = trio.Event(), trio.Event()
+
+            def tell(progress: Progress) -> None:
+                told.append(progress)
+                begun.set()
+
+            async def ask() -> None:
+                try:
+                    await cut(library, maker, asset.id, span, -1, tell)
+                except Unavailable as error:
+                    errors.append(str(error))
+                ended.set()
+
+            nursery.start_soon(ask)
+            with trio.fail_after(100):
+                await begun.wait()
+            assert (told[0].total, told[0].unit, told[0].what) == (190, "frames", "old.mp4")
+            assert withdraw(library, maker, asset.id, span, -1) == {"withdrawn": True}
+            with trio.fail_after(100):
+                await ended.wait()
+        assert "interrupted" in errors[0]
+        assert withdraw(library, maker, asset.id, span, -1) == {"withdrawn": False}
+        assert derived.list_on_demand(library.db.writer) == []
+        assert not list((library.state / "work").iterdir())
+        assert library.not_made == {}

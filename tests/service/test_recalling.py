@@ -168,6 +168,7 @@ async def test_everything_comes_back_without_any_catalog(path: Path) -> None:
     report = await rebuilt(path)
     assert_same(look(path), before)
     assert (report.versions, report.trashed, report.folders) == (5, 2, 2)
+    assert report.assets == len(before[0])
     assert (report.without_bytes, report.old_versions, report.unrecalled) == (0, 0, 0)
     text = as_text(report)
     assert "the notes that the store keeps" in text

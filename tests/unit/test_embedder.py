@@ -25,6 +25,7 @@ from damfs.catalog.embedder import (
     MINILM,
     Embedder,
     SentenceTransformerEmbedder,
+    _pixels,
     chosen_device,
     device,
     enough_memory,
@@ -118,6 +119,29 @@ def test_default_texts_near_in_meaning_are_near(default: Embedder) -> None:
     assert rows[0] @ rows[1] > 0.5 > 0.2 > rows[0] @ rows[2]
     assert default.embed_texts([]).shape == (0, 384)
     assert unit(default.embed_texts(["", "x" * 1_000_000]))
+
+
+def test_a_picture_is_looked_at_in_its_proportions_on_the_colour_of_its_edge() -> None:
+    cut_out = Image.new("RGB", (900, 300), "white")
+    cut_out.paste((200, 30, 30), (300, 0, 600, 300))
+    seen = _pixels(cut_out) * 128 + 127
+    assert seen.shape == (3, 224, 224)
+    assert np.allclose(seen[:, :70], 255)
+    assert np.allclose(seen[:, -70:], 255)
+    red = seen[1] < 142
+    rows, columns = (np.flatnonzero(red.any(axis=axis)) for axis in (1, 0))
+    assert abs(len(rows) - len(columns)) <= 2, "a square stays a square"
+    usual = cut_out.resize((450, 300))
+    assert (_pixels(usual)[:, 0] * 128 + 127 == 255).sum() == (_pixels(usual)[:, 112] * 128 + 127 == 255).sum(), (
+        "3:2 fills it"
+    )
+    assert _pixels(Image.new("L", (5_000, 1), 9)).shape == (3, 224, 224)
+
+
+def test_a_phrase_of_a_noun_has_one_article() -> None:
+    assert [photo_of(each) for each in ("dog", "A dog", "the sea", "apple")] == [
+        "a photo of a dog", "a photo of A dog", "a photo of the sea", "a photo of a apple",
+    ]  # fmt: skip
 
 
 @needs_models

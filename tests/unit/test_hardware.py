@@ -4,7 +4,11 @@ proofs of real ones fail, and encoders in software are declared as if they were 
 from __future__ import annotations
 
 import json
+import os
 import resource
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +23,7 @@ from damfs.errors import BadSettings
 from damfs.model import Facts, Media
 from damfs.settings import parse_settings
 from tests import sample_media
+from tests.mount.daemon_process import until
 from tests.unit import faulty_encoders
 from tests.unit.test_proxy import frame_times
 
@@ -141,6 +146,29 @@ def test_without_device_files_nothing_is_proven(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(apart, "call", lambda *_, **__: pytest.fail("a process was started"))
     assert hardware.way(PROFILES["h264"], "h264") is None
     hardware.proven.cache_clear()
+
+
+def stay(pid_file: str) -> None:
+    Path(pid_file).write_text(str(os.getpid()), encoding="ascii")
+    threading.Event().wait()
+
+
+PARENT = """
+import sys
+from damfs.core.processors import apart
+from tests.unit.test_hardware import stay
+apart.call(stay, sys.argv[1], stalled_s=600)
+"""
+
+
+def test_it_ends_with_the_worker_that_started_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(pid_file)], env=env) as parent:
+        until(lambda: pid_file.exists() and pid_file.read_text(encoding="ascii") != "", "it runs", 60)
+        child = Path("/proc") / pid_file.read_text(encoding="ascii")
+        parent.kill()
+    until(lambda: not child.exists() or "Z" in (child / "stat").read_text(encoding="ascii").split()[2], "it ended", 60)
 
 
 def limits() -> tuple[int, int]:

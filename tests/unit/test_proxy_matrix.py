@@ -97,6 +97,7 @@ class Judged:
     video: dict[str, object]
     sound: list[dict[str, object]]
     timecode: str | None
+    reel: str | None
     times: list[Fraction] = field(default_factory=list)
     turned: bool = False
 
@@ -118,6 +119,7 @@ def judged(path: Path) -> Judged:
         video,
         [each for each in streams if each["codec_type"] == "audio"],
         next((code for code in codes if code), tagged),
+        next((each["tags"]["reel_name"] for each in streams if "reel_name" in each.get("tags", {})), None),
         [each - times[0] for each in times],
         any("rotation" in each for each in video.get("side_data_list", ())),
     )
@@ -172,6 +174,7 @@ def check_by_ffprobe(source: Judged, proxy: Judged, profile: str) -> None:
     assert len(proxy.times) == len(source.times) > 5
     assert max(abs(a - b) for a, b in zip(proxy.times, source.times, strict=True)) <= Fraction(1, 1000)
     assert proxy.timecode == source.timecode
+    assert proxy.reel == (source.reel if "reel" not in PROFILES[profile].lacks else None)
     keys = ("channels", "sample_rate")
     assert [[track[key] for key in keys] for track in proxy.sound] == [
         [track[key] for key in keys] for track in source.sound
@@ -217,10 +220,9 @@ def test_a_format_that_cannot_hold_the_sound_is_refused_with_the_property(tmp_pa
     assert properties["audio_channels"]["proxy"] == [16]  # type: ignore[index]  # JSON
 
 
-def test_times_that_go_backwards_are_refused_with_the_property(tmp_path: Path) -> None:
-    """No proxy can conform to that: an editor would show other frames than it counts."""
-    source = h264(codec="mjpeg", pixel_format="yuvj420p", options={}, tracks=())(tmp_path / "whole.mov")
-    broken = tmp_path / "broken.mkv"
+def backwards(broken: Path) -> Path:
+    """A clip whose frames say that they are shown before those that they follow."""
+    source = h264(codec="mjpeg", pixel_format="yuvj420p", options={}, tracks=())(broken.with_suffix(".whole.mov"))
     with av.open(str(source)) as container, av.open(str(broken), "w") as out:
         stream = out.add_stream_from_template(container.streams.video[0])
         for number, packet in enumerate(container.demux(video=0)):
@@ -229,6 +231,12 @@ def test_times_that_go_backwards_are_refused_with_the_property(tmp_path: Path) -
             packet.pts = packet.dts + (1 - number % 2) * 4 * (packet.duration or 1)
             packet.stream = stream
             out.mux(packet)
+    return broken
+
+
+def test_times_that_go_backwards_are_refused_with_the_property(tmp_path: Path) -> None:
+    """No proxy can conform to that: an editor would show other frames than it counts."""
+    broken = backwards(tmp_path / "broken.mkv")
     with pytest.raises(
         BadMedia, match=r"broken\.mkv: no proxy: frame_times: \d+ of \d+ frames say that they are shown no"
     ):

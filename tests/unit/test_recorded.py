@@ -43,6 +43,7 @@ def test_one_that_conforms_has_a_report_of_every_property(tmp_path: Path) -> Non
     properties = found.report["properties"]
     assert isinstance(properties, dict)
     assert {name for name, row in properties.items() if row["verdict"] == "explained"} == {"size"}
+    assert properties["size"]["why"] == "it is meant to be smaller"
     assert properties.keys() >= COMPARED
     assert (found.report["encoder"], found.report["width"]) == ("h264", 320)
 

@@ -124,6 +124,19 @@ def test_a_first_frame_that_is_broken_is_refused(tmp_path: Path) -> None:
         make(source)
 
 
+def test_a_stream_that_was_cut_begins_with_its_first_key_frame(tmp_path: Path) -> None:
+    """What stands before it needs pictures that are gone: nobody could show it."""
+    whole = clip(tmp_path / "whole.ts", "libx264", preset="veryfast", g="8", bf="2").read_bytes()
+    packets = [whole[at : at + 188] for at in range(0, len(whole), 188)]
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(b"".join(packets[:3] + packets[len(packets) // 3 :]))
+    held = source_frames.held(cut, "cut.ts")
+    decoded = frame_times(cut)
+    assert FRAMES > held.frames > held.since(decoded[0]).frames == len(decoded) > 5
+    _, made = make(cut)
+    assert said(made, "frames")["verdict"] == said(made, "frame_times")["verdict"] == "equal"
+
+
 def test_two_fields_in_two_packets_are_one_frame() -> None:
     fields = [Fraction(number, 50) for number in range(8)]
     assert without_second_fields(fields, Fraction(25)) == fields[::2]

@@ -192,6 +192,13 @@ WRONG: dict[str, tuple[str | bytes | None, str]] = {
     "itself.ttl": (THESAURUS + "ex:sport skos:broader ex:sport .\n", 'circle: "sport" > "sport"'),
     "long.ttl": (THESAURUS.replace('"sport"', f'"{LONG}"'), "is 1,000,000 characters long"),
     "nested.ttl": (THESAURUS + "ex:a ex:b " + "[ ex:b " * 50_000 + "1" + "]" * 50_000 + " .\n", "nested too deeply"),
+    "many.txt": ("".join(f"{each:x}\n" for each in range(1_000_000)),
+                 "more than 100,000 terms; import a part of it, or is this"),
+    "many.csv": ("name\n" + "".join(f"{each:x}\n" for each in range(100_002)), "more than 100,000 terms"),
+    "sixteen.txt": ("beach\n\tsea\n".encode("utf-16-le"), "line 1: this seems to be UTF-16 without its mark"),
+    "sixteen.ttl": (THESAURUS.encode("utf-16-be"), "line 1: this seems to be UTF-16 without its mark"),
+    "half.txt": ("beach\n".encode("utf-16")[:-1], "no UTF-16 text"),
+    "prefix.ttl": (THESAURUS.replace("ex: <", "other: <"), "line 3: no valid Turtle"),
     "missing.ttl": (None, "cannot be read: No such file or directory"),
 }  # fmt: skip
 
@@ -209,6 +216,33 @@ def test_a_file_that_is_wrong_is_one_line_that_names_it(name: str, tmp_path: Pat
     assert line in said
     assert "\n" not in said
     assert len(said) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-8-sig", "utf-8"])
+def test_lists_in_the_encodings_that_programs_write(code: str, tmp_path: Path) -> None:
+    found = files.read_file(written(tmp_path / "keywords.txt", "Küste\r\n\tStrand\r\n\t\t{海岸}\r\n".encode(code)))
+    assert [(each.name, [label.name for label in each.labels]) for each in found.concepts] == [
+        ("Küste", []), ("Strand", ["海岸"])
+    ]  # fmt: skip
+
+
+def test_a_table_with_marks_and_lines_in_its_cells(tmp_path: Path) -> None:
+    text = 'name,note\r\n"say ""x"", y","two\r\nlines, and ""marks"""\r\n'
+    (found,) = files.read_file(written(tmp_path / "t.csv", text)).concepts
+    assert (found.name, found.notes) == ('say "x", y', {"": 'two\r\nlines, and "marks"'})
+
+
+def test_a_file_without_an_end_is_read_so_far_and_no_further() -> None:
+    with pytest.raises(BadVocabulary, match="is larger than 64 MB"):
+        files.read_file(Path("/dev/zero"), "paths")
+
+
+def test_prefixes_that_mean_something_else_later_and_further_broader_terms(tmp_path: Path) -> None:
+    text = THESAURUS + "@prefix ex: <http://other.example/> .\n@base <file:///etc/> .\nex:beach a skos:Concept ;"
+    text += ' skos:prefLabel "another beach"@en ; skos:broader <passwd> .\n'
+    found = files.read_file(written(tmp_path / "x.ttl", text))
+    assert {each.name: each.uri for each in found.concepts}["another beach"] == "http://other.example/beach"
+    assert found.remarks == ['http://example.org/surfing: further broader terms became related ones: "water"']
 
 
 def test_a_circle_with_what_is_there_changes_nothing(library: Library, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from damfs.model import Facts
 
 PAIR = "camera_pair"
 JUDGED = "camera_proxy"
+COPY_ENDINGS = (".lrv", ".lrf")
+"""Nothing else is called like that."""
 
 
 class CameraProxy(Processor):
@@ -61,8 +63,12 @@ def copies_of(subject: Subject) -> tuple[str, ...]:
 
 
 def is_copy(subject: Subject) -> bool:
-    """Whether it is itself such a copy of another clip."""
-    return "of" in subject.facts.get(PAIR, {})
+    """Whether it is itself such a copy of another clip, which may not have arrived yet."""
+    return "of" in subject.facts.get(PAIR, {}) or is_copys_name(subject.name)
+
+
+def is_copys_name(name: str) -> bool:
+    return name.lower().endswith(COPY_ENDINGS)
 
 
 def has_copy(subject: Subject) -> bool:

@@ -30,7 +30,7 @@ POSTER = "poster/jpeg"
 
 class Embedding(Processor):
     name = "embedding"
-    version = 2
+    version = 3
     needs = frozenset({"preview"})
     worker = Worker.MODEL
     priority = 40

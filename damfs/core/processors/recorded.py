@@ -125,9 +125,8 @@ def picture_rows(clip: Side, copy: Side) -> Iterable[Row]:
     theirs, ours = clip.said, copy.said
     whole, small = (f"{each.size[0]}x{each.size[1]}" for each in (clip, copy))
     smaller = copy.size[0] * copy.size[1] < clip.size[0] * clip.size[1]
-    yield Row(
-        "size", whole, small, Verdict.EXPLAINED if smaller else Verdict.UNEQUAL, "" if smaller else "it is not smaller"
-    )
+    why = "it is meant to be smaller" if smaller else "it is not smaller"
+    yield Row("size", whole, small, Verdict.EXPLAINED if smaller else Verdict.UNEQUAL, why)
     baked = theirs.turned in {90, 270} and ours.turned == 0 and same_shape(theirs, ours)
     yield same("sample_aspect", inverse(theirs.sample_aspect) if baked else theirs.sample_aspect, ours.sample_aspect)
     yield judged("shape", conformance.ratio(theirs.shape), conformance.ratio(ours.shape), same_shape(theirs, ours))

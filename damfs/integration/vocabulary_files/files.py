@@ -12,6 +12,8 @@ from damfs.errors import BadVocabulary
 from damfs.integration.vocabulary_files import keyword_lists, table
 
 SIZE_LIMIT = 64 << 20
+SEEN = 1000
+"""Bytes that tell which encoding it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,28 @@ def kind_for_writing(path: Path, kind: str) -> str:
 def _decoded(path: Path) -> str:
     """UTF-8, or UTF-16 with its mark. Raises BadVocabulary."""
     try:
-        if path.stat().st_size > SIZE_LIMIT:
-            raise BadVocabulary(f"{path} is larger than {SIZE_LIMIT >> 20} MB; this is no vocabulary")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise BadVocabulary(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > SIZE_LIMIT:
+        raise BadVocabulary(f"{path} is larger than {SIZE_LIMIT >> 20} MB; this is no vocabulary")
+    if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and _seems_utf_16(data[:SEEN]):
+        raise BadVocabulary(f"{path}, line 1: this seems to be UTF-16 without its mark; save it as UTF-8")
     utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if utf_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        code = "UTF-16" if utf_16 else "UTF-8"
         raise BadVocabulary(
-            f"{path}, line {line}: no UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8"
+            f"{path}, line {line}: no {code} text (byte 0x{data[error.start]:02x}); save it as UTF-8"
         ) from None
     if "\0" in text:
         raise BadVocabulary(f"{path}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: no text (a zero byte)")
     return text
+
+
+def _seems_utf_16(data: bytes) -> bool:
+    """Every other byte of Latin text is a zero then."""
+    return len(data) >= 4 and max(data[::2].count(0), data[1::2].count(0)) * 4 > len(data)

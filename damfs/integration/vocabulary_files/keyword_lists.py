@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from damfs.core.concepts import Concept, ConceptLabel
+from damfs.core.concepts import Concept, ConceptLabel, check_number
 from damfs.errors import BadVocabulary
 
 LINE_LIMIT = 20_000
@@ -41,6 +41,7 @@ def read_lightroom(text: str, file: str) -> list[Concept]:
             continue
         grouping = word.startswith("[") and word.endswith("]")
         word = word[1:-1] if grouping else word
+        check_number(len(found), file)
         key = "\0".join((*above[-1:], word))
         found.setdefault(key, Concept(key, word, above[-1] if above else "", grouping=grouping, where=f"line {number}"))
         above.append(key)
@@ -75,6 +76,7 @@ def read_paths(text: str, file: str) -> list[Concept]:
     """A path a line; what stands before the last step is made as well."""
     found: dict[str, Concept] = {}
     for number, line in lines_of(text, file):
+        check_number(len(found), file)
         key = ""
         for step in _steps(line.strip()):
             above, key = key, f"{key}\0{step}"

@@ -70,7 +70,22 @@ def _concept(graph: Graph, node: Node, language: str) -> Concept:
         (preferred[0].language or "") if preferred else "", tuple(labels), _notes(graph, node),
         tuple(map(str, related)), next((str(each) for each in graph.objects(node, PROMPT)), ""),
         "" if isinstance(node, BNode) else str(node), any(map(bool, graph.objects(node, GROUPING))), str(node),
+        remark=_further(graph, broader[1:], language),
     )  # fmt: skip
+
+
+def _further(graph: Graph, broader: Sequence[Node], language: str) -> str:
+    """A directory is in one directory."""
+    labels = (
+        sorted(_literals(graph, each, SKOS.prefLabel), key=lambda label: _rank(label, language)) for each in broader
+    )
+    names = ", ".join(f'"{found[0]}"' if found else str(each) for each, found in zip(broader, labels, strict=True))
+    return f"further broader terms became related ones: {names}" if names else ""
+
+
+def _called(graph: Graph, node: Node, language: str) -> str:
+    labels = sorted(_literals(graph, node, SKOS.prefLabel), key=lambda label: _rank(label, language))
+    return str(labels[0]) if labels else str(node)
 
 
 def _rank(label: Literal, language: str) -> tuple[int, str, str]:

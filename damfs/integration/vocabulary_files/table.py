@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from damfs.core.concepts import Concept, ConceptLabel
+from damfs.core.concepts import Concept, ConceptLabel, check_number
 from damfs.errors import BadVocabulary
 
 COLUMNS = ("name", "broader", "synonyms", "note", "language", "prompt")
@@ -41,6 +41,7 @@ def _read(text: str, file: str) -> list[Concept]:
                 continue
             if len(row) != len(head):
                 raise BadVocabulary(f"{file}, {where}: {len(row)} columns, but the head has {len(head)}")
+            check_number(len(found), file)
             concept = _concept(dict(zip(head, (cell.strip() for cell in row), strict=True)), where)
             if concept.key in found:
                 raise BadVocabulary(f'{file}, {where}: "{concept.name}" is there already ({found[concept.key].where})')

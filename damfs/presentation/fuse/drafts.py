@@ -16,7 +16,8 @@ import trio
 
 from damfs.catalog import rewrites
 from damfs.core.batch_sealing import BatchSealing
-from damfs.core.commands import Abandon, CloseReceived, Command, SetClosed, SetSize, SetTimes
+from damfs.core.closing import CloseReceived
+from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception

@@ -57,6 +57,11 @@ class Native:
         """Requests that the module answered by itself since the mount."""
         return 0 if self._library is None else int(self._library.damfs_answered())
 
+    def changed(self) -> None:
+        """At each commit, before anybody is told of it: a name that was not there may be there now."""
+        if self._library is not None:
+            self._library.damfs_changed()
+
     @property
     def reason(self) -> str:
         """Why there is no passthrough; empty when there is."""
@@ -128,6 +133,7 @@ def load() -> Native:
         for name in ("damfs_state", "damfs_refusal", "damfs_hooked", "damfs_backing_open", "damfs_backing_close"):
             getattr(library, name).argtypes = (ctypes.c_int,) if "backing" in name else ()
         library.damfs_answered.argtypes, library.damfs_answered.restype = (), ctypes.c_long
+        library.damfs_changed.argtypes, library.damfs_changed.restype = (), None
     except (OSError, AttributeError) as error:
         return Native(None, f"it cannot be loaded: {error}")
     return Native(library)
