@@ -66,6 +66,7 @@ class WorkerPool:
     def __init__(self, pools: dict[Worker, _Pool], time_limit_s: float = math.inf) -> None:
         self._pools = pools
         self._time_limit_s = time_limit_s
+        self._asked: dict[Worker, set[trio.CancelScope]] = {}
         self.gatherings: dict[Worker, Gathering[_Kind, Work, Output | Failure]] = {
             worker: Gathering(self._together, (WorkerDied, JobTimedOut), round(pool.limiter.total_tokens))
             for worker, pool in pools.items()
@@ -92,10 +93,22 @@ class WorkerPool:
     async def ask(self, worker: Worker, timeout_s: float, question: Callable[[Unpack[A]], R], *given: *A) -> R:
         """Call a function of plain data in a worker of a pool. Raises WorkerDied, JobTimedOut."""
         pool = self._pools[worker]
-        async with pool.limiter:
-            with trio.move_on_after(timeout_s):
-                return await _in_worker(pool, question, *given)
+        with trio.CancelScope() as scope:
+            self._asked.setdefault(worker, set()).add(scope)
+            try:
+                async with pool.limiter:
+                    with trio.move_on_after(timeout_s):
+                        return await _in_worker(pool, question, *given)
+            finally:
+                self._asked[worker].discard(scope)
+        if scope.cancelled_caught:
+            raise errors.Unavailable("another model was chosen meanwhile; ask again")
         raise JobTimedOut(f"took longer than {timeout_s:g} s and was stopped")
+
+    def interrupt(self, worker: Worker) -> None:
+        """What is asked of these workers now, or waits for them, ends with Unavailable."""
+        for scope in self._asked.get(worker, ()):
+            scope.cancel()
 
     async def _together(self, kind: _Kind, works: Sequence[Work]) -> list[Output | Failure]:
         processor, _ = kind

@@ -57,6 +57,8 @@ class Models:
         settings = await trio.to_thread.run_sync(choose_model_in_settings, library.path, name)
         library.use_settings(settings)
         library.stop_model_jobs()
+        if self._pool is not None:
+            self._pool.interrupt(Worker.MODEL)
         library.model_health.well()
         users = tuple(each.name for each in library.registry.processors if each.worker is Worker.MODEL)
         library.perform(ChooseModel(name, users), ACTOR)

@@ -18,7 +18,7 @@ import trio.testing
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Output, Subject, Worker
 from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerDied, WorkerPool, open_worker_pool
-from damfs.errors import BadMedia, ModelUnavailable, NoSpace
+from damfs.errors import BadMedia, ModelUnavailable, NoSpace, Unavailable
 from damfs.model import Media
 from damfs.settings import IndexerSettings, ModelSettings, Settings
 from tests.service import doomed_processors
@@ -163,6 +163,27 @@ async def test_an_endless_job_is_stopped_when_its_time_is_up(bench: Bench) -> No
         await bench.run(doomed_processors.Endless, timeout_s=0.5)
     assert bench.source.read_text().isdigit()
     assert (await bench.run(doomed_processors.Good)).facts["runs"] == 1
+
+
+async def test_who_asks_a_worker_is_sent_away_and_the_next_is_answered(bench: Bench) -> None:
+    """Also who waits behind another: neither may hold up a model that was chosen meanwhile."""
+    refused = 0
+
+    async def asks() -> None:
+        nonlocal refused
+        with pytest.raises(Unavailable, match="another model"):
+            await bench.pool.ask(Worker.MODEL, 100.0, select.select, [], [], [], 100.0)
+        refused += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asks)
+        nursery.start_soon(asks)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not bench.pool.is_free(Worker.MODEL)
+        bench.pool.interrupt(Worker.MODEL)
+    assert refused == 2
+    assert await bench.pool.ask(Worker.MODEL, 100.0, abs, -3) == 3
+    assert bench.pool.is_free(Worker.MODEL)
 
 
 async def test_waiting_for_a_worker_does_not_count_as_time(bench: Bench, tmp_path: Path) -> None:
