@@ -49,6 +49,8 @@ def piece(source: Path, target: Path, name: str, profile: str, report: Callable[
 
     start, end = (Fraction(at_ms, 1000) for at_ms in (span.start_ms, span.end_ms))
     made = cutting.cut(source, target, name, start, end, exact=span.exact, report=report)
+    if not target.exists():
+        raise BadMedia(f"{name}: no piece: it holds neither a picture nor a sample of sound between these times")
     detail: dict[str, object] = {
         "cut": f"{time_name(round(made.start * 1000))}_{time_name(round(made.end * 1000))}",
         "method": made.method,

@@ -31,6 +31,8 @@ QUICKTIME_LANGUAGES = {
 """ISO 639-2 codes by the spelling that QuickTime's table of languages has for them."""
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 DAY_S = 86_400
+SILENCE_S = 3_600
+"""So much may be missing, or as much as there is sound: a broken clock asks for silence of gigabytes."""
 
 
 def latest_sound(container: InputContainer) -> Fraction:
@@ -67,6 +69,8 @@ class SoundTrack:
         self.graph: Graph | None = None
         self.shape: tuple[str, str, int] | None = None
         self.empty = True
+        self.heard = Fraction(0)
+        """Seconds of sound that came out of the decoder."""
 
     def write(self, frame: AudioFrame) -> None:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -77,6 +81,7 @@ class SoundTrack:
         if frame.pts is not None and frame.time_base is not None:
             frame.pts -= round(self.plan.origin / frame.time_base)
             self.check_time(frame.pts * frame.time_base)
+        self.heard += Fraction(frame.samples, frame.sample_rate or self.rate)
         self.graph.push(frame)
         self.drain(self.graph)
 
@@ -85,6 +90,11 @@ class SoundTrack:
             raise BadMedia(
                 f"{self.name}: no proxy: sound_times: sound says that it comes {float(at):,.0f} s after the first "
                 "picture, long after the end; wrap it anew (ffmpeg -i FILE -c copy NEW)"
+            )
+        if at - self.heard > SILENCE_S + self.heard:
+            raise BadMedia(
+                f"{self.name}: no proxy: sound_times: of {float(at):,.0f} s of sound only {float(self.heard):,.1f} s are "
+                "there; wrap it anew (ffmpeg -i FILE -c copy NEW)"
             )
 
     def graph_for(self, frame: AudioFrame, first: bool) -> Graph:
