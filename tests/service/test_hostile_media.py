@@ -54,6 +54,7 @@ STEPS: dict[str, Step] = {
     "probe": Step("probe"),
     "preview": Step("preview"),
     "exiftool": Step("exiftool", only=frozenset(FOR_EXIFTOOL)),
+    "camera_proxy": Step("camera_proxy"),
     "proxy": Step("proxy", {"needless": True}),
     "proxy-h264": Step(
         "proxy-h264", {"needless": True, "also": ["h264"]}, frozenset(HOSTILE) - {"endless.mp4", "crowded.mkv"}
@@ -76,7 +77,7 @@ SAME_STEP = {"proxy-dnxhr-lb", "proxy-prores-proxy", "proxy-h264-intra", "proxy-
 """Other rows of one table."""
 TOGETHER: tuple[tuple[str, ...], ...] = (
     ("probe", "preview", "exiftool", "moments", "editor_hash"),
-    ("proxy", "proxy-h264"),
+    ("camera_proxy", "proxy", "proxy-h264"),
     ("scenes", "sprite", "sheet", "waveform", "loudness"),
     ("piece", "exact piece", "frame"),
 )
@@ -106,7 +107,8 @@ def subject_of(source: Path, step: Step) -> Subject:
     kind = Media.IMAGE if source.suffix in (".png", ".tif", ".gif", ".jpg") else Media.VIDEO
     facts = {} if step.processor == "probe" else {"probe": {**PROBED, "media": str(kind)}}
     settings = {**SETTINGS.of_processor(step.processor), **step.settings}
-    return Subject(source.name, kind, source.stat().st_size, facts, settings=settings)
+    beside = {"its copy": source} if step.processor == "camera_proxy" else {}
+    return Subject(source.name, kind, source.stat().st_size, facts, settings=settings, beside=beside)
 
 
 async def ended(pool: WorkerPool, step: Step, source: Path, out: Path) -> Output | DamfsError:

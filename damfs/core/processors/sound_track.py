@@ -93,8 +93,8 @@ class SoundTrack:
             )
         if at - self.heard > SILENCE_S + self.heard:
             raise BadMedia(
-                f"{self.name}: no proxy: sound_times: of {float(at):,.0f} s of sound only {float(self.heard):,.1f} s are "
-                "there; wrap it anew (ffmpeg -i FILE -c copy NEW)"
+                f"{self.name}: no proxy: sound_times: of {float(at):,.0f} s of sound only {float(self.heard):,.1f} s "
+                "are there; wrap it anew (ffmpeg -i FILE -c copy NEW)"
             )
 
     def graph_for(self, frame: AudioFrame, first: bool) -> Graph:
