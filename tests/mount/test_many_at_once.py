@@ -10,6 +10,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,8 +84,12 @@ def look(dice: random.Random, root: Path) -> None:
 
 
 def read(dice: random.Random, root: Path) -> None:
+    """Two that write into one file at once may mix its lines, here as on a disk."""
     content = (place(dice, root) / dice.choice(NAMES)).read_text()
-    assert any(whole.startswith(content) for whole in CONTENTS), f"bytes that nobody wrote: {content!r}"
+    lines = zip_longest(*(whole.splitlines(keepends=True) for whole in CONTENTS))
+    written = all(line in those for line, those in zip(content.splitlines(keepends=True), lines, strict=False))
+    assert written, f"bytes that nobody wrote: {content!r}"
+    assert len(content) <= len(CONTENTS[-1])
 
 
 ACTIONS: tuple[Callable[[random.Random, Path], None], ...] = (

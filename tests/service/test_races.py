@@ -13,7 +13,7 @@ import trio.testing
 from damfs.catalog import folders, stores, versions
 from damfs.core.arranging import SetDestination
 from damfs.core.check import check
-from damfs.core.commands import Rename, Trash
+from damfs.core.commands import Receive, Rename, Trash
 from damfs.core.folders import make_folder, remove_folder
 from damfs.core.library import Library
 from damfs.core.reception import Reception
@@ -27,6 +27,7 @@ from damfs.model import AssetId, AssetState, FolderId, Key
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.storage.blob_store import FileFact
 from damfs.storage.local import LocalStore
+from damfs.storage.staging import Staging
 from tests.small_library import JULY_NS, asset, drafted, files_below, keys, opened, overwritten, received, the_asset
 
 ENOUGH_S = 0.5
@@ -91,6 +92,32 @@ async def test_a_file_that_is_renamed_while_it_is_sealed_is_sealed_under_its_nam
         await drafts.settled()
     assert asset(library, id_).state is AssetState.PRESENT
     assert files_below(library.originals) == {b"2024/07/15/clip.mov": b"clip"}
+
+
+async def test_a_file_that_is_closed_while_it_is_renamed_over_an_original_is_its_next_version(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = await received(library, "clip.mov", b"one")
+    source = library.perform(Receive("clip.tmp", 0o644, triaged=False), "test")
+    begun, hand_over = trio.Event(), Staging.hand_over
+
+    def slowly(staging: Staging, old: AssetId, new: AssetId) -> None:
+        trio.from_thread.run_sync(begun.set)
+        trio.from_thread.run(trio.testing.wait_all_tasks_blocked)
+        hand_over(staging, old, new)
+
+    monkeypatch.setattr(Staging, "hand_over", slowly)
+    async with trio.open_nursery() as nursery:
+        drafts = Drafts(library, Reception(library), nursery)
+        draft = await drafts.create(source)
+        await drafts.write(draft, 0, b"two")
+        nursery.start_soon(drafts.supersede, clip.id, source, [])
+        await begun.wait()
+        await drafts.leave(draft, writes=True)
+        await drafts.settled()
+    assert contents(library, clip.id) == [b"one", b"two"]
+    assert library.asset(source) is None
+    await check_sound(library)
 
 
 async def test_a_version_that_arrives_while_its_asset_goes_into_the_trash(

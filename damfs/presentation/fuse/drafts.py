@@ -46,6 +46,8 @@ class Drafts:
         self._drafts: dict[AssetId, Draft] = {}
         self._sealing: dict[AssetId, trio.Event] = {}
         self._again: set[AssetId] = set()
+        self._handed: dict[AssetId, trio.Event] = {}
+        """What is just renamed over an original: a last close meanwhile is that of the original's next version."""
         self._closed = {
             row.asset: Shown(row.size, row.mtime_ns) for row in rewrites.every(library.db.writer) if row.closed
         }
@@ -261,6 +263,9 @@ class Drafts:
 
     async def _last_close(self, draft: Draft) -> None:
         """From here on a crash does not lose the file: it is whole. One that a write error broke is dropped."""
+        handed = self._handed.get(draft.asset)
+        if handed is not None:
+            await handed.wait()
         asset = draft.asset
         if draft.detached:
             return
@@ -374,12 +379,19 @@ class Drafts:
         written = draft is not None and bool(draft.writers)
         size = known.size if draft is None else draft.size
         mtime_ns = known.mtime_ns if draft is None or draft.mtime_ns is None else draft.mtime_ns
-        await supersede_by_draft(
-            self._library, self._reception, target, source, size, mtime_ns, also, closed=not written
-        )  # fmt: skip
-        if draft is not None and self._drafts.pop(source, None) is not None and written:
-            draft.asset, draft.rewrites, draft.changed = target, True, True
-            self._drafts[target] = draft
+        handed = self._handed[source] = trio.Event()
+        try:
+            await supersede_by_draft(
+                self._library, self._reception, target, source, size, mtime_ns, also, closed=not written
+            )  # fmt: skip
+            self._drafts.pop(source, None)
+            if draft is not None and written:
+                draft.asset, draft.rewrites, draft.changed = target, True, True
+                if draft.writers:
+                    self._drafts[target] = draft
+        finally:
+            del self._handed[source]
+            handed.set()
         if not written:
             self._closed[target] = Shown(size, mtime_ns)
             self.begin_seal(target)
