@@ -31,6 +31,8 @@ READY = b"ready"
 START_LIMIT_S = 30.0
 END_LIMIT_S = 40.0
 POLL_S = 0.01
+REST_S = 1.5
+STATEMENTS = "damfs_catalog_statements_total"
 QUICK = '[model]\nname = "none"\n'
 """Settings of most tests: no model is loaded."""
 CUT_WORKER = re.compile(r'Traceback [^\n]*\n  File "<string>", line 1, in <module>\n(?:  [^\n]*\n)*EOFError[^\n]*')
@@ -242,14 +244,17 @@ class Daemon:
         return {name: int(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     def stats_at_rest(self) -> dict[str, int]:
-        """When no statement was run for some looks: what an earlier test began has ended."""
-        looks = [self.stats()]
+        """When no statement was run for a while: what an earlier test began, and those who gather news, have ended."""
+        looks, since = [self.stats()], time.monotonic()
 
         def is_at_rest() -> bool:
+            nonlocal since
             looks.append(self.stats())
-            return len(looks) > 8 and len({each["damfs_catalog_statements_total"] for each in looks[-8:]}) == 1
+            if looks[-1][STATEMENTS] != looks[-2][STATEMENTS]:
+                since = time.monotonic()
+            return time.monotonic() - since > REST_S
 
-        until(is_at_rest, "at rest", 30.0)
+        until(is_at_rest, "at rest")
         return looks[-1]
 
     def add(self, folder: Path) -> object:
