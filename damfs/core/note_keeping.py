@@ -84,8 +84,9 @@ class NoteKeeper:
                         pass
                     await self._keep()
             finally:
-                with trio.move_on_after(END_S, shield=True):
-                    await outlast("the last notes of the store", self._write, 0)
+                if self.begun.is_set():  # else the file would seem to be in step
+                    with trio.move_on_after(END_S, shield=True):
+                        await outlast("the last notes of the store", self._write, 0)
 
     async def _listen(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
@@ -122,8 +123,8 @@ class NoteKeeper:
         store, name = library.library_store().id, derived.property_value(library.db.writer, "library-id") or ""
         device = await self._find_volume(store)
         seq = change_feed.last_seq(library.db.writer)
-        last = await trio.to_thread.run_sync(self._file.last)
-        if last != store_notes.end_line(name, seq):
+        first, last = await trio.to_thread.run_sync(lambda: (self._file.first(), self._file.last()))
+        if (first, last) != (store_notes.first_line(name), store_notes.end_line(name, seq)):
             await self._write_anew(store)
         self._size = await trio.to_thread.run_sync(self._file.size)
         self._folders = await library.db.read(functools.partial(standing.list_folders, store=store))
@@ -154,7 +155,8 @@ class NoteKeeper:
     async def _write_down(self, stirred: _Stirred) -> None:
         library, store = self._library, self._library.library_store().id
         name = derived.property_value(library.db.writer, "library-id") or ""
-        if await self._find_volume(store) != self._device:
+        is_same = await self._find_volume(store) == self._device
+        if not is_same or not await trio.to_thread.run_sync(self._file.size):
             await self._begin()
             return
         ids = sorted(stirred.said | stirred.moved)
