@@ -54,6 +54,11 @@ class FolderNote:
     owner: tuple[int, int] | None = None
 
 
+def expects_files(connection: Connection, store: StoreId) -> bool:
+    """Whether any file is known to be there."""
+    return connection.exists("SELECT 1 FROM copy WHERE store = ? AND state <> 'missing' LIMIT 1", store)
+
+
 def list_standing(connection: Connection) -> list[AssetId]:
     """Assets of which something is to be noted."""
     rows = connection.rows(

@@ -22,7 +22,10 @@ from damfs.core import store_notes
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.outlasting import outlast
+from damfs.errors import Unavailable
 from damfs.model import AssetId, AssetState, Change, FolderId, Seq, StoreId
+from damfs.storage.disk_errors import disk_errors
+from damfs.storage.folder_steps import is_bare
 from damfs.storage.note_file import NoteFile
 from damfs.storage.tree_walk import NOTES
 
@@ -62,6 +65,8 @@ class NoteKeeper:
         self._unripe: set[AssetId] = set()
         """Being received; there will be something to say of them."""
         self._folders: dict[FolderId, FolderNote] = {}
+        self._device: int | None = None
+        """Of the originals, when the notes were last in step."""
         self._size = 0
         """Of the file when it was last written anew."""
         self._news = trio.Event()
@@ -79,8 +84,9 @@ class NoteKeeper:
                         pass
                     await self._keep()
             finally:
-                with trio.move_on_after(END_S, shield=True):
-                    await outlast("the last notes of the store", self._write, 0)
+                if self.begun.is_set():  # else the file would seem to be in step
+                    with trio.move_on_after(END_S, shield=True):
+                        await outlast("the last notes of the store", self._write, 0)
 
     async def _listen(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
@@ -115,12 +121,14 @@ class NoteKeeper:
         """Nothing is to be done where the file was in step when the daemon ended."""
         library = self._library
         store, name = library.library_store().id, derived.property_value(library.db.writer, "library-id") or ""
+        device = await self._find_volume(store)
         seq = change_feed.last_seq(library.db.writer)
-        last = await trio.to_thread.run_sync(self._file.last)
-        if last != store_notes.end_line(name, seq):
+        first, last = await trio.to_thread.run_sync(lambda: (self._file.first(), self._file.last()))
+        if (first, last) != (store_notes.first_line(name), store_notes.end_line(name, seq)):
             await self._write_anew(store)
         self._size = await trio.to_thread.run_sync(self._file.size)
         self._folders = await library.db.read(functools.partial(standing.list_folders, store=store))
+        self._device = device
         self.begun.set()
 
     async def _keep(self) -> None:
@@ -147,6 +155,10 @@ class NoteKeeper:
     async def _write_down(self, stirred: _Stirred) -> None:
         library, store = self._library, self._library.library_store().id
         name = derived.property_value(library.db.writer, "library-id") or ""
+        is_same = await self._find_volume(store) == self._device
+        if not is_same or not await trio.to_thread.run_sync(self._file.size):
+            await self._begin()
+            return
         ids = sorted(stirred.said | stirred.moved)
         lines: list[bytes] = []
         for start in range(0, len(ids), PAGE):
@@ -161,6 +173,21 @@ class NoteKeeper:
         if await trio.to_thread.run_sync(self._file.size) > self._size * 1.5 + WASTE:
             await self._write_anew(store)
             self._size = await trio.to_thread.run_sync(self._file.size)
+
+    async def _find_volume(self, store: StoreId) -> int:
+        """Its device. Raises Unavailable where it is away: notes in its mount point would hide that."""
+        expected = await self._library.db.read(functools.partial(standing.expects_files, store=store))
+        return await trio.to_thread.run_sync(self._look, expected)
+
+    def _look(self, expected: bool) -> int:  # blocks, called through to_thread
+        root = self._file.path.parent
+        with disk_errors(root):
+            device = root.stat().st_dev
+            is_away = expected and is_bare(os.fsencode(root))
+        is_other = self._device not in {None, device} and not self._file.size()  # a volume that was there has notes
+        if is_away or is_other:
+            raise Unavailable(f"{root}: the volume of the originals is away; notes are written when it is back")
+        return device
 
     async def _write_anew(self, store: StoreId) -> None:
         def write() -> None:

@@ -87,10 +87,10 @@ def _folders(old: Salvage, tree: OldTree) -> dict[int, FolderNote]:
 
 
 def together(catalogs: Noted, notes: StoreNotes, *, whole: bool) -> Noted:
-    """``whole``: whether the catalog itself could be read without gaps. Notes of which lines are lost are completed."""
+    """``whole``: whether the catalog itself could be read without gaps. Notes that are not are completed."""
     if whole or notes.library is None:
         return catalogs
-    if not notes.damaged:
+    if notes.begun and not notes.damaged:
         return Noted(_by_number(notes.assets), _by_number(notes.folders))
     return Noted({**catalogs.assets, **_by_number(notes.assets)}, {**catalogs.folders, **_by_number(notes.folders)})
 

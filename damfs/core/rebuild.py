@@ -44,6 +44,7 @@ from damfs.errors import BadLibrary, Conflict, DamfsError, Unavailable
 from damfs.model import AssetId, AssetState, Digest, Facts, JobState, Store, StoreId, StoreKind
 from damfs.settings import read_settings
 from damfs.storage.disk_errors import disk_errors
+from damfs.storage.folder_steps import is_bare
 from damfs.storage.note_file import NoteFile
 from damfs.storage.staging import PUBLISHED_MODE
 from damfs.storage.tree_walk import NOTES
@@ -86,8 +87,9 @@ async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildRep
 
 def _note_anew(catalog: Path, notes: NoteFile, store: StoreId) -> None:
     """What cannot be written now is written at the next start of the daemon. Blocks."""
-    with suppress(DamfsError), closing(Connection(catalog, read_only=True)) as connection:
-        write_all(connection, notes, store)
+    with suppress(DamfsError, OSError), closing(Connection(catalog, read_only=True)) as connection:
+        if not is_bare(os.fsencode(notes.path.parent)):
+            write_all(connection, notes, store)
 
 
 def _begun(path: Path) -> Database:

@@ -40,6 +40,8 @@ class StoreNotes:
     library: str | None = None
     assets: dict[AssetId, AssetNote] = field(default_factory=dict)
     folders: dict[FolderId, FolderNote] = field(default_factory=dict)
+    begun: bool = False
+    """Whether the first line is there: else there may be more to say than they do."""
     damaged: int = 0
     """Lines that could not be read."""
 
@@ -89,6 +91,7 @@ def parsed(lines: Iterable[bytes], damaged: int = 0) -> StoreNotes:
 
 def _take(notes: StoreNotes, line: Line) -> None:
     notes.library = line.library or notes.library
+    notes.begun = notes.begun or line.about is not None
     if line.asset is not None:
         notes.assets.pop(line.asset, None)
         if line.says is not None:

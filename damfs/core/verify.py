@@ -30,6 +30,7 @@ from damfs.core.verify_report import Verdict, VerifyProgress, VerifyReport
 from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import BlobId, Copy, CopyId, CopyState, Digest, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
+from damfs.storage.folder_steps import is_bare
 
 ACTOR = "verify"
 BATCH = 100
@@ -351,13 +352,12 @@ def _walk(files: BlobStore) -> list[Key]:
 
 
 def _volume(root: Path, expects_files: bool) -> tuple[int, int] | None:  # blocks, called through to_thread
-    """What is at the root of a store; None when it is offline. An empty folder where files are known is a volume
-    that is not mounted."""
+    """What is at the root of a store; None when it is offline. A folder without files where some are known is a volume
+    that is not mounted; damfs itself may have written into it."""
     try:
         status = root.stat()
-        with os.scandir(root) as entries:
-            if expects_files and next(entries, None) is None:
-                return None
+        if expects_files and is_bare(os.fsencode(root)):
+            return None
     except OSError:
         return None
     return status.st_dev, status.st_ino

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from damfs.model import Key
+from damfs.model import TRASH_FOLDER, Key
 from damfs.storage.spots import Spot, fsync_folder
 
 OWN_PREFIX = b".damfs-"
@@ -31,6 +31,16 @@ def move(source: Spot, target: Spot) -> None:
     os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
     fsync_folder(target.folder)
     fsync_folder(source.folder)
+
+
+def is_bare(root: bytes) -> bool:
+    """Whether damfs itself alone has put anything there: so looks the mount point of a volume that is away."""
+    with os.scandir(root) as entries:
+        return all(entry.name.startswith(OWN_PREFIX) and not _is_used_trash(entry) for entry in entries)
+
+
+def _is_used_trash(entry: os.DirEntry[bytes]) -> bool:
+    return entry.name == TRASH_FOLDER and entry.is_dir(follow_symlinks=False) and bool(os.listdir(entry.path))
 
 
 def folders_below(root: bytes, left_out: Callable[[bytes], bool]) -> Iterator[Key]:

@@ -17,7 +17,7 @@ from damfs.storage.spots import fsync_folder
 _SUM = 8
 """Digits of the checksum in front of a line."""
 _LAST = 4096
-"""Bytes that the last line has at most, where anybody asks for it."""
+"""Bytes that the first and the last line have at most, where anybody asks for them."""
 
 
 class NoteFile:
@@ -53,6 +53,16 @@ class NoteFile:
                 return self.path.stat().st_size
             except FileNotFoundError:
                 return 0
+
+    def first(self) -> bytes:
+        """The first line; empty where that is not whole, or there is none."""
+        with disk_errors(self.path):
+            try:
+                with self.path.open("rb") as file:
+                    first = file.readline(_LAST).removesuffix(b"\n")
+            except FileNotFoundError:
+                return b""
+        return first[_SUM + 1 :] if first == _marked(first[_SUM + 1 :]) else b""
 
     def last(self) -> bytes:
         """The last line; empty where that is not whole, or there is none."""

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from damfs.catalog import folders, stores, trash, versions
+from damfs.catalog import change_feed, derived, folders, stores, trash, versions
 from damfs.catalog.folders import Move
+from damfs.core import store_notes
 from damfs.core.arranging import SetFolder, SetFolderOwner, SetOwner
 from damfs.core.backups import back_up_daily
 from damfs.core.check import check
@@ -234,6 +235,18 @@ async def test_notes_are_newer_than_a_backup(path: Path) -> None:
     assert_same(look(path), before)
     with opened(path) as library:
         assert tags(library, the_asset(library, "clip.mov").id) == ["beach"], "what only the backup knows"
+
+
+async def test_notes_without_their_first_line_do_not_replace_a_backup(path: Path) -> None:
+    with opened(path) as library:
+        await back_up_daily(library)
+        seq, name = change_feed.last_seq(library.db.writer), derived.property_value(library.db.writer, "library-id")
+        note_file(library).path.unlink()
+        note_file(library).append([store_notes.end_line(str(name), seq)])
+    before = look(path)
+    report = await rebuilt(path, keep_backups=True)
+    assert (report.versions, report.trashed) == (5, 2)
+    assert_same(look(path), before)
 
 
 async def test_without_notes_versions_are_files_of_their_own_and_that_is_told(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -148,6 +149,29 @@ async def test_a_volume_that_is_not_mounted_is_offline_not_emptied(library: Libr
     (tmp_path / "card").mkdir()
     assert (await verified(library)).offline == ["footage"]
     assert {state for _, state in keys(library, "footage").values()} == {"present"}
+
+
+async def test_what_damfs_writes_into_a_mount_point_does_not_hide_that_the_volume_is_away(
+    library: Library, tmp_path: Path
+) -> None:
+    library.originals.rename(tmp_path / "unplugged originals")
+    for own in (".damfs-trash", ".damfs-staging"):
+        (library.originals / own).mkdir(parents=True)
+    (library.originals / ".damfs-notes").write_text("of an earlier version of damfs")
+    report = await verified(library)
+    assert report.offline == ["library"]
+    assert {state for _, state in keys(library).values()} == {"present"}
+
+
+async def test_where_everything_is_in_the_trash_the_volume_is_there(library: Library) -> None:
+    (library.originals / ".damfs-trash").mkdir()
+    files = [path for path in library.originals.rglob("*") if path.is_file()]
+    for path in files:
+        path.rename(library.originals / ".damfs-trash" / path.name)
+    shutil.rmtree(library.originals / "2024")
+    report = await verified(library)
+    assert "library" not in report.offline
+    assert report.counts[Verdict.MISSING] == len(files)
 
 
 async def test_a_volume_that_goes_away_meanwhile_is_offline(

@@ -24,9 +24,10 @@ def file(tmp_path: Path) -> NoteFile:
 
 def test_lines_come_back_in_order(file: NoteFile) -> None:
     assert file.read() == ([], 0)
-    assert file.last() == b""
+    assert (file.first(), file.last()) == (b"", b"")
     file.rewrite([[b"one"], [b"two", b"three"]])
     file.append([b"four"])
+    assert (file.first(), file.last()) == (b"one", b"four")
     file.append([])
     assert file.read() == ([b"one", b"two", b"three", b"four"], 0)
     assert file.size() == file.path.stat().st_size
@@ -85,6 +86,7 @@ def test_the_last_word_counts() -> None:
         ]
     )  # fmt: skip
     assert notes.library == "ab" * 16
+    assert notes.begun
     assert notes.assets == {one: NOTE}
     assert notes.folders == {folder: FolderNote(b"a\xff", 0o700, 5, (6, 7))}
     assert notes.damaged == 2
