@@ -18,6 +18,7 @@ from damfs.core import duplicate_groups
 from damfs.core.bursts import Recording, are_two
 from damfs.core.close_looks import objections
 from damfs.core.commands import AddTag, Command, Trash
+from damfs.core.copy_coding import doubts
 from damfs.core.copy_worth import advantages
 from damfs.core.dedupe_report import Copy, DedupeReport, Suggestion
 from damfs.core.describing import SetAttribute, SetComment, SetRating
@@ -115,12 +116,17 @@ def _fate(connection: Connection, group: Group, member: Member, kept: Member, pr
     is_like = member.blob == kept.blob or _seems_one(group, member, kept, probes)
     if not is_like:
         return Fate()
-    better = [] if member.blob == kept.blob else advantages(probes[member.blob], probes[kept.blob])
+    better = [] if member.blob == kept.blob else _better(member, kept, probes)
     if len(versions.of_asset(connection, member.asset)) > 1:
         better.append("it has earlier versions, which would go with it")
     if better:
         return Fate(beside=kept, left=", ".join(better))
     return Fate(into=kept, beside=kept)
+
+
+def _better(member: Member, kept: Member, probes: Mapping[BlobId, Facts]) -> list[str]:
+    found = advantages(probes[member.blob], probes[kept.blob])
+    return [*found, *doubts(*(duplicate_groups.held(each, probes) for each in (member, kept)))]
 
 
 def _seems_one(group: Group, member: Member, kept: Member, probes: Mapping[BlobId, Facts]) -> bool:
