@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from damfs.core.dedupe_report import as_text
 from damfs.core.deduplicating import dedupe
 from damfs.core.duplicate_groups import Sort
 from damfs.core.library import Library
+from damfs.core.processors import same_film
+from damfs.core.processors.same_film import Film
 from damfs.core.reception import Reception
 from damfs.model import AssetState
 from tests.sample_media import h264, jpeg
-from tests.service.test_duplicates import taken_in
+from tests.service.test_duplicates import take, taken_in
 from tests.small_library import opened, the_asset
 
 
@@ -70,3 +74,40 @@ async def test_pictures_that_may_each_be_the_original_stay(library: Library, tmp
         "whole.png": AssetState.PRESENT,
         "wider.jpg": AssetState.TRASHED,
     }, as_text(report)
+
+
+def with_sound(picture: Path, target: Path, tracks: Sequence[NDArray[np.float64]]) -> Film:
+    """The film with these tracks of PCM at 8 kHz."""
+    import av
+
+    with av.open(str(picture)) as read, av.open(str(target), "w") as written:
+        shown = written.add_stream_from_template(read.streams.video[0])
+        streams = [written.add_stream("pcm_s16le", rate=8000, layout="mono") for _ in tracks]
+        for packet in read.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = shown
+                written.mux(packet)
+        for stream, samples in zip(streams, tracks, strict=True):
+            frame = av.AudioFrame.from_ndarray((samples * 30_000).astype(np.int16)[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 8000, 0, Fraction(1, 8000)
+            written.mux(stream.encode(frame))
+            written.mux(stream.encode(None))
+    return Film(target.name, target)
+
+
+def test_every_sound_track_of_a_film_is_listened_to(tmp_path: Path) -> None:
+    at = np.arange(4 * 8000) / 8000
+    music, speech = (np.sin(at * 3000) * np.abs(np.sin(at * beats)) for beats in (3.1, 7.7))
+    picture = take(tmp_path / "take.mp4", 1)
+    both = with_sound(picture, tmp_path / "both.mov", [music, speech])
+    silent = with_sound(picture, tmp_path / "silent.mov", [music, speech * 0])
+    dubbed = with_sound(picture, tmp_path / "dubbed.mov", [music, music])
+    tone = with_sound(picture, tmp_path / "tone.mov", [music, np.sin(at * 3000)])
+    one = with_sound(picture, tmp_path / "one.mov", [music])
+    assert same_film.objection(both, both, 0) is None
+    assert same_film.objection(both, silent, 0) is None, "nothing is lost with silence"
+    assert same_film.objection(silent, both, 0) == "its sound is in no other, track 2"
+    assert same_film.objection(silent, tone, 0) == "its sound is in no other, track 2"
+    assert same_film.objection(dubbed, both, 0) == "another sound, track 2"
+    assert same_film.objection(one, both, 0) == same_film.objection(both, one, 0) == "another number of sound tracks"
+    assert same_film.objection(both, Film(picture.name, picture), 0) is None, "without any sound"
