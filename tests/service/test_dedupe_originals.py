@@ -111,3 +111,17 @@ def test_every_sound_track_of_a_film_is_listened_to(tmp_path: Path) -> None:
     assert same_film.objection(dubbed, both, 0) == "another sound, track 2"
     assert same_film.objection(one, both, 0) == same_film.objection(both, one, 0) == "another number of sound tracks"
     assert same_film.objection(both, Film(picture.name, picture), 0) is None, "without any sound"
+
+
+async def test_nothing_that_lies_in_the_current_directory_is_imported(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await taken_in(library, jpeg(tmp_path / "whole.jpg", scene="flowers", size=(600, 400)), tmp_path)
+    with Image.open(tmp_path / "whole.jpg") as whole:
+        whole.resize((300, 200)).save(tmp_path / "small.jpg", quality=60)
+    await taken_in(library, tmp_path / "small.jpg", tmp_path)
+    (tmp_path / "numpy.py").write_text("open('was_imported', 'w')\nraise RuntimeError\n")
+    monkeypatch.chdir(tmp_path)
+    report = await dedupe(library, Reception(library), [Sort.NEAR], apply=True)
+    assert not (tmp_path / "was_imported").exists()
+    assert (report.moved, report.problems) == (1, [])
