@@ -30,6 +30,7 @@ from damfs.core.deduplicating import dedupe
 from damfs.core.describing import SetComment, SetRating
 from damfs.core.duplicate_finding import compare
 from damfs.core.duplicate_groups import Sort
+from damfs.core.good_copies import GoodCopy
 from damfs.core.library import Library
 from damfs.core.near_duplicates import looks_of_facts
 from damfs.core.processors import same_film
@@ -336,7 +337,7 @@ class Meanwhile(Reception):
         super().__init__(library)
         self._happens, self._reads = happens, 0
 
-    async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
+    async def verified(self, copies: list[Copy], digest: Digest) -> GoodCopy | None:
         found = await super().verified(copies, digest)
         self._reads += 1
         self._happens(self._reads)
@@ -366,6 +367,22 @@ async def test_a_group_whose_kept_copy_goes_meanwhile_is_left(library: Library) 
     assert report.moved == 0
     assert [kept.name in problem for problem in report.problems] == [True]
     assert [copy.moves for copy in report.groups[0].others] == [False]
+    assert asset(library, other.asset).state is AssetState.PRESENT
+
+
+async def test_a_kept_file_that_is_replaced_after_it_was_read_is_no_proof(library: Library) -> None:
+    for name in ("a1", "a2"):
+        await received(library, f"{name}.txt", b"same", triaged=True)
+    kept, other = duplicate_groups.list_exact(library.db.writer)[0].members
+    (file,) = [path for path in library.source_paths(kept.blob, kept.asset) if path.name == kept.name]
+
+    def replaced(_: int) -> None:
+        file.unlink()
+        file.write_bytes(b"lost")
+
+    report = await dedupe(library, Meanwhile(library, replaced), [Sort.EXACT], apply=True)
+    assert report.moved == 0
+    assert ["was changed or went away" in problem for problem in report.problems] == [True]
     assert asset(library, other.asset).state is AssetState.PRESENT
 
 
