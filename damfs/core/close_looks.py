@@ -73,7 +73,7 @@ async def _asked(
     found = None
     with trio.move_on_after(limit_s):
         found = await trio.run_process(
-            [sys.executable, "-m", PROGRAM],
+            [sys.executable, "-P", "-m", PROGRAM],  # whatever lies in the current directory is not imported
             stdin=json.dumps(request).encode(),
             capture_stdout=True,
             stderr=subprocess.DEVNULL,

@@ -18,10 +18,12 @@ from damfs.core import duplicate_groups
 from damfs.core.bursts import Recording, are_two
 from damfs.core.close_looks import objections
 from damfs.core.commands import AddTag, Command, Trash
+from damfs.core.copy_coding import doubts
 from damfs.core.copy_worth import advantages
 from damfs.core.dedupe_report import Copy, DedupeReport, Suggestion
 from damfs.core.describing import SetAttribute, SetComment, SetRating
 from damfs.core.duplicate_groups import Group, Sort, reason_of
+from damfs.core.good_copies import GoodCopy, still
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.trashing import settle
@@ -115,12 +117,17 @@ def _fate(connection: Connection, group: Group, member: Member, kept: Member, pr
     is_like = member.blob == kept.blob or _seems_one(group, member, kept, probes)
     if not is_like:
         return Fate()
-    better = [] if member.blob == kept.blob else advantages(probes[member.blob], probes[kept.blob])
+    better = [] if member.blob == kept.blob else _better(member, kept, probes)
     if len(versions.of_asset(connection, member.asset)) > 1:
         better.append("it has earlier versions, which would go with it")
     if better:
         return Fate(beside=kept, left=", ".join(better))
     return Fate(into=kept, beside=kept)
+
+
+def _better(member: Member, kept: Member, probes: Mapping[BlobId, Facts]) -> list[str]:
+    found = advantages(probes[member.blob], probes[kept.blob])
+    return [*found, *doubts(*(duplicate_groups.held(each, probes) for each in (member, kept)))]
 
 
 def _seems_one(group: Group, member: Member, kept: Member, probes: Mapping[BlobId, Facts]) -> bool:
@@ -173,7 +180,12 @@ async def _merge(
     superfluous = [each for each in wanted if each.asset not in unlike]
     if superfluous:
         proof = await _prove(library, reception, kept)
-        _commit(library, kept, proof, superfluous)
+        async with library.publishing.alone():
+            if await still(library, proof) is None:
+                raise Unavailable(
+                    f"{kept.name}: its file was changed or went away meanwhile; nothing of its group was done"
+                )
+            _commit(library, kept, proof.copy, superfluous)
         await settle(library, [each.asset for each in superfluous])
     return {int(id_): why for id_, why in unlike.items()}
 
@@ -201,7 +213,7 @@ def _commit(library: Library, kept: Member, proof: FileCopy, superfluous: Sequen
     library.execute([*commands, *(Trash(id_) for id_ in moved)], ACTOR, durable=True)
 
 
-async def _prove(library: Library, reception: Reception, kept: Member) -> FileCopy:
+async def _prove(library: Library, reception: Reception, kept: Member) -> GoodCopy:
     """A file of the asset itself, not just of its bytes, was read just now and is good. Raises Unavailable."""
     own = [copy for copy in library.sources(kept.blob, kept.asset) if copy.asset == kept.asset]
     good = await reception.verified(own, stores.digest_of(library.db.writer, kept.blob))

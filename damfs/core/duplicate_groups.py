@@ -7,7 +7,7 @@ bounded point reads.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -15,7 +15,8 @@ from typing import NamedTuple
 from damfs.catalog import derived, duplicates, remarks, stores, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.duplicates import Member, Pair
-from damfs.core import copy_worth
+from damfs.core import copy_coding, copy_worth
+from damfs.core.copy_coding import Held, Kind
 from damfs.model import AssetId, BlobId, CopyState, Facet, Facts, StoreId, StoreKind
 
 DUPLICATES_FACET = Facet("duplicates")
@@ -43,12 +44,16 @@ class Group:
 
 
 class Worth(NamedTuple):
-    """What makes one copy better than another, most important first; more is better."""
+    """What makes one copy better than another, most important first; more is better. ``pixels``, ``length``: places in
+    the order of the group, the same where the difference is nothing."""
 
     is_raw: bool
     pixels: int
-    duration_s: int
+    length: int
     is_camera_file: bool
+    kind: Kind
+    chroma: int
+    levels: int
     size: int
     in_library: bool
     """It lies in a writable store."""
@@ -158,7 +163,43 @@ def _near(connection: Connection, blobs: set[BlobId], pairs: Sequence[Pair], *, 
 def worth_of(connection: Connection, members: Sequence[Member]) -> dict[AssetId, Worth]:
     writable = {store.id for store in stores.all_stores(connection) if store.kind is StoreKind.WRITABLE}
     facts = probes_of(connection, members)
-    return {member.asset: _worth(connection, member, facts[member.blob], writable) for member in members}
+    pixels = places_of(map(copy_coding.pixels, facts.values()), lambda most, each: most <= each * copy_worth.MORE)
+    lengths = places_of(map(copy_worth.length, facts.values()), lambda most, each: most - each <= copy_worth.LONGER_NS)
+
+    def worth(member: Member) -> Worth:
+        probe = facts[member.blob]
+        remark = remarks.remark(connection, member.asset)
+        return Worth(
+            copy_worth.is_raw(probe),
+            pixels[copy_coding.pixels(probe)],
+            lengths[copy_worth.length(probe)],
+            copy_worth.is_camera_file(probe),
+            copy_coding.kind(probe),
+            copy_coding.chroma(probe),
+            copy_coding.levels(probe),
+            member.size,
+            _lies_in(connection, member, writable),
+            len(vocabulary.taggings(connection, member.asset)) + bool(remark.rating) + bool(remark.comment),
+            -member.asset,
+        )
+
+    return {member.asset: worth(member) for member in members}
+
+
+def places_of(values: Iterable[int], is_like: Callable[[int, int], bool]) -> dict[int, int]:
+    """In an order in which those have one place that are like the largest of it; a higher place is better."""
+    found: dict[int, int] = {}
+    place, most = 0, None
+    for value in sorted(set(values), reverse=True):
+        if most is None or not is_like(most, value):
+            place, most = place - 1, value
+        found[value] = place
+    return found
+
+
+def _lies_in(connection: Connection, member: Member, wanted: Set[StoreId]) -> bool:
+    copies = stores.copies_of_asset(connection, member.asset)
+    return any(copy.store in wanted and copy.state is CopyState.PRESENT for copy in copies)
 
 
 def probes_of(connection: Connection, members: Iterable[Member]) -> dict[BlobId, Facts]:
@@ -166,19 +207,8 @@ def probes_of(connection: Connection, members: Iterable[Member]) -> dict[BlobId,
     return {blob: derived.facts_of(connection, blob).get("probe", {}) for blob in {each.blob for each in members}}
 
 
-def _worth(connection: Connection, member: Member, probe: Facts, writable: Set[StoreId]) -> Worth:
-    remark = remarks.remark(connection, member.asset)
-    copies = stores.copies_of_asset(connection, member.asset)
-    return Worth(
-        copy_worth.is_raw(probe),
-        copy_worth.pixels(probe),
-        copy_worth.whole(probe.get("duration_ns")) // copy_worth.SECOND_NS,
-        copy_worth.is_camera_file(probe),
-        member.size,
-        any(copy.store in writable and copy.state is CopyState.PRESENT for copy in copies),
-        len(vocabulary.taggings(connection, member.asset)) + bool(remark.rating) + bool(remark.comment),
-        -member.asset,
-    )
+def held(member: Member, probes: Mapping[BlobId, Facts]) -> Held:
+    return Held(probes[member.blob], member.size, member.mtime_ns)
 
 
 def reason_of(group: Group, member: Member, beside: Member | None = None) -> tuple[float, str]:

@@ -17,6 +17,7 @@ Picture = NDArray[np.uint8]
 
 SECOND_NS: Final = 1_000_000_000
 MORE: Final = "it shows more than the other"
+NO_SOUND: Final = "its sound is in no other"
 APART_NS: Final = 150_000_000
 """Frames this far from the nearest one tell whether anything moves there."""
 DISTINCT, DISTINCT_LEVELS = 1.5, 0.7
@@ -121,8 +122,8 @@ def sound_objection(other: NDArray[np.float64], kept: NDArray[np.float64], begin
     nothing speaks against it, also where it is silent or as loud throughout: then it tells nothing."""
     if not len(other) or float(other.max()) < QUIET_DB:
         return None
-    if not len(kept):
-        return "its sound is in no other"
+    if not len(kept) or float(kept.max()) < QUIET_DB:
+        return NO_SOUND
     first = round(begins_ns * BINS_PER_S / SECOND_NS)
     if float(other.std()) < FLAT_DB:
         return None

@@ -246,11 +246,10 @@ class Reception:
         lost = None if copy is None or copy.blob != blob else self._library.asset(copy.asset)
         return lost if lost is not None and lost.state is AssetState.MISSING else None
 
-    async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
+    async def verified(self, copies: list[Copy], digest: Digest) -> GoodCopy | None:
         """The first copy whose bytes were read just now and are good. Those found bad on the way are marked. Not to be
         called inside the gate of publishing."""
-        found = await good_copy(self._library, copies, digest)
-        return None if found is None else found.copy
+        return await good_copy(self._library, copies, digest)
 
     async def _publish_new(self, asset: Asset, hashed: Hashed, good: Copy | None) -> None:
         placed = await self._place(asset, self._key_of(good), asset.id)

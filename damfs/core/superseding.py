@@ -90,9 +90,10 @@ def _not_written(library: Library, id_: AssetId) -> Asset:
 async def _stage(library: Library, reception: Reception, id_: AssetId, blob: BlobId) -> None:
     """Known bytes, read and found good just now."""
     connection = library.db.writer
-    good = await reception.verified(library.sources(blob, id_), stores.digest_of(connection, blob))
-    if good is None:
+    found = await reception.verified(library.sources(blob, id_), stores.digest_of(connection, blob))
+    if found is None:
         raise Unavailable("no good copy of these bytes can be reached; is their store mounted?")
+    good = found.copy
     key = stores.key_of(connection, good.folder, good.name)
     files = library.blob_store(good.store)
     if good.store == library.library_store().id:

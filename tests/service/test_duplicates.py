@@ -30,6 +30,7 @@ from damfs.core.deduplicating import dedupe
 from damfs.core.describing import SetComment, SetRating
 from damfs.core.duplicate_finding import compare
 from damfs.core.duplicate_groups import Sort
+from damfs.core.good_copies import GoodCopy
 from damfs.core.library import Library
 from damfs.core.near_duplicates import looks_of_facts
 from damfs.core.processors import same_film
@@ -149,7 +150,7 @@ async def test_a_longer_film_and_a_finer_part_of_it_are_both_kept(library: Libra
     assert "keep too long.mp4" in as_text(report)
 
 
-def take(path: Path, seed: int) -> Path:
+def take(path: Path, seed: int, crf: int = 20) -> Path:
     """A person before a wall, who moves otherwise each time; the camera stands."""
     phase = (seed * 2.4, seed * 1.1)
     wall = paint("city", (320, 180), 1)
@@ -163,13 +164,13 @@ def take(path: Path, seed: int) -> Path:
             drawn.rectangle((x - 35, y + 5, x + 35, 180), fill=(60, 70, 120))
             yield picture
 
-    return encoded(path, frames(), (320, 180), 20)
+    return encoded(path, frames(), (320, 180), crf)
 
 
 async def test_two_takes_of_one_scene_are_both_kept(library: Library, tmp_path: Path) -> None:
     """Any moment of one looks like some moment of the other; their movements never meet."""
     await taken_in(library, take(tmp_path / "first.mp4", 1), tmp_path)
-    await taken_in(library, take(tmp_path / "other.mp4", 2), tmp_path)
+    await taken_in(library, take(tmp_path / "other.mp4", 2, 32), tmp_path)
     recoded(tmp_path / "first.mp4", tmp_path / "small.mp4", 0, 4, 200, rate=10)
     await taken_in(library, tmp_path / "small.mp4", tmp_path)
     shown = await dedupe(library, Reception(library), [Sort.NEAR], apply=False)
@@ -336,7 +337,7 @@ class Meanwhile(Reception):
         super().__init__(library)
         self._happens, self._reads = happens, 0
 
-    async def verified(self, copies: list[Copy], digest: Digest) -> Copy | None:
+    async def verified(self, copies: list[Copy], digest: Digest) -> GoodCopy | None:
         found = await super().verified(copies, digest)
         self._reads += 1
         self._happens(self._reads)
@@ -366,6 +367,22 @@ async def test_a_group_whose_kept_copy_goes_meanwhile_is_left(library: Library) 
     assert report.moved == 0
     assert [kept.name in problem for problem in report.problems] == [True]
     assert [copy.moves for copy in report.groups[0].others] == [False]
+    assert asset(library, other.asset).state is AssetState.PRESENT
+
+
+async def test_a_kept_file_that_is_replaced_after_it_was_read_is_no_proof(library: Library) -> None:
+    for name in ("a1", "a2"):
+        await received(library, f"{name}.txt", b"same", triaged=True)
+    kept, other = duplicate_groups.list_exact(library.db.writer)[0].members
+    (file,) = [path for path in library.source_paths(kept.blob, kept.asset) if path.name == kept.name]
+
+    def replaced(_: int) -> None:
+        file.unlink()
+        file.write_bytes(b"lost")
+
+    report = await dedupe(library, Meanwhile(library, replaced), [Sort.EXACT], apply=True)
+    assert report.moved == 0
+    assert ["was changed or went away" in problem for problem in report.problems] == [True]
     assert asset(library, other.asset).state is AssetState.PRESENT
 
 

@@ -174,19 +174,31 @@ class _Around:
 
 
 def _sounds(kept: Film, other: Film, begins_ns: int) -> str | None:
-    return likeness.sound_objection(_loudness(other), _loudness(kept), begins_ns)
+    """Track by track: what is said on one of them may be silent on it in the other file."""
+    held, leaving = _tracks(kept), _tracks(other)
+    if leaving and held != leaving:
+        return likeness.NO_SOUND if not held else "another number of sound tracks"
+    for number in range(leaving):
+        why = likeness.sound_objection(_loudness(other, number), _loudness(kept, number), begins_ns)
+        if why:
+            return why if leaving == 1 else f"{why}, track {number + 1}"
+    return None
 
 
-def _loudness(film: Film) -> NDArray[np.float64]:
-    """dB of full scale, so many times a second; empty without sound."""
+def _tracks(film: Film) -> int:
     with media.opened(film.path, film.name) as container:
-        tracks = media.sound_streams(container)
-        rate = tracks[0].codec_context.sample_rate if tracks else 0
+        return len(media.sound_streams(container))
+
+
+def _loudness(film: Film, number: int) -> NDArray[np.float64]:
+    """dB of full scale, so many times a second."""
+    with media.opened(film.path, film.name) as container:
+        rate = media.sound_streams(container)[number].codec_context.sample_rate
         if not rate:
             return np.zeros(0)
         width = max(1, rate // likeness.BINS_PER_S)
         rest, found = np.zeros(0, np.float32), []
-        for samples in sound_samples.sounds(container, media.Damage()):
+        for samples in sound_samples.sounds(container, media.Damage(), number):
             mixed = np.concatenate([rest, samples.mean(axis=0)])
             whole = len(mixed) // width * width
             found.append(np.sqrt((mixed[:whole].astype(np.float64).reshape(-1, width) ** 2).mean(axis=1)))

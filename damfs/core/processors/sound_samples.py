@@ -1,4 +1,4 @@
-"""The first sound track of a file as floats, a stretch at a time.
+"""A sound track of a file as floats, a stretch at a time.
 
 Runs in worker processes only (imports av); keeps a second or two, whatever the length.
 """
@@ -23,9 +23,9 @@ Samples = NDArray[np.float32]
 """Channels by samples, 1.0 is full scale."""
 
 
-def sounds(container: InputContainer, damage: media.Damage) -> Iterator[Samples]:
-    """Nothing else of the file is read where the container allows it. The file must have sound."""
-    track = media.sound_streams(container)[0]
+def sounds(container: InputContainer, damage: media.Damage, number: int = 0) -> Iterator[Samples]:
+    """Nothing else of the file is read where the container allows it. The file must have a track of that number."""
+    track = media.sound_streams(container)[number]
     for stream in container.streams:
         if stream is not track:
             stream.discard = Discard.all
