@@ -43,4 +43,4 @@ def cut(
 def spliced(source: Path, target: Path, name: str, span: tuple[Fraction, Fraction], report: Report) -> Cut:
     made = splice.spliced(source, target, name, span, report=lambda share: report(WRITTEN * share))
     proof.prove(source, target, name, made, lambda share: report(WRITTEN + (1 - WRITTEN) * share))
-    return Cut(made.first, made.end, len(made.plan.shown), made.plan.encoded)
+    return Cut(made.first, made.end, len(made.plan.shown), made.plan.encoded, errors=made.errors)

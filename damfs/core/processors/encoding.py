@@ -63,7 +63,7 @@ def encoded(
             piece = Piece(out, container, streams, (first, end), frame)
             last = piece.written(begin, report)
     count = sum(track.count for track in piece.pictures.values())
-    return Cut(first, last, count, count, why)
+    return Cut(first, last, count, count, why, piece.damage.errors)
 
 
 class Piece:
@@ -79,7 +79,7 @@ class Piece:
     ) -> None:
         """``frame``: the first one; the encoders want to be told everything before the first packet is written."""
         self.container, self.streams, (self.first, self.end) = container, streams, span
-        self.origin = pieces.origin_of(streams)
+        self.origin, self.damage = pieces.origin_of(streams), media.Damage()
         self.pictures = {
             stream.index: PictureTrack(out, container, stream, self.first, frame)
             for stream in streams
@@ -93,7 +93,7 @@ class Piece:
         """When the last frame (or sample) ends. ``begin``: where decoding has to begin."""
         last = self.first
         pieces.go_to(self.container, self.streams[0], begin)
-        for stream, frame in media.decoded(self.container, self.streams, media.Damage()):
+        for stream, frame in media.decoded(self.container, self.streams, self.damage):
             if frame.pts is None or frame.time_base is None:
                 continue
             at = frame.pts * frame.time_base - self.origin
