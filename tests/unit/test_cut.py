@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -158,6 +159,23 @@ def test_a_piece_of_any_kind_of_clip_can_be_played(tmp_path: Path, name: str, ex
     if exact:
         assert abs(begins - 0.4) < 0.05
         assert abs(ends - 0.8) < 0.11, "a frame of the clip with a variable rate lasts 100 ms"
+
+
+@pytest.mark.parametrize("kind", ["h264", "mpeg2"])
+def test_a_piece_of_groups_that_lean_on_each_other_keeps_its_frame_rate(tmp_path: Path, kind: str) -> None:
+    """Frames that are left out, as they need some before the first, leave no hole."""
+    h264_options = {**GOP, "bf": "3", "x264-params": "open-gop=1"}
+    whole = Clip(options=h264_options, size=SIZE, seconds=3)
+    if kind == "mpeg2":
+        whole = replace(whole, codec="mpeg2video", options={"b": "4000000", "g": "12", "bf": "2"}, sound="pcm_s16le")
+    source = write(tmp_path / "clip.mov", whole)
+    made = cut(source, tmp_path / "out", 900, 2100)
+    with av.open(str(made.path)) as piece:
+        stream = piece.streams.video[0]
+        assert (stream.average_rate, stream.guessed_rate) == (25, 25)
+        assert stream.frames == made.detail["frames"]
+        steps = {after - before for before, after in pairwise(sorted(p.dts for p in piece.demux(stream) if p.size))}
+    assert len(steps) == 1
 
 
 def said(text: str) -> float:
