@@ -174,8 +174,35 @@ def test_a_piece_of_groups_that_lean_on_each_other_keeps_its_frame_rate(tmp_path
         stream = piece.streams.video[0]
         assert (stream.average_rate, stream.guessed_rate) == (25, 25)
         assert stream.frames == made.detail["frames"]
-        steps = {after - before for before, after in pairwise(sorted(p.dts for p in piece.demux(stream) if p.size))}
+        steps = {
+            after - before
+            for before, after in pairwise(sorted(p.dts for p in piece.demux(stream) if p.size and p.dts is not None))
+        }
     assert len(steps) == 1
+
+
+@pytest.mark.parametrize("bf", ["0", "2"])
+def test_a_piece_does_not_show_what_was_trimmed_away(tmp_path: Path, bf: str) -> None:
+    """An edit list hides the frames from the key frame on that the first one shown needs."""
+    options = {**GOP, "g": "40", "bf": bf}
+    whole = write(tmp_path / "whole.mov", Clip(options=options, size=SIZE, seconds=2, tracks=()))
+    trimmed = tmp_path / "trimmed.mov"
+    with av.open(str(whole)) as source, av.open(str(trimmed), "w") as out:
+        stream = source.streams.video[0]
+        track = out.add_stream_from_template(stream)
+        early = round(Fraction(8, 25) / (stream.time_base or 1))
+        for packet in source.demux(stream):
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - early, packet.dts - early, track
+                out.mux(packet)
+    wanted = seen(trimmed)
+    assert len(wanted.times) == 42
+    made = cut(trimmed, tmp_path / "out", 520, 1000)
+    begins, _ = str(made.detail["cut"]).split("_")
+    ours = seen(made.path)
+    first = round(said(begins) * 25)
+    assert (begins, first, len(ours.times)) == ("00-00-00.520", 13, 12)
+    assert all(unlike(a, wanted.pictures[first + n]) < NOT_EQUAL for n, a in enumerate(ours.pictures))
 
 
 def said(text: str) -> float:

@@ -28,14 +28,20 @@ class NotCopyable(Exception):
     """QuickTime does not hold these packets."""
 
 
+class Trimmed(Exception):
+    """The key frame that the piece needs was trimmed away: copied, it would be shown again."""
+
+
 def copied(source: Path, target: Path, name: str, start: Fraction, end: Fraction) -> Cut:
-    """From the key frame at or before ``start``. Raises NotCopyable, BadMedia."""
+    """From the key frame at or before ``start``. Raises NotCopyable, Trimmed, BadMedia."""
     with media.opened(source, name) as container:
         streams = pieces.streams_of(container)
         if not streams:
             raise BadMedia(f"{name}: nothing to cut: it holds neither pictures nor sound that can be decoded here")
         leader = streams[0]
         first = places.key_before(container, leader, start) if isinstance(leader, VideoStream) else start
+        if first < 0:
+            raise Trimmed
         try:
             return written(container, target, streams, first, end)
         except (av.FFmpegError, ValueError, TypeError) as error:
