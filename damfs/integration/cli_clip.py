@@ -133,6 +133,14 @@ def is_of(folder: Path, asset: int) -> bool:
 
 
 def said(row: CutRow) -> str:
+    """How it was made, and what it lacks."""
+    lacks = "; its source is damaged there: {} could not be decoded".format(
+        "1 packet" if row.errors == 1 else f"{row.errors} packets"
+    )
+    return how(row) + (lacks if row.errors else "")
+
+
+def how(row: CutRow) -> str:
     times = " to ".join(part.replace("-", ":") for part in row.cut.split("_"))
     if not row.method:
         return f"the frame of {times}"

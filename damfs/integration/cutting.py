@@ -48,6 +48,7 @@ async def cut(
         frames=int(str(detail.get("frames", 0))),
         encoded_frames=int(str(detail.get("encoded_frames", 0))),
         why=str(detail.get("why", "")),
+        errors=int(str(detail.get("errors", 0))),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from damfs.core.processors import conformance, media
 from damfs.core.processors.cut import Cut
 from damfs.core.processors.processor import MadeRendition, Subject
 from damfs.core.spans import Span, time_name
@@ -158,6 +160,60 @@ def test_a_piece_of_any_kind_of_clip_can_be_played(tmp_path: Path, name: str, ex
     if exact:
         assert abs(begins - 0.4) < 0.05
         assert abs(ends - 0.8) < 0.11, "a frame of the clip with a variable rate lasts 100 ms"
+
+
+@pytest.mark.parametrize("kind", ["h264", "mpeg2"])
+def test_a_piece_of_groups_that_lean_on_each_other_keeps_its_frame_rate(tmp_path: Path, kind: str) -> None:
+    """Frames that are left out, as they need some before the first, leave no hole."""
+    h264_options = {**GOP, "bf": "3", "x264-params": "open-gop=1"}
+    whole = Clip(options=h264_options, size=SIZE, seconds=3)
+    if kind == "mpeg2":
+        whole = replace(whole, codec="mpeg2video", options={"b": "4000000", "g": "12", "bf": "2"}, sound="pcm_s16le")
+    source = write(tmp_path / "clip.mov", whole)
+    made = cut(source, tmp_path / "out", 900, 2100)
+    with av.open(str(made.path)) as piece:
+        stream = piece.streams.video[0]
+        assert stream.average_rate == Fraction(25)
+        assert stream.frames == made.detail["frames"]
+        times = sorted(packet.dts for packet in piece.demux(stream) if packet.size and packet.dts is not None)
+    assert len({after - before for before, after in pairwise(times)}) == 1
+
+
+@pytest.mark.parametrize("bf", ["0", "2"])
+def test_a_piece_does_not_show_what_was_trimmed_away(tmp_path: Path, bf: str) -> None:
+    """An edit list hides the frames from the key frame on that the first one shown needs."""
+    options = {**GOP, "g": "40", "bf": bf}
+    whole = write(tmp_path / "whole.mov", Clip(options=options, size=SIZE, seconds=2, tracks=()))
+    trimmed = tmp_path / "trimmed.mov"
+    with av.open(str(whole)) as source, av.open(str(trimmed), "w") as out:
+        stream = source.streams.video[0]
+        track = out.add_stream_from_template(stream)
+        early = round(Fraction(8, 25) / (stream.time_base or 1))
+        for packet in source.demux(stream):
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - early, packet.dts - early, track
+                out.mux(packet)
+    wanted = seen(trimmed)
+    assert len(wanted.times) == 42
+    made = cut(trimmed, tmp_path / "out", 520, 1000)
+    begins, _ = str(made.detail["cut"]).split("_")
+    ours = seen(made.path)
+    first = round(said(begins) * 25)
+    assert (begins, first, len(ours.times)) == ("00-00-00.520", 13, 12)
+    assert all(unlike(a, wanted.pictures[first + n]) < NOT_EQUAL for n, a in enumerate(ours.pictures))
+
+
+@pytest.mark.parametrize(("params", "order"), [("tff=1", "tt"), ("bff=1", "bb")])
+def test_a_piece_that_is_encoded_anew_keeps_its_fields(tmp_path: Path, params: str, order: str) -> None:
+    fields = {**GOP, "g": "60", "flags": "+ildct+ilme", "x264-params": params}
+    clip = write(tmp_path / "clip.mov", Clip(options=fields, size=SIZE, seconds=2, tracks=()))
+    made = cut(clip, tmp_path / "out", 520, 1000, exact=True)
+    assert made.detail["method"] == "encoded"
+    for path in (clip, made.path):
+        with av.open(str(path)) as container:
+            facts = media.video_facts(container.streams.video[0])
+            assert next(container.decode(video=0)).interlaced_frame
+        assert conformance.FIRST[str(facts["field_order"])] == conformance.FIRST[order]
 
 
 def said(text: str) -> float:

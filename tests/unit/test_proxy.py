@@ -16,7 +16,8 @@ from av.video.stream import VideoStream
 
 from damfs.core.processors import media, proxy_plan, sound_track, transcode
 from damfs.core.processors.processor import Output, Subject
-from damfs.core.processors.proxy import Proxy, UnequalProxy, check_tally
+from damfs.core.processors.proxy import Proxy
+from damfs.core.processors.proxy_gate import UnequalProxy, check_tally
 from damfs.errors import BadMedia
 from damfs.model import Media
 from tests import sample_media

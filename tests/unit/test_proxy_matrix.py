@@ -21,7 +21,8 @@ from av.video.stream import VideoStream
 from damfs.core.processors import transcode
 from damfs.core.processors.processor import Output, Subject
 from damfs.core.processors.profiles import PROFILES
-from damfs.core.processors.proxy import H264, Further, Proxy, UnequalProxy
+from damfs.core.processors.proxy import H264, Further, Proxy
+from damfs.core.processors.proxy_gate import UnequalProxy
 from damfs.core.processors.sound_track import pulled, silence
 from damfs.errors import BadMedia
 from damfs.model import Facts, Media

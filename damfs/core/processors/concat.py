@@ -6,6 +6,7 @@ subject name the ``sources`` (paths), their ``names``, the ``ending`` of what is
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject, Worker
 from damfs.core.processors.profiles import PROFILES
+from damfs.core.processors.proxy_gate import check_rows, check_tally
 from damfs.core.processors.telling import PROGRESS, teller
+from damfs.errors import BadMedia
 from damfs.model import RenditionKind
 
 if TYPE_CHECKING:  # the daemon may import this module and must not load what decodes
@@ -23,6 +26,7 @@ if TYPE_CHECKING:  # the daemon may import this module and must not load what de
     from damfs.core.processors.proxy_plan import Plan
 
 MOST_THREADS = 8
+REFUSED = "not joined"
 UNSPECIFIED = 2
 """FFmpeg's number for colours that nothing is said of."""
 
@@ -68,7 +72,7 @@ def _encoded(
     sources: list[Path], names: list[str], out: Path, profile: str, tell: Callable[[float], None]
 ) -> list[Path]:
     """Each by the profile, in the height of the first."""
-    from damfs.core.processors import media, proxy_plan, transcode
+    from damfs.core.processors import media, proxy_plan
 
     chosen, made, first = PROFILES[profile], list[Path](), None
     with media.opened(sources[0], names[0]) as container:
@@ -81,9 +85,26 @@ def _encoded(
         first = plan if first is None else first
         plan = coloured_as(first, plan)
         target = out / f"part-{number}{chosen.ending}"
-        transcode.transcode(source, target, name, plan, report=_part_of(tell, number, len(sources)))
+        _encoded_whole(source, target, name, plan, _part_of(tell, number, len(sources)))
         made.append(target)
     return made
+
+
+def _encoded_whole(source: Path, target: Path, name: str, plan: Plan, report: Callable[[float], None]) -> None:
+    """Every frame of it and all of its sound, read back as that of a proxy is. Raises BadMedia, UnequalProxy."""
+    from damfs.core.processors import conformance, source_frames, transcode
+
+    held = source_frames.held(source, name).since(plan.origin)
+    attempt = functools.partial(transcode.transcode, source, target, name, plan, report=report, frames=held.frames)
+    tally = attempt()
+    if tally.damage.errors:
+        tally = attempt(by_frame=False)
+    check_tally(tally, held.frames, name, REFUSED)
+    if tally.damage.errors:  # a proxy may lack single frames and says so; nobody looks for a gap in what is joined
+        raise BadMedia(f"{name}: {REFUSED}: it is damaged ({tally.damage.first}); copy it again from its source")
+    rows, meant = conformance.compare(source, target, name, plan, tally, held), conformance.meant_colour(plan)
+    kept = tuple(row for row in rows if row.name not in meant or row.proxy != meant[row.name])
+    check_rows(kept, tally, name, REFUSED)  # colours are those of the first clip, where they are meant to be
 
 
 def coloured_as(first: Plan, plan: Plan) -> Plan:

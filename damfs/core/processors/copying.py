@@ -5,7 +5,7 @@ Runs in worker processes only (imports av); writes one file below the job's own 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from damfs.core.processors import media, pieces, places
 from damfs.core.processors.pieces import SLACK, AnyPacket, AnyStream, Cut
 from damfs.core.processors.places import HALF_MS
+from damfs.core.processors.splice_plan import decoding_times
 from damfs.errors import BadMedia
 
 REORDERED = 64
@@ -27,14 +28,20 @@ class NotCopyable(Exception):
     """QuickTime does not hold these packets."""
 
 
+class Trimmed(Exception):
+    """The key frame that the piece needs was trimmed away: copied, it would be shown again."""
+
+
 def copied(source: Path, target: Path, name: str, start: Fraction, end: Fraction) -> Cut:
-    """From the key frame at or before ``start``. Raises NotCopyable, BadMedia."""
+    """From the key frame at or before ``start``. Raises NotCopyable, Trimmed, BadMedia."""
     with media.opened(source, name) as container:
         streams = pieces.streams_of(container)
         if not streams:
             raise BadMedia(f"{name}: nothing to cut: it holds neither pictures nor sound that can be decoded here")
         leader = streams[0]
         first = places.key_before(container, leader, start) if isinstance(leader, VideoStream) else start
+        if first < 0:
+            raise Trimmed
         try:
             return written(container, target, streams, first, end)
         except (av.FFmpegError, ValueError, TypeError) as error:
@@ -87,8 +94,21 @@ def packets_of(
             return
 
 
+def decoded_at(
+    container: InputContainer, streams: list[AnyStream], first: Fraction, end: Fraction
+) -> Mapping[int, int]:
+    """When the frames of the piece are decoded, by when they are shown, without a hole where frames that need others
+    are left out; nothing where the packets do not say when they are shown."""
+    if not isinstance(streams[0], VideoStream):
+        return {}
+    shown = [packet.pts for packet, _ in packets_of(container, streams[:1], first, end)]
+    timed = [pts for pts in shown if pts is not None]
+    return decoding_times(timed) if timed and len(set(timed)) == len(shown) else {}
+
+
 def written(container: InputContainer, target: Path, streams: list[AnyStream], first: Fraction, end: Fraction) -> Cut:
     origin, last, count = pieces.origin_of(streams), None, 0
+    decoded = decoded_at(container, streams, first, end)
     with av.open(str(target), "w", format="mov") as out:
         out.metadata.update(pieces.kept_tags(container))
         made = {stream.index: out.add_stream_from_template(stream) for stream in streams}
@@ -100,6 +120,7 @@ def written(container: InputContainer, target: Path, streams: list[AnyStream], f
             base = packet.time_base or Fraction(1)
             if packet.stream.index == streams[0].index:
                 count += isinstance(packet.stream, VideoStream)
+                packet.dts = decoded.get(packet.pts, packet.dts) if packet.pts is not None else packet.dts
                 last = max(last or first, time + (packet.duration or 0) * base)
             shift = round((first + origin) / base)
             packet.pts = None if packet.pts is None else packet.pts - shift

@@ -57,6 +57,7 @@ def piece(source: Path, target: Path, name: str, profile: str, report: Callable[
         "frames": made.frames,
         "encoded_frames": made.encoded,
         **({"why": made.why} if made.why else {}),
+        **({"errors": made.errors} if made.errors else {}),
     }
     return Output(renditions=(MadeRendition(RenditionKind.CLIP, profile, target, detail),))
 

@@ -7,6 +7,7 @@ sample needs come before the beginning, where the container hides them (an edit 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from fractions import Fraction
 
 from av.audio.frame import AudioFrame
@@ -19,14 +20,30 @@ from damfs.core.processors import media, pieces
 from damfs.core.processors.sound_track import pulled
 
 FINE_SOUND = frozenset({"s32", "s32p", "s64", "s64p", "dbl", "dblp"})
+UNROUNDED = {"pcm_f64": ("pcm_f64le", "dbl"), "pcm_f32": ("pcm_f32le", "flt"), "pcm_s32": ("pcm_s32le", "s32")}
+"""PCM that fewer bits would round, or clip, by how its codecs' names begin: what it is written as, finest first."""
 COPIED = frozenset({"aac"})
 """What is copied where a piece is cut at the frame. PCM is as good when it is written anew."""
 NEEDED = 3
 """Packets before one that its samples may depend on."""
 
 
+def pcm_for(source: AudioStream, codecs: Iterable[str]) -> tuple[str, str]:
+    """Codec and sample format of PCM that keeps what tracks of these codecs hold. What is lossy has no more than 16
+    bits to keep."""
+    names, format_ = tuple(codecs), source.codec_context.format
+    for begins, kept in UNROUNDED.items():
+        if any(name.startswith(begins) for name in names):
+            return kept
+    fine = format_ is not None and format_.name in FINE_SOUND
+    return ("pcm_s24le", "s32") if fine or any(name.startswith("pcm_s24") for name in names) else ("pcm_s16le", "s16")
+
+
 class SoundOfPiece(ABC):
     """A track of a piece, made from the packets of one of the clip."""
+
+    errors: int = 0
+    """Packets that could not be decoded: there is silence in their place."""
 
     @staticmethod
     def of(out: OutputContainer, source: AudioStream, span: tuple[Fraction, Fraction]) -> SoundOfPiece:
@@ -73,7 +90,6 @@ class DecodedSound(SoundOfPiece):
 
     def __init__(self, out: OutputContainer, source: AudioStream, first: Fraction, end: Fraction) -> None:
         self.track = PcmTrack(out, source, first, end)
-        self.damage = media.Damage()
 
     def take(self, packet: Packet[AudioStream], at: Fraction) -> None:
         lasts = (packet.duration or 0) * (packet.time_base or Fraction(0))
@@ -82,8 +98,8 @@ class DecodedSound(SoundOfPiece):
             return
         try:
             frames = packet.decode()
-        except Exception as error:  # noqa: BLE001 - as in media.decoded: any exception, and the rest goes on
-            self.damage.note(error)
+        except Exception:  # noqa: BLE001 - as in media.decoded: any exception, and the rest goes on
+            self.errors += at + lasts > self.track.first and at < self.track.end
             return
         for frame in frames:
             if frame.pts is not None and frame.time_base is not None:
@@ -99,10 +115,9 @@ class PcmTrack:
     def __init__(self, out: OutputContainer, source: AudioStream, first: Fraction, end: Fraction) -> None:
         self.out = out
         context = source.codec_context
-        fine = context.format is not None and context.format.name in FINE_SOUND
-        self.format = "s32" if fine else "s16"
+        codec, self.format = pcm_for(source, [media.codec_name(source) or ""])
         self.rate, self.layout = context.sample_rate or 48000, context.layout.name
-        stream = out.add_stream("pcm_s24le" if fine else "pcm_s16le", rate=self.rate, layout=self.layout)
+        stream = out.add_stream(codec, rate=self.rate, layout=self.layout)
         assert isinstance(stream, AudioStream)
         self.stream = stream
         stream.metadata.update(pieces.kept_of_stream(source))

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from damfs.core.processors import copying, encoding, proof, splice
-from damfs.core.processors.copying import NotCopyable
+from damfs.core.processors.copying import NotCopyable, Trimmed
 from damfs.core.processors.pieces import Cut
 from damfs.core.processors.splice_plan import NotSplicable
 
@@ -34,13 +34,20 @@ def cut(
     try:
         if exact:
             return spliced(source, target, name, (start, end), report)
-        return copying.copied(source, target, name, start, end)
+        return unspliced(source, target, name, (start, end), report)
     except (NotCopyable, NotSplicable) as error:
         target.unlink(missing_ok=True)
         return encoding.encoded(source, target, name, start, end, why=str(error), report=report)
 
 
+def unspliced(source: Path, target: Path, name: str, span: tuple[Fraction, Fraction], report: Report) -> Cut:
+    try:
+        return copying.copied(source, target, name, *span)
+    except Trimmed:
+        return spliced(source, target, name, span, report)
+
+
 def spliced(source: Path, target: Path, name: str, span: tuple[Fraction, Fraction], report: Report) -> Cut:
     made = splice.spliced(source, target, name, span, report=lambda share: report(WRITTEN * share))
     proof.prove(source, target, name, made, lambda share: report(WRITTEN + (1 - WRITTEN) * share))
-    return Cut(made.first, made.end, len(made.plan.shown), made.plan.encoded)
+    return Cut(made.first, made.end, len(made.plan.shown), made.plan.encoded, errors=made.errors)

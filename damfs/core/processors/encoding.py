@@ -13,12 +13,13 @@ from typing import Final, Literal
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.context import Flags
 from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, pieces, places
+from damfs.core.processors import media, pieces, places, proxy_plan
 from damfs.core.processors.cut_sound import PcmTrack
 from damfs.core.processors.pieces import SLACK, AnyStream, Cut
 from damfs.core.processors.places import HALF_MS
@@ -63,7 +64,7 @@ def encoded(
             piece = Piece(out, container, streams, (first, end), frame)
             last = piece.written(begin, report)
     count = sum(track.count for track in piece.pictures.values())
-    return Cut(first, last, count, count, why)
+    return Cut(first, last, count, count, why, piece.damage.errors)
 
 
 class Piece:
@@ -79,7 +80,7 @@ class Piece:
     ) -> None:
         """``frame``: the first one; the encoders want to be told everything before the first packet is written."""
         self.container, self.streams, (self.first, self.end) = container, streams, span
-        self.origin = pieces.origin_of(streams)
+        self.origin, self.damage = pieces.origin_of(streams), media.Damage()
         self.pictures = {
             stream.index: PictureTrack(out, container, stream, self.first, frame)
             for stream in streams
@@ -93,7 +94,7 @@ class Piece:
         """When the last frame (or sample) ends. ``begin``: where decoding has to begin."""
         last = self.first
         pieces.go_to(self.container, self.streams[0], begin)
-        for stream, frame in media.decoded(self.container, self.streams, media.Damage()):
+        for stream, frame in media.decoded(self.container, self.streams, self.damage):
             if frame.pts is None or frame.time_base is None:
                 continue
             at = frame.pts * frame.time_base - self.origin
@@ -127,7 +128,10 @@ class PictureTrack:
         self.base = source.time_base or Fraction(1, 90000)
         self.shift = round((first + places.origin_of(source)) / self.base)
         rate = media.rate_of(source) or Fraction(25)
-        self.stream = out.add_stream(ENCODER, rate=rate, options=dict(OPTIONS))
+        self.fields = proxy_plan.has_fields(source) and not media.turn_of(frame).swaps
+        bottom = source.codec_context.field_order in proxy_plan.BOTTOM_FIRST
+        params = {"x264-params": "bff=1" if bottom else "tff=1"} if self.fields else {}
+        self.stream = out.add_stream(ENCODER, rate=rate, options=OPTIONS | params)
         pieces.give_timecode(self.stream, container, source, first)
         self.configure(frame)
         self.graph: Graph | None = None
@@ -146,6 +150,9 @@ class PictureTrack:
         context.sample_aspect_ratio = 1 / aspect if turn.swaps else aspect
         context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
         context.colorspace, context.color_range = source.colorspace, source.color_range
+        if self.fields:
+            context.field_order = source.field_order
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
 
     def write(self, frame: VideoFrame) -> None:
         shape = (frame.width, frame.height, frame.format.name)
@@ -182,7 +189,7 @@ class PictureTrack:
         matrix = MATRICES.get(self.source.codec_context.colorspace, assumed)
         same = f"in_color_matrix={matrix}:out_color_matrix={matrix}"
         return [
-            ("scale", f"w={context.width}:h={context.height}:flags=bicubic:{same}"),
+            ("scale", f"w={context.width}:h={context.height}:interl=-1:flags=bicubic:{same}"),
             ("format", f"pix_fmts={context.pix_fmt}"),
         ]
 

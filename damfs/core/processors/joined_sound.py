@@ -15,9 +15,13 @@ from av.container import OutputContainer
 from av.filter import Graph
 from av.packet import Packet
 
-from damfs.core.processors import pieces
-from damfs.core.processors.cut_sound import COPIED, FINE_SOUND
+from damfs.core.processors import media, pieces
+from damfs.core.processors.cut_sound import COPIED, pcm_for
 from damfs.core.processors.sound_track import layout_for, pulled, silence
+
+
+class Undecodable(Exception):
+    """A packet of sound; the text says why. Silence in its place would be found when it is too late."""
 
 
 class JoinedSound(ABC):
@@ -26,7 +30,7 @@ class JoinedSound(ABC):
     @staticmethod
     def of(out: OutputContainer, first: AudioStream, codecs: set[str]) -> JoinedSound:
         """``codecs``: of this track in all parts."""
-        return CopiedSounds(out, first) if len(codecs) == 1 and codecs <= COPIED else PcmSounds(out, first)
+        return CopiedSounds(out, first) if len(codecs) == 1 and codecs <= COPIED else PcmSounds(out, first, codecs)
 
     @abstractmethod
     def begin(self, offset: Fraction, lasts: Fraction) -> None:
@@ -34,7 +38,7 @@ class JoinedSound(ABC):
 
     @abstractmethod
     def take(self, packet: Packet[AudioStream], at: Fraction, lasts: Fraction) -> None:
-        """A packet of the part, its time from the part's first picture on, and how long it is."""
+        """A packet of the part, its time from the part's first picture on, and how long it is. Raises Undecodable."""
 
     @abstractmethod
     def end(self) -> None:
@@ -81,12 +85,12 @@ class CopiedSounds(JoinedSound):
 class PcmSounds(JoinedSound):
     """Decoded, and written as PCM."""
 
-    def __init__(self, out: OutputContainer, first: AudioStream) -> None:
+    def __init__(self, out: OutputContainer, first: AudioStream, codecs: set[str]) -> None:
         context = first.codec_context
-        fine = context.format is not None and context.format.name in FINE_SOUND
-        self.out, self.format = out, "s32" if fine else "s16"
+        codec, self.format = pcm_for(first, codecs)
+        self.out = out
         self.rate, self.layout = context.sample_rate or 48000, layout_for(first)
-        stream = out.add_stream("pcm_s24le" if fine else "pcm_s16le", rate=self.rate, layout=self.layout)
+        stream = out.add_stream(codec, rate=self.rate, layout=self.layout)
         assert isinstance(stream, AudioStream)
         self.stream = stream
         stream.metadata.update(pieces.kept_of_stream(first))
@@ -101,8 +105,8 @@ class PcmSounds(JoinedSound):
         shift = at - (packet.pts or 0) * (packet.time_base or Fraction(0))
         try:
             frames = packet.decode()
-        except Exception:  # noqa: BLE001 - as in media.decoded: any exception; silence takes its place
-            return
+        except Exception as error:  # noqa: BLE001 - as in media.decoded: any exception
+            raise Undecodable(media.said(error)) from None
         for frame in frames:
             if frame.pts is not None and frame.time_base is not None:
                 frame.pts = round((frame.pts * frame.time_base + shift) / frame.time_base)

@@ -12,6 +12,7 @@ from typing import cast
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
@@ -20,7 +21,7 @@ from av.video.stream import VideoStream
 
 from damfs.core.processors import joinable, media, nal_units, pieces, places, proof, splice
 from damfs.core.processors.joinable import Part
-from damfs.core.processors.joined_sound import JoinedSound, times_of
+from damfs.core.processors.joined_sound import JoinedSound, Undecodable, times_of
 from damfs.core.processors.splice_plan import decoding_times
 from damfs.errors import BadMedia
 
@@ -113,9 +114,19 @@ class Joiner:
                     self.done += 1
                     report(self.done)
             elif (times := times_of(packet, first)) is not None:
-                by_index[packet.stream.index].take(packet, *times)
+                self.take(by_index[packet.stream.index], packet, times, part)
         for sound in sounds:
             sound.end()
+
+    def take(
+        self, sound: JoinedSound, packet: Packet[AudioStream], times: tuple[Fraction, Fraction], part: Part
+    ) -> None:
+        try:
+            sound.take(packet, *times)
+        except Undecodable as error:
+            at = max(0.0, float(times[0]))
+            told = f"not joined: its sound cannot be decoded at {at:.3f} s ({error})"
+            raise BadMedia(f"{part.name}: {told}{media.ADVICE}") from None
 
     def put(
         self,

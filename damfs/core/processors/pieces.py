@@ -36,6 +36,8 @@ class Cut:
     """How many of the frames were encoded anew; the others are copied."""
     why: str = ""
     """Why all of them were, where some might have been copied."""
+    errors: int = 0
+    """What could not be decoded of the pictures and the sound that were read for it."""
 
     @property
     def method(self) -> str:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 from damfs.core.processors.camera_proxy import JUDGED, has_copy, is_copy
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
 from damfs.core.processors.profiles import PROFILES, USUAL, Profile
+from damfs.core.processors.proxy_gate import check_rows, check_tally
 from damfs.core.processors.telling import PROGRESS, teller
-from damfs.errors import BadMedia, DamfsError
 from damfs.model import Facts, Media, RenditionKind
 
 if TYPE_CHECKING:  # the daemon imports this module and must not load what decodes
@@ -31,10 +31,6 @@ MOST_THREADS = 8
 HOURS_S = 3600.0
 STALLED_S = 60.0
 """A card that takes and gives nothing for so long hangs."""
-
-
-class UnequalProxy(DamfsError):
-    """The proxy came out different from its source, and the source is not to blame."""
 
 
 class Proxy(Processor):
@@ -220,31 +216,3 @@ def made_by(
 
 ATTEMPT = made_by
 """What is tried with a graphics card."""
-
-
-def check_tally(tally: Tally, held: int, name: str) -> None:
-    """``held``: frames of the source by its index or packets. Raises BadMedia when more is missing than single damaged
-    frames, UnequalProxy when they came out of the decoder and are missing all the same."""
-    written, damage = len(tally.times), tally.damage
-    if written and held - written <= damage.errors:
-        return
-    if damage.frames > written:
-        raise UnequalProxy(f"{name}: no proxy: frames: {damage.frames} came out of the decoder, {written} are written")
-    why = damage.first or ("it ends before its index says" if damage.packets < held else "nothing says why")
-    raise BadMedia(
-        f"{name}: no proxy: frames: only {written} of {held} can be read ({why}); copy the file again from its source"
-    )
-
-
-def check_rows(rows: tuple[Row, ...], tally: Tally, name: str) -> None:
-    """The gate. Raises BadMedia or UnequalProxy with the property named, by whether the source is to blame."""
-    for row in rows:
-        if row.verdict != "unequal":
-            continue
-        damage = f"the file is damaged ({tally.damage.first})" if tally.damage.errors else ""
-        advice = "copy it again from its source" if damage else "wrap it anew (ffmpeg -i FILE -c copy NEW)"
-        if row.why or damage:
-            raise BadMedia(f"{name}: no proxy: {row.name}: {row.why or damage}; {advice}")
-        raise UnequalProxy(
-            f"{name}: no proxy: {row.name} would be {row.proxy} instead of {row.source}; please report this file"
-        )

@@ -7,7 +7,7 @@ What was joined is decoded and compared with the source (`proof`) before anybody
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -41,6 +41,8 @@ class Spliced:
     plan: Plan
     first: Fraction
     end: Fraction
+    errors: int = 0
+    """Packets of its sound that could not be decoded."""
 
 
 def spliced(
@@ -64,10 +66,10 @@ def spliced(
         base = picture.time_base or Fraction(1, 90000)
         made = Spliced(plan, places.time_of(picture, plan.shown[0]), last * base - places.origin_of(picture))
         try:
-            Splicer(container, streams, made, (head, tail)).write(target, report)
+            errors = Splicer(container, streams, made, (head, tail)).write(target, report)
         except (av.FFmpegError, ValueError, TypeError) as error:
             raise NotSplicable(f"QuickTime does not hold it as it is ({media.said(error)})") from None
-        return made
+        return replace(made, errors=errors)
 
 
 def planned(container: InputContainer, picture: VideoStream, start: Fraction, end: Fraction) -> tuple[Plan, int]:
@@ -148,7 +150,8 @@ class Splicer:
         self.tracks: dict[int, SoundOfPiece] = {}
         self.copied = 0
 
-    def write(self, target: Path, report: Report) -> None:
+    def write(self, target: Path, report: Report) -> int:
+        """How many packets of the sound could not be decoded."""
         with av.open(str(target), "w", format="mov") as out:
             out.metadata.update(pieces.kept_tags(self.container))
             self.out, self.track = out, out.add_stream_from_template(self.picture)
@@ -166,6 +169,7 @@ class Splicer:
             self.mux(self.tail, self.plan.tail)
             for track in self.tracks.values():
                 track.close()
+        return sum(track.errors for track in self.tracks.values())
 
     def prepare(self) -> None:
         """Make the track one that holds packets of two encoders."""
