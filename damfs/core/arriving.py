@@ -1,7 +1,8 @@
 """Whether a file of a folder that others write to is whole: closed, quiet, of one size, and finished (`finished`).
 
-Blocks (a few system calls, for young files only). Crash rule: nothing is kept; the next scan asks again. A file that
-nobody has touched for long is taken whatever it looks like, and the scan says so: a broken recording has to show up.
+Blocks (a few system calls). Crash rule: nothing is kept; the next scan asks again. Whoever writes may have another
+clock: times of files are believed as far as nothing that was seen speaks against them. A file that nobody has touched
+for long is taken whatever it looks like, and the scan says so: a broken recording has to show up.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ SECOND_NS = 1_000_000_000
 QUIET_S = 2.0
 """A file that nobody asked for by name is taken when it was not written to for so long."""
 GIVEN_UP_S = 600.0
+"""By our clock, since a file was first met as it is."""
 AHEAD_S = 3600.0
 """A time further in the future is no clock of another machine: it says nothing."""
+LONG_AGO_S = 86_400.0
+"""A time so far from ours is that of no file that is being written, unless it was seen to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Met:
     size: int
     mtime_ns: int
     since_ns: int
+    changed: bool = False
+    """It was met before, and was otherwise then."""
 
 
 Waiting = Mapping[Key, Met]
@@ -66,36 +72,38 @@ def split(
 
 
 def met_again(before: Met | None, fact: FileFact, now_ns: int) -> Met:
-    same = before is not None and (before.size, before.mtime_ns) == (fact.size, fact.mtime_ns)
-    return before if before is not None and same else Met(fact.size, fact.mtime_ns, now_ns)
+    if before is not None and (before.size, before.mtime_ns) == (fact.size, fact.mtime_ns):
+        return before
+    return Met(fact.size, fact.mtime_ns, now_ns, changed=before is not None)
 
 
-def why_not_yet(files: BlobStore, fact: FileFact, now_ns: int, quiet_s: float, met: Met | None = None) -> str | None:
+def why_not_yet(files: BlobStore, fact: FileFact, now_ns: int, quiet_s: float, met: Met) -> str | None:
     """What a file waits for; None when it is whole. One that cannot be looked at is left to whoever reads it."""
-    age_s = (now_ns - fact.mtime_ns) / SECOND_NS
-    if -AHEAD_S < age_s < 0:  # the clock of its machine is ahead: what we saw ourselves counts
-        age_s = (now_ns - met.since_ns) / SECOND_NS if met is not None else 0.0
-    if not 0 <= age_s < GIVEN_UP_S:
-        return None
     try:
         descriptor = files.open(fact.key)
     except DamfsError:
         return None
     try:
-        return _why_not(descriptor, fact.size, age_s, quiet_s)
+        return _why_not(descriptor, now_ns, quiet_s, met)
     except OSError:
         return None
     finally:
         os.close(descriptor)
 
 
-def _why_not(descriptor: int, size: int, age_s: float, quiet_s: float) -> str | None:
+def _why_not(descriptor: int, now_ns: int, quiet_s: float, met: Met) -> str | None:
     written = is_written(descriptor)
     if written:
         return "a program has it open for writing"
-    if age_s < (QUIET_S if written is None else quiet_s):
+    if os.fstat(descriptor).st_size != met.size:
+        return "it grows"
+    age_s, seen_s = ((now_ns - since_ns) / SECOND_NS for since_ns in (met.mtime_ns, met.since_ns))
+    if seen_s >= GIVEN_UP_S or (abs(age_s) >= LONG_AGO_S and not met.changed):
+        return None
+    asked_s = QUIET_S if written is None and age_s > -AHEAD_S else quiet_s
+    if (seen_s if age_s < 0 else age_s) < asked_s:  # its machine's clock is ahead: what we saw ourselves counts
         return "it was written to a moment ago"
-    return "it grows" if os.fstat(descriptor).st_size != size else what_it_lacks(descriptor)
+    return what_it_lacks(descriptor)
 
 
 def _lacking(files: BlobStore, fact: FileFact) -> str | None:

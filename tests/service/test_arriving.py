@@ -102,7 +102,8 @@ async def test_it_waits_for_one_size(library: Library, card: Path) -> None:
     with clip.open("ab") as file:
         file.write(b"more")
     later(library, 30)
-    assert arriving.why_not_yet(files, before, library.clock(), QUIET_S) == "it grows"
+    met = arriving.met_again(None, before, library.clock())
+    assert arriving.why_not_yet(files, before, library.clock(), QUIET_S, met) == "it grows"
     assert store.id not in library.arriving
 
 
@@ -173,9 +174,73 @@ async def test_a_recording_that_was_never_finished_is_taken_in_the_end(library: 
     later(library, 30)
     assert (await watched(library)).given_up == []
     later(library, GIVEN_UP_S + 1)
+    assert (await watched(library)).counts == {"waiting": 1}, "it is known for less"
+    later(library, GIVEN_UP_S + 31)
     report = await watched(library)
     assert report.counts == {"new": 1}
     assert report.given_up == ["'a.mov': its recording is not finished: it has no index (moov) yet"]
+
+
+HOUR_S = 3600.0
+OFF = (-660.0, -2 * HOUR_S, 2 * HOUR_S, -72 * HOUR_S, 72 * HOUR_S)
+"""Seconds by which a writer's clock is off."""
+
+
+def dated(path: Path, ahead_s: float) -> None:
+    at = time.time_ns() + round(ahead_s * SECOND_NS)
+    os.utime(path, ns=(at, at))
+
+
+@pytest.mark.parametrize("ahead_s", OFF)
+async def test_whatever_its_time_says_it_waits_for_the_close(library: Library, card: Path, ahead_s: float) -> None:
+    clip = sample_media.truncated(card / "a.mov")
+    with written_by_another(clip):
+        dated(clip, ahead_s)
+        for seconds in (0, GIVEN_UP_S + 1):
+            later(library, seconds)
+            assert (await watched(library)).waiting == ["'a.mov': a program has it open for writing"]
+
+
+@pytest.mark.parametrize("ahead_s", OFF)
+@pytest.mark.expect_warnings("nobody has gone on with it for long: 'a.mov': its recording is not finished: ")
+async def test_what_changes_is_watched_by_our_clock(
+    library: Library, card: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: float
+) -> None:
+    """Where nobody can tell who writes, a recording goes on under a time that is no time of ours."""
+    monkeypatch.setattr(arriving, "is_written", lambda _: None)
+    clip = sample_media.truncated(card / "a.mov")
+    dated(clip, 0)
+    assert (await watched(library)).counts == {"waiting": 1}
+    dated(clip, ahead_s)
+    later(library, 30)
+    assert (await watched(library)).counts == {"waiting": 1}
+    later(library, GIVEN_UP_S)
+    assert (await watched(library)).counts == {"waiting": 1}
+    later(library, GIVEN_UP_S + 31)
+    assert (await watched(library)).counts == {"new": 1}
+
+
+@pytest.mark.parametrize("told", [False, None])
+@pytest.mark.parametrize("ahead_s", [-72 * HOUR_S, 72 * HOUR_S])
+async def test_an_archive_is_taken_at_once_as_it_is(
+    library: Library, card: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: float, told: bool | None
+) -> None:
+    monkeypatch.setattr(arriving, "is_written", lambda _: told)
+    sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48))
+    for path in (card / "a.mp4", sample_media.truncated(card / "b.mov")):
+        dated(path, ahead_s)
+    assert (await watched(library)).counts == {"new": 2}
+
+
+@pytest.mark.parametrize("told", [False, None])
+@pytest.mark.parametrize("ahead_s", [-2 * HOUR_S, 2 * HOUR_S])
+async def test_what_is_sound_does_not_wait_for_clocks(
+    library: Library, card: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: float, told: bool | None
+) -> None:
+    monkeypatch.setattr(arriving, "is_written", lambda _: told)
+    dated(sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48)), ahead_s)
+    dated(sample_media.truncated(card / "b.mov"), ahead_s)
+    assert (await scan(library, store_named(library, "footage"))).counts == {"new": 1, "waiting": 1}
 
 
 async def test_a_known_file_that_is_written_again_keeps_its_version_until_then(library: Library, card: Path) -> None:

@@ -137,6 +137,46 @@ def test_a_stream_that_was_cut_begins_with_its_first_key_frame(tmp_path: Path) -
     assert said(made, "frames")["verdict"] == said(made, "frame_times")["verdict"] == "equal"
 
 
+def copied(source: Path, target: Path, begin: int, end: int) -> Path:
+    """As ``ffmpeg -c copy`` cuts: packets in the order they are stored in, without those shown before the first."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as out:
+        stream, first = out.add_stream_from_template(container.streams.video[0]), None
+        for number, packet in enumerate(container.demux(video=0)):
+            if packet.dts is None or packet.pts is None or not begin <= number < end:
+                continue
+            first = packet.pts if first is None else first
+            if packet.pts >= first:
+                packet.pts, packet.dts, packet.stream = packet.pts - first, packet.dts - first, stream
+                out.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("frames", range(8, 13))
+def test_a_cut_between_pictures_that_refer_to_each_other_is_sound(tmp_path: Path, frames: int) -> None:
+    """The last picture that is stored is shown after others that were cut off: a gap, and no fault."""
+    whole = clip(tmp_path / "whole.mp4", "libx264", preset="veryfast", bf="3")
+    cut = copied(whole, tmp_path / "cut.mp4", 0, frames)
+    proxy, made = make(cut)
+    assert list(source_frames.held(cut, "cut.mp4").times) == frame_times(cut) == frame_times(proxy)
+    assert said(made, "frames") == {"source": frames, "proxy": frames, "verdict": "equal"}
+    assert said(made, "frame_times")["verdict"] == "equal"
+
+
+def test_a_rate_that_the_header_has_wrong_is_that_of_the_times(tmp_path: Path) -> None:
+    """Pictures stored after a key frame and shown before it were cut off: a gap between times of decoding alone."""
+    options = {"x264-params": "open-gop=1:keyint=8:min-keyint=8:scenecut=0"}
+    whole = clip(tmp_path / "whole.mp4", "libx264", preset="veryfast", bf="3", g="8", **options)
+    with av.open(str(whole)) as container:
+        keys = [number for number, packet in enumerate(container.demux(video=0)) if packet.is_keyframe]
+    cut = copied(whole, tmp_path / "cut.mp4", keys[1], FRAMES)
+    with av.open(str(cut)) as container:
+        assert container.streams.video[0].average_rate not in {None, 25}
+    proxy, made = make(cut)
+    assert said(made, "frame_rate") == {"source": "25/1", "proxy": "25/1", "verdict": "equal"}
+    count = len(frame_times(cut))
+    assert frame_times(proxy) == [Fraction(number, 25) for number in range(count)]
+
+
 def test_two_fields_in_two_packets_are_one_frame() -> None:
     fields = [Fraction(number, 50) for number in range(8)]
     assert without_second_fields(fields, Fraction(25)) == fields[::2]

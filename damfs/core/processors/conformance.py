@@ -17,7 +17,7 @@ from av.container import InputContainer
 from damfs.core.processors import media
 from damfs.core.processors.proxy_plan import Plan, timecode_for
 from damfs.core.processors.sound_track import QUICKTIME_LANGUAGES
-from damfs.core.processors.source_frames import Held, are_among
+from damfs.core.processors.source_frames import NOTHING, Held, are_among
 from damfs.core.processors.transcode import Tally
 from damfs.model import Facts
 
@@ -83,7 +83,7 @@ class Properties:
     tracks: list[dict[str, object]]
 
 
-def properties(container: InputContainer, name: str) -> Properties:
+def properties(container: InputContainer, name: str, held: Held = NOTHING) -> Properties:
     stream = media.picture_stream(container)
     if stream is None:
         raise ValueError("no pictures")
@@ -92,7 +92,7 @@ def properties(container: InputContainer, name: str) -> Properties:
     width, height = media.upright(frame.width, frame.height, turn)
     aspect = media.sample_aspect(stream)
     facts = media.video_facts(stream)
-    rate = media.rate_of(stream)
+    rate = held.rate(media.rate_of(stream))
     return Properties(
         container=container.format.name.split(",")[0],
         rate=rate,
@@ -111,7 +111,7 @@ def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally, held
     """Every property; those that the profile lacks are explained by its table. ``held``: the source's frames from that
     on which the proxy begins with."""
     with media.opened(source, name) as container:
-        theirs = properties(container, name)
+        theirs = properties(container, name, held)
     with media.opened(proxy, name) as container:
         ours = properties(container, name)
         container.seek(0)

@@ -199,9 +199,10 @@ def made_by(
     target = out / f"proxy{profile.ending}"
     report = teller(out / PROGRESS)
     threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    held = source_frames.held(source, name)
     with media.opened(source, name) as container:
-        plan = proxy_plan.make_plan(container, name, profile, encoder, rule, threads)
-    held = source_frames.held(source, name).since(plan.origin)
+        plan = proxy_plan.make_plan(container, name, profile, encoder, rule, threads, held.rate)
+    held = held.since(plan.origin)
     attempt = functools.partial(
         transcode.transcode, source, target, name, plan, report=report, frames=held.frames, device=device
     )

@@ -6,7 +6,7 @@ Runs in worker processes only (imports av); reads the start of the file, or its 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
@@ -34,6 +34,7 @@ KEPT_BELOW = 960
 PARTS_BY_NAME = (2, 4)
 """Blender shows proxies of a half and of a quarter by these names, and none of a third (`editors.SHARES`)."""
 SCALE_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+RateBy = Callable[[Fraction | None], Fraction | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,16 @@ class Plan:
 
 
 def make_plan(
-    container: InputContainer, name: str, profile: Profile, encoder: Encoder, rule: SizeRule, threads: int
+    container: InputContainer,
+    name: str,
+    profile: Profile,
+    encoder: Encoder,
+    rule: SizeRule,
+    threads: int,
+    rate_by: RateBy = lambda said: said,
 ) -> Plan:
-    """Reads up to the first frame (all of the file's packets where times are too coarse to tell the rate)."""
+    """Reads up to the first frame (all of the file's packets where times are too coarse to tell the rate). ``rate_by``:
+    what the header's rate is, to who knows all times."""
     stream = usable_pictures(container, name)
     frame = media.first_frame(container, stream, name)
     turn = media.turn_of(frame)
@@ -81,7 +89,7 @@ def make_plan(
     shape = media.upright(frame.width, frame.height, turn)
     width, height = proxy_size(shape, rule, profile.smallest, 4 if fields else 2)
     aspect = media.sample_aspect(stream)
-    rate = media.rate_of(stream) or Fraction(25)
+    rate = rate_by(media.rate_of(stream)) or Fraction(25)
     source_base = stream.time_base or 1 / rate
     colour, matrix = colour_of(stream, frame, profile)
     steady = is_steady(container, stream, rate)

@@ -65,13 +65,14 @@ def judge(clip: Path, copy: Path, name: str) -> Judgement:
 
 def side(path: Path, name: str) -> Side:
     held = source_frames.held(path, name)
+    held = held if held.first_key is None else held.since(held.first_key)
     with media.opened(path, media.shown(name)) as container:
         stream = media.picture_stream(container)
         if stream is None:
             raise BadMedia(f"{media.shown(name)}: it holds no moving pictures")
-        said = conformance.properties(container, media.shown(name))
+        said = conformance.properties(container, media.shown(name), held)
         codec, size = media.codec_name(stream) or "?", (stream.width, stream.height)
-    return Side(said, held if held.first_key is None else held.since(held.first_key), codec, size)
+    return Side(said, held, codec, size)
 
 
 def why_not(rows: Iterable[Row]) -> str:

@@ -24,6 +24,8 @@ INDEXED = ("mov",)
 """Containers whose index has every frame."""
 SECOND_FIELD = Fraction(3, 5)
 """Of a frame: what comes sooner after another, in an interlaced stream, is its second field."""
+OFF = Fraction(1, 2)
+"""Frames by which a header's rate counts otherwise than the times: less is rounding."""
 VP8_SHOWN = 0x10
 """Bit of a packet's first byte; without it the picture is only for others to refer to."""
 
@@ -47,6 +49,14 @@ class Held:
         kept = tuple(at for at in self.times if at >= start)
         return Held(self.frames - len(self.times) + len(kept), kept, self.end, self.tick, self.first_key)
 
+    def rate(self, said: Fraction | None) -> Fraction | None:
+        """That of the times where they are even and the header counts otherwise: its average has the gaps between times
+        of decoding in it, where frames were cut off that others were stored among."""
+        times = self.times if self.first_key is None else [at for at in self.times if at >= self.first_key]
+        steps = {after - before for before, after in pairwise(times)}
+        step = steps.pop() if len(steps) == 1 else Fraction(0)
+        return said if said is None or not step or abs(step * said - 1) * len(times) < OFF else 1 / step
+
 
 NOTHING = Held(0, (), Fraction(0), Fraction(1))
 
@@ -61,9 +71,10 @@ def held(source: Path, name: str) -> Held:
 
 
 def by_index(container: InputContainer, stream: VideoStream) -> Held | None:
-    """Where all frames are equally far apart: then the order in which they are stored says nothing else."""
+    """Where all frames are equally far apart, and shown in the order in which they are stored: its times are those of
+    decoding, and say nothing of a frame that is missing between others that are shown before."""
     base = stream.time_base
-    if base is None or container.format.name.split(",")[0] not in INDEXED:
+    if base is None or container.format.name.split(",")[0] not in INDEXED or stream.codec_context.has_b_frames:
         return None
     entries = [entry for entry in stream.index_entries if not entry.is_discard]
     steps = {after.timestamp - before.timestamp for before, after in pairwise(entries)}
@@ -85,11 +96,19 @@ def by_packets(container: InputContainer, stream: VideoStream) -> Held:
     timed = sorted((pts * base, lasts * base) for pts, lasts in found if pts is not None)
     times = [at for at, _ in timed]
     untimed = len(found) - len(timed)
+    unread = max(0, indexed(container, stream) - len(found))
     if has_fields(stream):
         untimed = 0 if timed else untimed
         times = without_second_fields(times, media.rate_of(stream))
     end = max((at + lasts for at, lasts in timed), default=Fraction(0))
-    return Held(len(times) + untimed, () if untimed else tuple(times), end, base, first_key)
+    return Held(len(times) + untimed + unread, () if untimed else tuple(times), end, base, first_key)
+
+
+def indexed(container: InputContainer, stream: VideoStream) -> int:
+    """Frames that the index names; where the file ends before they do, no packet tells of them."""
+    if container.format.name.split(",")[0] not in INDEXED:
+        return 0
+    return sum(1 for entry in stream.index_entries if entry.size and not entry.is_discard)
 
 
 def is_shown(packet: Packet[VideoStream] | Packet[AudioStream], codec: str) -> bool:
