@@ -1,6 +1,7 @@
 """Rows of one term that become another's: taggings, proposals, judgements, labels, notes and relations.
 
-Inside a transaction. What the other term has already stays as it is there, but that a person's word wins.
+Inside a transaction. What the other term has already stays as it is there, but that a person's word wins, a refusal
+over a machine's tag as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ TAKE_OVER = (
     "UPDATE OR IGNORE tagging SET term = ?2 WHERE term = ?1 AND asset IN (SELECT value FROM json_each(?3))",
     "UPDATE OR IGNORE judgement SET term = ?2 WHERE term = ?1 AND asset IN (SELECT value FROM json_each(?3))",
     "UPDATE OR IGNORE proposal SET term = ?2 WHERE term = ?1 AND asset IN (SELECT value FROM json_each(?3))",
+)
+DROP_REFUSED = (
+    "DELETE FROM tagging WHERE term = ?2 AND source <> 'person' AND asset IN (SELECT value FROM json_each(?3))"
+    " AND asset IN (SELECT asset FROM judgement WHERE term = ?1)"
+    " AND asset NOT IN (SELECT asset FROM tagging WHERE term = ?1)"
 )
 CLEAR = (
     "DELETE FROM tagging WHERE term = ? AND asset IN (SELECT value FROM json_each(?))",
@@ -79,6 +85,8 @@ def move(tx: Connection, assets: Sequence[AssetId], source: TermId, target: Term
         " AND asset IN (SELECT asset FROM tagging WHERE term = ?1 AND source = 'person')",
         source, target, ids,
     )  # fmt: skip
+    for refused, given in ((source, target), (target, source)):
+        tx.run(DROP_REFUSED, refused, given, ids)
     for take_over in TAKE_OVER:
         tx.run(take_over, source, target, ids)
     _clear(tx, source, ids)
