@@ -58,3 +58,16 @@ async def test_a_tag_of_a_person_outlives_the_refusal_of_the_other_term(library:
     library.execute([RemoveTag(clip, ocean), AddTag(clip, sea)], "fuse")
     await merge(library, sea, ocean, "cli")
     assert tags(library, clip) == ["ocean"]
+
+
+async def test_what_was_said_since_a_merge_outlives_its_undo(library: Library) -> None:
+    given, taken, alone = [(await received(library, f"{name}.mov", name.encode())).id for name in ("g", "t", "a")]
+    sea, ocean = term(library, "sea"), term(library, "ocean")
+    model_says(library, given, sea)
+    library.execute([AddTag(taken, sea), AddTag(alone, sea)], "test")
+    await merge(library, sea, ocean, "cli")
+    library.execute([AddTag(given, ocean), RemoveTag(taken, ocean, alone=True)], "sidecar")
+    assert (await undone(library)).left_out == ['g.mov and 1 more: "ocean" was given or taken away since the merge']
+    assert [tags(library, each) for each in (given, taken, alone)] == [["ocean"], [], ["sea"]]
+    assert vocabulary.tagging(library.db.writer, given, ocean).source is TagSource.PERSON
+    assert proposals.is_judged(library.db.writer, taken, ocean)
