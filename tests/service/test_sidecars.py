@@ -192,6 +192,15 @@ async def test_of_two_ratings_the_newer_one_holds(library: Library, folder: Path
     assert 'xmp:Rating="5"' in (folder / "old.jpg.xmp").read_text()
 
 
+async def test_stars_after_a_rejection_are_taken_over(library: Library, folder: Path) -> None:
+    jpeg(folder / "a.jpg")
+    for stars in (3, -1, 5):
+        (folder / "a.jpg.xmp").write_text(packet(stars))
+        os.utime(folder / "a.jpg.xmp", (1_000_000_000,) * 2)  # older than what the catalog heard of the rejection
+        await synced(library)
+    assert rating(library, the_asset(library, "a.jpg").id) == 10
+
+
 async def test_a_new_sidecar_is_written_where_something_was_said(library: Library, folder: Path) -> None:
     for name in ("said.jpg", "silent.jpg"):
         jpeg(folder / name, orientation=1 if name == "said.jpg" else 6)
