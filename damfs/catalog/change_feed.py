@@ -111,6 +111,17 @@ def list_told(
     ]
 
 
+def list_tagged(connection: Connection, after: Seq, but: Sequence[str]) -> list[tuple[Seq, AssetId, str]]:
+    """Which assets were given a term, or had it taken away, by others than these actors, and its name then; in order.
+    Reads the feed from there on."""
+    return connection.rows(
+        "SELECT seq, asset, json_extract(detail, '$.term') FROM change WHERE seq > ?"
+        " AND kind IN ('tagged', 'untagged') AND actor NOT IN (SELECT value FROM json_each(?)) ORDER BY seq",
+        after,
+        _text(list(but)),
+    )
+
+
 _list = msgspec.json.Decoder(list[str])
 _object = msgspec.json.Decoder(dict[str, object])
 
