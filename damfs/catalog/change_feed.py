@@ -7,12 +7,14 @@ when what it tells of is.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
 
 from damfs.catalog.database import Connection
+from damfs.errors import DamfsError
 from damfs.model import AssetId, Change, Facet, Facts, Seq
 
 GROUP = "group"
@@ -65,6 +67,21 @@ class Recorder:
         self.changes.append(
             Change(Seq(seq), self.at_ns, self._actor, kind, asset, names, touched, told),
         )
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of the transaction of which nothing stays, in the catalog or the feed, after a damfs error."""
+        number, touched = len(self.changes), set(self._touched)
+        self._tx.script("SAVEPOINT attempt")
+        try:
+            yield
+        except DamfsError:
+            self._tx.script("ROLLBACK TO attempt")
+            self._tx.script("RELEASE attempt")
+            del self.changes[number:]
+            self._touched = touched
+            raise
+        self._tx.script("RELEASE attempt")
 
     def finish(self) -> None:
         """Move the mtime of everything touched; call once, last in the transaction."""

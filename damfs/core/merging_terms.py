@@ -120,23 +120,21 @@ async def merge(library: Library, source: TermId, target: TermId, actor: str) ->
 
 @dataclass(frozen=True, slots=True)
 class MoveTagsBack:
-    """Takes back a `MoveTags`, told of by its change. Raises Refused, after all else, for assets of which something
-    else was said since."""
+    """Takes back a `MoveTags`, told of by its change. Answers with the assets of which something was said since."""
 
     term: str
     into: str
     moved: list[Carried]
     had: list[Carried]
 
-    def apply(self, x: Execution) -> None:
+    def apply(self, x: Execution) -> str:
         source, target = _named(x, self.term), _named(x, self.into)
         kept = merging.put_back(x.tx, self.moved, source, self.had, target)
         assets = tuple({AssetId(each.asset) for each in self.moved[: 2 * TOLD_SINGLY]})
         names = vocabulary.names_of_assets(x.tx, assets)
         x.changes.record(MOVED, both_facets(x, source, target), names=tuple(names))
-        if kept:
-            more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
-            raise Refused(f'{known(x, kept[0]).name}{more}: "{self.into}" was given or taken away since the merge')
+        more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
+        return f'{known(x, kept[0]).name}{more}: "{self.into}" was given or taken away since the merge' if kept else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,12 +62,8 @@ class Undo:
         changes, left_out = self.group.changes, []
         said = _said_since(x, [change for change in changes if change.kind == "tagged"])
         for change in changes:
-            try:
-                if change.seq in said:
-                    raise Refused(said[change.seq])
-                INVERSES[change.kind](x, change)
-            except DamfsError as error:
-                left_out.append(str(error))
+            reason = said.get(change.seq) or _what_stays(x, change)
+            left_out += [reason] if reason else []
         seqs = [change.seq for change in changes]
         detail = {"actor": self.group.actor, "first": min(seqs), "last": max(seqs), "name": self.group.name}
         x.changes.record(UNDONE, (), detail=detail)
@@ -83,6 +79,16 @@ async def take_back(library: Library, group: Group) -> Undone:
         done = Undone(done.done + undone.done, done.left_out + undone.left_out, done.moved + undone.moved)
         await trio.lowlevel.checkpoint()
     return done
+
+
+def _what_stays(x: Execution, change: Told) -> str:
+    """Takes a change back, or nothing of it. Why it, or some of what it was about, stays; '': nothing does."""
+    try:
+        with x.changes.attempt():
+            return INVERSES[change.kind](x, change) or ""
+    except DamfsError as error:
+        x.planner.forget_vocabulary()
+        return str(error)
 
 
 def _said_since(x: Execution, tagged: Sequence[Told]) -> dict[Seq, str]:
@@ -202,7 +208,7 @@ def _given(change: Told) -> list[GivenTag]:
     return msgspec.convert(change.detail.get("before", []), list[GivenTag])
 
 
-INVERSES: dict[str, Callable[[Execution, Told], None]] = {
+INVERSES: dict[str, Callable[[Execution, Told], str | None]] = {
     "tagged": _untag,
     "term-defined": undoing_terms.remove_term,
     "untagged": _tag_again,
@@ -226,3 +232,4 @@ INVERSES: dict[str, Callable[[Execution, Told], None]] = {
     "search-forgotten": undoing_terms.save_again,
     ATTRIBUTE: _mark_back,
 }
+"""Each raises a damfs error where nothing can be taken back, and may answer with why some of it stays."""

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from damfs.catalog import proposals, vocabulary
+from damfs.catalog import change_feed, proposals, term_names, vocabulary
 from damfs.catalog.proposals import Origin
-from damfs.core.commands import AddTag, RemoveTag
+from damfs.catalog.term_names import Label
+from damfs.core.commands import AddTag, RemoveTag, RemoveTerm
 from damfs.core.library import Library
 from damfs.core.merging_terms import merge
+from damfs.core.term_commands import AddLabel
 from damfs.core.undo import Undone, take_back
 from damfs.core.undo_groups import list_groups
 from damfs.model import AssetId, TagSource, TermId
@@ -71,3 +73,17 @@ async def test_what_was_said_since_a_merge_outlives_its_undo(library: Library) -
     assert [tags(library, each) for each in (given, taken, alone)] == [["ocean"], [], ["sea"]]
     assert vocabulary.tagging(library.db.writer, given, ocean).source is TagSource.PERSON
     assert proposals.is_judged(library.db.writer, taken, ocean)
+
+
+async def test_a_merge_that_cannot_be_taken_back_is_left_as_it_is(library: Library) -> None:
+    place, ocean = term(library, "place"), term(library, "ocean")
+    sea = term(library, "sea", place)
+    library.execute([AddLabel(sea, Label("fr", "mer")), AddLabel(sea, Label("de", "Meer"))], "cli")
+    await merge(library, sea, ocean, "cli")
+    labels = term_names.labels(library.db.writer, ocean)
+    library.execute([RemoveTerm(place)], "sidecar")
+    last = change_feed.last_seq(library.db.writer)
+    assert (await undone(library)).left_out == ['there is no term "place" any more']
+    assert {label.name for label in labels} == {"sea", "mer", "Meer"}
+    assert term_names.labels(library.db.writer, ocean) == labels
+    assert library.db.writer.rows("SELECT kind FROM change WHERE seq > ?", last) == [("undone",)]
