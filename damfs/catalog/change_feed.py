@@ -7,12 +7,14 @@ when what it tells of is.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
 
 from damfs.catalog.database import Connection
+from damfs.errors import DamfsError
 from damfs.model import AssetId, Change, Facet, Facts, Seq
 
 GROUP = "group"
@@ -66,6 +68,21 @@ class Recorder:
             Change(Seq(seq), self.at_ns, self._actor, kind, asset, names, touched, told),
         )
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of the transaction of which nothing stays, in the catalog or the feed, after a damfs error."""
+        number, touched = len(self.changes), set(self._touched)
+        self._tx.script("SAVEPOINT attempt")
+        try:
+            yield
+        except DamfsError:
+            self._tx.script("ROLLBACK TO attempt")
+            self._tx.script("RELEASE attempt")
+            del self.changes[number:]
+            self._touched = touched
+            raise
+        self._tx.script("RELEASE attempt")
+
     def finish(self) -> None:
         """Move the mtime of everything touched; call once, last in the transaction."""
         if not self._touched:
@@ -109,6 +126,17 @@ def list_told(
         Told(seq, at_ns, actor, kind, asset, _list.decode(names), _object.decode(detail))
         for seq, at_ns, actor, kind, asset, names, detail in rows
     ]
+
+
+def list_tagged(connection: Connection, after: Seq, but: Sequence[str]) -> list[tuple[Seq, AssetId, str]]:
+    """Which assets were given a term, or had it taken away, by others than these actors, and its name then; in order.
+    Reads the feed from there on."""
+    return connection.rows(
+        "SELECT seq, asset, json_extract(detail, '$.term') FROM change WHERE seq > ?"
+        " AND kind IN ('tagged', 'untagged') AND actor NOT IN (SELECT value FROM json_each(?)) ORDER BY seq",
+        after,
+        _text(list(but)),
+    )
 
 
 _list = msgspec.json.Decoder(list[str])

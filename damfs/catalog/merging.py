@@ -1,6 +1,7 @@
 """Rows of one term that become another's: taggings, proposals, judgements, labels, notes and relations.
 
-Inside a transaction. What the other term has already stays as it is there, but that a person's word wins.
+Inside a transaction. What the other term has already stays as it is there, but that a person's word wins, a refusal
+over a machine's tag as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ TAKE_OVER = (
     "UPDATE OR IGNORE tagging SET term = ?2 WHERE term = ?1 AND asset IN (SELECT value FROM json_each(?3))",
     "UPDATE OR IGNORE judgement SET term = ?2 WHERE term = ?1 AND asset IN (SELECT value FROM json_each(?3))",
     "UPDATE OR IGNORE proposal SET term = ?2 WHERE term = ?1 AND asset IN (SELECT value FROM json_each(?3))",
+)
+DROP_REFUSED = (
+    "DELETE FROM tagging WHERE term = ?2 AND source <> 'person' AND asset IN (SELECT value FROM json_each(?3))"
+    " AND asset IN (SELECT asset FROM judgement WHERE term = ?1)"
+    " AND asset NOT IN (SELECT asset FROM tagging WHERE term = ?1)"
 )
 CLEAR = (
     "DELETE FROM tagging WHERE term = ? AND asset IN (SELECT value FROM json_each(?))",
@@ -79,6 +85,8 @@ def move(tx: Connection, assets: Sequence[AssetId], source: TermId, target: Term
         " AND asset IN (SELECT asset FROM tagging WHERE term = ?1 AND source = 'person')",
         source, target, ids,
     )  # fmt: skip
+    for refused, given in ((source, target), (target, source)):
+        tx.run(DROP_REFUSED, refused, given, ids)
     for take_over in TAKE_OVER:
         tx.run(take_over, source, target, ids)
     _clear(tx, source, ids)
@@ -89,13 +97,36 @@ def move(tx: Connection, assets: Sequence[AssetId], source: TermId, target: Term
     )  # fmt: skip
 
 
-def put_back(tx: Connection, moved: Sequence[Carried], source: TermId, had: Sequence[Carried], target: TermId) -> None:
-    """As before `move`, for assets that are still there."""
-    ids = _text(sorted({each.asset for each in moved}))
-    _clear(tx, target, ids)
-    for rows, term in ((moved, source), (had, target)):
+def put_back(
+    tx: Connection, moved: Sequence[Carried], source: TermId, had: Sequence[Carried], target: TermId
+) -> list[AssetId]:
+    """As before `move`, for assets that are still there. Answers with those of which something else was said since:
+    they stay as they are. What `move` had left is found by doing it once more."""
+    assets = sorted({AssetId(each.asset) for each in moved})
+    before = (moved, source), (had, target)
+    now = (carried(tx, assets, source), source), (carried(tx, assets, target), target)
+    _fill(tx, assets, before)
+    move(tx, assets, source, target)
+    later = _words(carried(tx, assets, target)) ^ _words(now[1][0]) | _words(now[0][0])
+    kept = {row.asset for row in later}
+    _fill(tx, [each for each in assets if each not in kept], before)
+    _fill(tx, [each for each in assets if each in kept], now)
+    return [each for each in assets if each in kept]
+
+
+def _words(rows: Sequence[Carried]) -> set[Carried]:
+    """All but proposals, which a model makes anew."""
+    return {row for row in rows if row.table != PROPOSED}
+
+
+def _fill(tx: Connection, assets: Sequence[AssetId], sides: Sequence[tuple[Sequence[Carried], TermId]]) -> None:
+    """Of these assets nothing but these rows is said with the terms."""
+    meant = set(assets)
+    for rows, term in sides:
+        _clear(tx, term, _text(assets))
         for row in rows:
-            _insert(tx, row, term)
+            if row.asset in meant:
+                _insert(tx, row, term)
 
 
 def _clear(tx: Connection, term: TermId, ids: str) -> None:

@@ -45,15 +45,25 @@ def of_original(connection: Connection, original: AssetId) -> list[Sidecar]:
 
 
 def link(tx: Connection, asset: AssetId, original: AssetId) -> None:
-    """From now on it speaks of that one; nothing of it was read yet."""
+    """From now on it speaks of that one; nothing of it was read yet, unless it stood beside it before."""
+    unlink(tx, asset)
     tx.run(
-        "INSERT OR REPLACE INTO sidecar (asset, original, digest, own, said, problem) VALUES (?, ?, x'', 0, '{}', '')",
+        "INSERT INTO sidecar (asset, original, digest, own, said, problem)"
+        " SELECT asset, original, digest, own, said, problem FROM parted_sidecar WHERE asset = ?1 AND original = ?2"
+        " UNION ALL SELECT ?1, ?2, x'', 0, '{}', '' LIMIT 1",
         asset,
         original,
     )
+    tx.run("DELETE FROM parted_sidecar WHERE asset = ? AND original = ?", asset, original)
 
 
 def unlink(tx: Connection, asset: AssetId) -> None:
+    """It speaks of nothing now. What it said is kept for when it stands beside that original again."""
+    tx.run(
+        "INSERT OR REPLACE INTO parted_sidecar (asset, original, digest, own, said, problem)"
+        " SELECT asset, original, digest, own, said, problem FROM sidecar WHERE asset = ? AND digest <> x''",
+        asset,
+    )
     tx.run("DELETE FROM sidecar WHERE asset = ?", asset)
 
 

@@ -38,6 +38,18 @@ CREATE TABLE sidecar (
 ) STRICT;
 CREATE INDEX sidecar_by_original ON sidecar (original);
 
+-- A sidecar that does not stand beside that original any more: what it had said holds again when it does.
+CREATE TABLE parted_sidecar (
+  asset    INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  original INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  digest   BLOB NOT NULL,
+  own      INTEGER NOT NULL,
+  said     TEXT NOT NULL,
+  problem  TEXT NOT NULL,
+  PRIMARY KEY (asset, original)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX parted_sidecar_by_original ON parted_sidecar (original);
+
 -- Two blobs that look alike, though their bytes differ. Found by comparing fingerprints; may be found again.
 CREATE TABLE near (
   blob     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE, -- the lower id

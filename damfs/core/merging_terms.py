@@ -14,7 +14,7 @@ import trio
 from damfs.catalog import merging, predicates, term_names, vocabulary
 from damfs.catalog.merging import Carried
 from damfs.catalog.term_names import Label
-from damfs.core.commands import DefineTerm, Execution, RenameTerm, known_term
+from damfs.core.commands import DefineTerm, Execution, RenameTerm, known, known_term
 from damfs.core.library import Library
 from damfs.core.term_news import TOLD_SINGLY, name_of, tag_facets, tell_namesakes
 from damfs.errors import NotEmpty, NotFound, Refused
@@ -120,19 +120,21 @@ async def merge(library: Library, source: TermId, target: TermId, actor: str) ->
 
 @dataclass(frozen=True, slots=True)
 class MoveTagsBack:
-    """Takes back a `MoveTags`, told of by its change."""
+    """Takes back a `MoveTags`, told of by its change. Answers with the assets of which something was said since."""
 
     term: str
     into: str
     moved: list[Carried]
     had: list[Carried]
 
-    def apply(self, x: Execution) -> None:
+    def apply(self, x: Execution) -> str:
         source, target = _named(x, self.term), _named(x, self.into)
-        merging.put_back(x.tx, self.moved, source, self.had, target)
+        kept = merging.put_back(x.tx, self.moved, source, self.had, target)
         assets = tuple({AssetId(each.asset) for each in self.moved[: 2 * TOLD_SINGLY]})
         names = vocabulary.names_of_assets(x.tx, assets)
         x.changes.record(MOVED, both_facets(x, source, target), names=tuple(names))
+        more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
+        return f'{known(x, kept[0]).name}{more}: "{self.into}" was given or taken away since the merge' if kept else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,8 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
         return False
     connection, id_ = library.db.writer, row.original
     base, earlier = msgspec.convert(row.said, SidecarRecord), said_of(connection, id_)
-    asks_stars = change.stars is not None and earlier.stars != (base.stars or 0)
+    stars = max(0, base.stars or 0)  # a rejection is no rating here
+    asks_stars = change.stars is not None and earlier.stars != stars
     asks_text = change.description is not None and earlier.description != base.description
     rated = asks_stars and await _is_newer(library, id_, asset, "rated")
     commented = asks_text and await _is_newer(library, id_, asset, "commented")
@@ -168,7 +169,7 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
     commands: list[Command[object]] = []
     if change.added or change.removed:
         commands += retag(connection, id_, change)
-    if change.stars not in {None, here.stars} and _holds(here.stars, earlier.stars, base.stars or 0, rated):
+    if change.stars not in {None, here.stars} and _holds(here.stars, earlier.stars, stars, rated):
         commands.append(SetRating(id_, (change.stars or 0) * 2))
     if change.description is not None and _holds(here.description, earlier.description, base.description, commented):
         commands.append(SetComment(id_, change.description))

@@ -7,14 +7,14 @@ rule: a part is taken back or not; the rest of a group is what the next undo tak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import trio
 
-from damfs.catalog import predicates, proposals, remarks, term_names, vocabulary
+from damfs.catalog import change_feed, predicates, proposals, remarks, term_names, vocabulary
 from damfs.catalog.change_feed import Told
 from damfs.catalog.proposals import Origin, Proposal
 from damfs.catalog.vocabulary import GivenTag
@@ -37,10 +37,10 @@ from damfs.core.merging_terms import MERGED as MERGED_TERMS
 from damfs.core.merging_terms import MOVED
 from damfs.core.term_commands import DESCRIBED, LABELLED
 from damfs.core.trash_commands import Restore, Untriage
-from damfs.core.undo_groups import ACTOR, UNDONE, Group, asset_of, given_to_many, parts
+from damfs.core.undo_groups import ACTOR, PEOPLE, RECEPTION, UNDONE, Group, asset_of, given_to_many, parts
 from damfs.core.undoing_terms import term_named
 from damfs.errors import DamfsError, NotFound, Refused
-from damfs.model import AssetId, TagSource, TermId
+from damfs.model import AssetId, Seq, TagSource, TermId
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,10 @@ class Undo:
 
     def apply(self, x: Execution) -> Undone:
         changes, left_out = self.group.changes, []
+        said = _said_since(x, [change for change in changes if change.kind == "tagged"])
         for change in changes:
-            try:
-                INVERSES[change.kind](x, change)
-            except DamfsError as error:
-                left_out.append(str(error))
+            reason = said.get(change.seq) or _what_stays(x, change)
+            left_out += [reason] if reason else []
         seqs = [change.seq for change in changes]
         detail = {"actor": self.group.actor, "first": min(seqs), "last": max(seqs), "name": self.group.name}
         x.changes.record(UNDONE, (), detail=detail)
@@ -80,6 +79,36 @@ async def take_back(library: Library, group: Group) -> Undone:
         done = Undone(done.done + undone.done, done.left_out + undone.left_out, done.moved + undone.moved)
         await trio.lowlevel.checkpoint()
     return done
+
+
+def _what_stays(x: Execution, change: Told) -> str:
+    """Takes a change back, or nothing of it. Why it, or some of what it was about, stays; '': nothing does."""
+    try:
+        with x.changes.attempt():
+            return INVERSES[change.kind](x, change) or ""
+    except DamfsError as error:
+        x.planner.forget_vocabulary()
+        return str(error)
+
+
+def _said_since(x: Execution, tagged: Sequence[Told]) -> dict[Seq, str]:
+    """Why these changes are left alone: a program has given or taken away the same tag since. What people said since
+    is taken back first."""
+    if not tagged:
+        return {}
+    first = min(change.seq for change in tagged)
+    said: dict[tuple[AssetId, TermId], Seq] = {}
+    for seq, asset, name in change_feed.list_tagged(x.tx, first, (*PEOPLE, RECEPTION, ACTOR)):
+        found = term_names.resolve(x.tx, name)
+        if found is not None:
+            said[asset, found.id] = seq
+    reasons: dict[Seq, str] = {}
+    for change in tagged if said else ():
+        id_, name = asset_of(change), str(change.detail["term"])
+        found = term_names.resolve(x.tx, name)
+        if found is not None and said.get((id_, found.id), 0) > change.seq:
+            reasons[change.seq] = f"{change.names[0]}: {name} was given or taken away by a program since"
+    return reasons
 
 
 Judged = Set[tuple[AssetId, str]]
@@ -179,7 +208,7 @@ def _given(change: Told) -> list[GivenTag]:
     return msgspec.convert(change.detail.get("before", []), list[GivenTag])
 
 
-INVERSES: dict[str, Callable[[Execution, Told], None]] = {
+INVERSES: dict[str, Callable[[Execution, Told], str | None]] = {
     "tagged": _untag,
     "term-defined": undoing_terms.remove_term,
     "untagged": _tag_again,
@@ -203,3 +232,4 @@ INVERSES: dict[str, Callable[[Execution, Told], None]] = {
     "search-forgotten": undoing_terms.save_again,
     ATTRIBUTE: _mark_back,
 }
+"""Each raises a damfs error where nothing can be taken back, and may answer with why some of it stays."""

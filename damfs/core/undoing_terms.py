@@ -83,8 +83,8 @@ def describe_back(x: Execution, change: Told) -> None:
         RelateTerms(term, term_named(x, name)).apply(x)
 
 
-def tags_back(x: Execution, change: Told) -> None:
-    msgspec.convert(change.detail, MoveTagsBack).apply(x)
+def tags_back(x: Execution, change: Told) -> str:
+    return msgspec.convert(change.detail, MoveTagsBack).apply(x)
 
 
 def unmerge(x: Execution, change: Told) -> None:
@@ -104,8 +104,8 @@ def _broader(x: Execution, change: Told) -> TermId | None:
     return None if name is None else term_named(x, str(name))
 
 
-def import_back(x: Execution, change: Told) -> None:
-    """What a part of an import did, last things first. Raises Refused, after all else, for terms that stay."""
+def import_back(x: Execution, change: Told) -> str:
+    """What a part of an import did, last things first. Answers with which terms stay."""
     taken = msgspec.convert(change.detail, Taken)
     for one, other in reversed(taken.related):
         term_names.unrelate(x.tx, one, other)
@@ -121,9 +121,8 @@ def import_back(x: Execution, change: Told) -> None:
     kept = [name for id_, name in reversed(taken.defined) if not _gone(x, id_, name, touched)]
     x.planner.forget_vocabulary()
     x.changes.record(IMPORTED, touched, detail={"moved": taken.moved})
-    if kept:
-        more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
-        raise Refused(f'"{kept[0]}"{more}: in use, or changed since the import')
+    more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
+    return f'"{kept[0]}"{more}: in use, or changed since the import' if kept else ""
 
 
 def _detail_back(x: Execution, detailed: Detailed) -> None:

@@ -192,6 +192,15 @@ async def test_of_two_ratings_the_newer_one_holds(library: Library, folder: Path
     assert 'xmp:Rating="5"' in (folder / "old.jpg.xmp").read_text()
 
 
+async def test_stars_after_a_rejection_are_taken_over(library: Library, folder: Path) -> None:
+    jpeg(folder / "a.jpg")
+    for stars in (3, -1, 5):
+        (folder / "a.jpg.xmp").write_text(packet(stars))
+        os.utime(folder / "a.jpg.xmp", (1_000_000_000,) * 2)  # older than what the catalog heard of the rejection
+        await synced(library)
+    assert rating(library, the_asset(library, "a.jpg").id) == 10
+
+
 async def test_a_new_sidecar_is_written_where_something_was_said(library: Library, folder: Path) -> None:
     for name in ("said.jpg", "silent.jpg"):
         jpeg(folder / name, orientation=1 if name == "said.jpg" else 6)
@@ -268,3 +277,28 @@ async def test_tags_taken_away_on_both_sides_are_gone_and_others_united(library:
     (folder / "a.jpg.xmp").write_text(text)
     await synced(library)
     assert tags(library, photo.id) == ["Beach", "Here", "There"]
+
+
+@pytest.mark.parametrize("moves", ["the sidecar, away and back", "both, one after the other"])
+async def test_a_tag_that_was_taken_away_does_not_come_back_with_the_sidecar(
+    library: Library, folder: Path, moves: str
+) -> None:
+    jpeg(folder / "a.jpg")
+    (folder / "a.jpg.xmp").write_text(packet(4, "Beach", "Wrong"))
+    await synced(library, write=False)
+    photo = the_asset(library, "a.jpg").id
+    library.execute([SetTags(photo, (("Nature", "Beach"),)), SetRating(photo, 2)], "fuse")
+    await synced(library, write=False)
+    aside = folder / ("aside" if moves.startswith("both") else "a.jpg.bin")
+    if moves.startswith("both"):
+        aside.mkdir()
+        (folder / "a.jpg").rename(aside / "a.jpg")
+        await synced(library, write=False)
+        (folder / "a.jpg.xmp").rename(aside / "a.jpg.xmp")
+    else:
+        (folder / "a.jpg.xmp").rename(aside)
+        await synced(library, write=False)
+        aside.rename(folder / "a.jpg.xmp")
+    await synced(library, write=False)
+    assert [row.asset for row in sidecars.of_original(library.db.writer, photo)] == [the_asset(library, "a.jpg.xmp").id]
+    assert (tags(library, photo), rating(library, photo)) == (["Beach"], 2)

@@ -271,3 +271,14 @@ async def test_a_rating_that_was_given_after_it_stays(library: Library, clock: C
     library.execute([SetRating(id_, 6)], "api")
     assert undo(library).left_out == ["0.mov is rated otherwise now"]
     assert remarks.remark(library.db.writer, id_).rating == 6
+
+
+async def test_a_tag_that_a_program_said_since_stays(library: Library, clock: Clock) -> None:
+    ids = await clips(library, 2)
+    beach = term(library, "beach")
+    do(library, clock, *(AddTag(id_, beach) for id_ in ids))
+    do(library, clock, RemoveTag(ids[0], beach))
+    do(library, clock, AddTag(ids[0], beach), actor="sidecar")
+    undo(library)
+    assert undo(library).left_out == ["0.mov: beach was given or taken away by a program since"]
+    assert [tags(library, id_) for id_ in ids] == [["beach"], []]

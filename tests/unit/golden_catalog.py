@@ -88,6 +88,8 @@ def fill(tx: Connection) -> None:
     desktop_trash.set_name(tx, 1000, "gone.mov", gone)
     desktop_trash.make_note(tx, 1000, "gone.mov.trashinfo", 12)
     note = assets.insert_present(tx, "clip.mov.xmp", Media.OTHER, blob, 1000, 2, 0o644, "2024-07-15", 3)
+    sidecars.link(tx, note, gone)
+    sidecars.note(tx, note, Digest(bytes(range(32))), {"stars": 3}, own=True)
     sidecars.link(tx, note, clip)
     sidecars.note(tx, note, Digest(bytes(range(32))), {"stars": 4}, own=True)
     other = stores.ensure_blob(tx, Digest(bytes(range(1, 33))), 900)

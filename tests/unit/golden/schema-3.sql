@@ -487,6 +487,18 @@ CREATE TABLE sidecar (
 ) STRICT;
 CREATE INDEX sidecar_by_original ON sidecar (original);
 
+-- A sidecar that does not stand beside that original any more: what it had said holds again when it does.
+CREATE TABLE parted_sidecar (
+  asset    INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  original INTEGER NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
+  digest   BLOB NOT NULL,
+  own      INTEGER NOT NULL,
+  said     TEXT NOT NULL,
+  problem  TEXT NOT NULL,
+  PRIMARY KEY (asset, original)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX parted_sidecar_by_original ON parted_sidecar (original);
+
 -- Two blobs that look alike, though their bytes differ. Found by comparing fingerprints; may be found again.
 CREATE TABLE near (
   blob     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE, -- the lower id
@@ -572,6 +584,7 @@ INSERT INTO folder_move (folder, parent, name) VALUES (4, 1, X'6D6F766564');
 INSERT INTO file_move (copy, key) VALUES (1, X'6D6F7665642F636C69702E6D6F76');
 INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
 INSERT INTO sidecar (asset, original, digest, own, said, problem) VALUES (4, 1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1, '{"stars":4}', '');
+INSERT INTO parted_sidecar (asset, original, digest, own, said, problem) VALUES (4, 3, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1, '{"stars":3}', '');
 INSERT INTO near (blob, other, distance, reason) VALUES (1, 2, 0.1, 'scaled to 50 %');
 INSERT INTO compared (blob, mark) VALUES (1, '1');
 INSERT INTO clip_mark (value, blob) VALUES (17, 1);
