@@ -42,26 +42,37 @@ class QueryVectors:
     space: Callable[[], str] = str
     """The model that answers now: what another one said of the same words is of no use."""
     _space: str = ""
+    _round: int = 0
+    """Counts the models: a question belongs to the one that it was asked of."""
     _known: OrderedDict[str, Vectors] = field(default_factory=OrderedDict)
     _pending: dict[str, trio.Event] = field(default_factory=dict)
     _since: float = 0.0
     _rest_until: float = -1.0
 
+    def forget(self) -> None:
+        """Another model may answer now: what the one before said, or why it said nothing, is of no use. Whoever waits
+        asks again."""
+        self._space, self._round = self.space(), self._round + 1
+        self._known.clear()
+        self._pending.clear()
+        self._rest_until, self.trouble = -1.0, ""
+
     async def of(self, words: str) -> Vectors | None:
         """Within the time limit, or None."""
         if self.space() != self._space:
-            self._space = self.space()
-            self._known.clear()
+            self.forget()
         if words in self._known:
             self._known.move_to_end(words)
             self.trouble = ""
             return self._known[words]
         if trio.current_time() < self._rest_until:
             return None
-        answered = self._begun(words)
+        answered, asked_in = self._begun(words), self._round
         left = self._since + self.limit_s - trio.current_time()
         with trio.move_on_after(max(0.0, left)):
             await answered.wait()
+        if asked_in != self._round and answered.is_set():
+            return await self.of(words)
         if words not in self._known and not self.trouble:
             self.trouble = LOADING
         return self._known.get(words)
@@ -78,23 +89,28 @@ class QueryVectors:
         if not self._pending:
             self._since = trio.current_time()
         self._pending[words] = answered
-        self.nursery.start_soon(self._learn, words, answered)
+        self.nursery.start_soon(self._learn, words, answered, self._round)
         return answered
 
-    async def _learn(self, words: str, answered: trio.Event) -> None:
+    async def _learn(self, words: str, answered: trio.Event, asked_in: int) -> None:
         self.asked += 1
-        space = self._space
         try:
             found = await self.ask(words)
-            if space == self._space:
-                self._known[words] = found
-            self.trouble = ""
+            if self._is_of_now(asked_in):
+                self._known[words], self.trouble = found, ""
         except DamfsError as error:
             log.info("no vectors for a search: %s", error)
-            self.trouble, self._rest_until = str(error), trio.current_time() + REST_S
+            if self._is_of_now(asked_in):
+                self.trouble, self._rest_until = str(error), trio.current_time() + REST_S
         finally:
-            del self._pending[words]
-            self._since = trio.current_time()
+            if asked_in == self._round:
+                del self._pending[words]
+                self._since = trio.current_time()
             answered.set()
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
+
+    def _is_of_now(self, asked_in: int) -> bool:
+        if self.space() != self._space:
+            self.forget()
+        return asked_in == self._round

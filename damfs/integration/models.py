@@ -62,6 +62,8 @@ class Models:
         library.model_health.well()
         users = tuple(each.name for each in library.registry.processors if each.worker is Worker.MODEL)
         library.perform(ChooseModel(name, users), ACTOR)
+        if library.search_turns.vectors is not None:
+            library.search_turns.vectors.forget()
 
     async def _tried(self, name: str) -> Space:
         """Raises ModelUnavailable with one line that says why it cannot be used."""

@@ -16,9 +16,10 @@ from damfs.core.asset_names import clean_name
 from damfs.core.commands import Command, DefineTerm, RemoveTerm, RenameTerm
 from damfs.core.concepts import Concept, ConceptLabel
 from damfs.core.importing_terms import import_terms
+from damfs.core.judging import judge_all
 from damfs.core.library import Library
 from damfs.core.merging_terms import merge
-from damfs.core.suggesting import AcceptProposal, RefuseProposal, SuggestAgain
+from damfs.core.suggesting import SuggestAgain
 from damfs.core.term_commands import (
     AddLabel,
     RelateTerms,
@@ -142,7 +143,7 @@ class Terms:
         return [each._asdict() for each in found]
 
     async def _judge(self, request: Judge) -> object:
-        """All of it, or nothing; what is named and not suggested is an error."""
+        """What is named and not suggested is an error, before anything is judged."""
         term = self._term(request.term).id if request.term else None
         wanted = {AssetId(id_) for id_ in request.assets}
         connection = self._library.db.writer
@@ -152,11 +153,9 @@ class Terms:
         if missing:
             what = f'"{request.term}"' if request.term else "nothing"
             raise NotFound(f"{what} is not suggested for {self._library.known(min(missing)).name}")
-        kind = AcceptProposal if request.accept else RefuseProposal
-        terms = {each.term: vocabulary.term_named(connection, each.term) for each in chosen}
-        pairs = [(each.asset, terms[each.term]) for each in chosen]
-        self._library.execute([kind(asset, about.id) for asset, about in pairs if about is not None], ACTOR)
-        return {"suggestions": len(pairs)}
+        terms = {name: vocabulary.term_named(connection, name) for name in {each.term for each in chosen}}
+        pairs = [(each.asset, about.id) for each in chosen if (about := terms[each.term]) is not None]
+        return {"suggestions": await judge_all(self._library, pairs, ACTOR, accept=request.accept)}
 
 
 def list_concepts(connection: Connection) -> list[Concept]:

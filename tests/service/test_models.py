@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
 from damfs.catalog import change_feed, derived, job_table, proposals, spaces, vectors
+from damfs.catalog.embedder import NO_MODEL
 from damfs.catalog.proposals import Origin
 from damfs.core import model_switch
 from damfs.core.asking_model import vectors_of
@@ -23,13 +25,16 @@ from damfs.core.model_switch import follow_words, switch_if_complete
 from damfs.core.processors.embedding import Embedding
 from damfs.core.processors.processor import MadeEmbedding, Output, Proposal, Subject
 from damfs.core.processors.wording import Wording, digest_of, passages_of
+from damfs.core.query_vectors import QueryVectors, Vectors
 from damfs.core.results import FinishJob
 from damfs.core.similar import best_model
 from damfs.core.suggesting import Suggest
 from damfs.core.undo import take_back
 from damfs.core.undo_groups import list_groups
 from damfs.core.upkeep import plan_changed
-from damfs.errors import Refused
+from damfs.errors import ModelUnavailable, Refused
+from damfs.integration.models import Models
+from damfs.integration.wire_models import UseModel
 from damfs.model import Asset, Seq
 from tests.small_library import asset, entry_points_of, opened, received, term
 
@@ -398,3 +403,20 @@ async def test_assets_with_the_same_bytes_speak_together(library: Library) -> No
     library.perform(AddTag(other.id, term(library, "beach")), "test")
     work_off(library)
     assert said(library, one) == ["red car. sunset. beach"]
+
+
+async def test_searches_ask_at_once_after_a_model_was_chosen(library: Library, nursery: trio.Nursery) -> None:
+    """Also while the vectors of the one before go on answering: why it could not be had may be over."""
+    asked = list[str]()
+
+    async def ask(words: str) -> Vectors:
+        asked.append(words)
+        raise ModelUnavailable("it is missing")
+
+    searches = library.search_turns.vectors = QueryVectors(ask, nursery, 5, space=lambda: "one")
+    assert await searches.of("sea") is None
+    assert await searches.of("sea") is None
+    assert asked == ["sea"]
+    await Models(library).answer(UseModel(NO_MODEL), lambda _: None)
+    assert await searches.of("sea") is None
+    assert asked == ["sea", "sea"]

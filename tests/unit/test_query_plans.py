@@ -19,11 +19,14 @@ from damfs.catalog import (
     field_values,
     full_text,
     job_table,
+    merging,
     preview_rows,
+    proposals,
     remarks,
     saved_searches,
     stand_ins,
     stores,
+    term_names,
     vectors,
     vocabulary,
 )
@@ -106,6 +109,10 @@ QUESTIONS: dict[str, Question] = {
     "spelling of a path": lambda connection: field_values._spelled(connection, TextValue("place", "a/b", "A/B")),
     "thumbnail": lambda connection: derived.thumbnail(connection, BlobId(1), "256"),
     "term in use": lambda connection: vocabulary.in_use(connection, TermId(1)),
+    "what is said of a term": lambda connection: merging.some_assets(connection, TermId(1), 1000),
+    "what some carry of a term": lambda connection: merging.carried(connection, [AssetId(1)], TermId(1)),
+    "is a term described": lambda connection: term_names.is_described(connection, TermId(1)),
+    "judged with a term": lambda connection: proposals.learnt_from(connection, TermId(1), proposals.NOBODY),
     "carriers": lambda connection: vocabulary.carriers(connection, (TermId(1), TermId(2)), 65),
     "file of a folder": lambda connection: stores.shown(connection, FolderId(1), b"clip.mov"),
     "files of a folder": lambda connection: stores.list_shown(connection, FolderId(1)),
@@ -161,6 +168,8 @@ LARGE = (
     "remark",
     "attribute",
     "tagging",
+    "proposal",
+    "judgement",
     "blob",
     "version",
     "embedding",
@@ -262,6 +271,24 @@ def test_no_lookup_gathers_the_whole_place(database: Database, name: str) -> Non
 def test_lookups_by_name_use_the_index_of_names(database: Database, name: str) -> None:
     ((sql, values),) = statements(database, QUESTIONS[name])
     assert any("asset_by_name (name=?)" in step for step in plan(database, sql, values))
+
+
+def test_whoever_refers_to_a_term_is_found_by_an_index(database: Database) -> None:
+    """The database looks for them itself when one is removed; it tells no plan of that."""
+    refer = 'SELECT t.name, f."from" FROM sqlite_schema AS t, pragma_foreign_key_list(t.name) AS f'
+    found = database.writer.rows(f"{refer} WHERE t.type = 'table' AND f.\"table\" = 'term'")
+    assert {("tagging", "term"), ("proposal", "term"), ("judgement", "term"), ("term", "broader")} <= set(found)
+    for table, column in found:
+        (step,) = plan(database, f"SELECT 1 FROM {table} WHERE {column} = ?", (1,))
+        assert step.startswith("SEARCH"), f"{table}: {step}"
+
+
+def test_what_some_carry_is_looked_up_for_each(database: Database) -> None:
+    """Not among all that was judged with the term."""
+    ((sql, values),) = statements(database, QUESTIONS["what some carry of a term"])
+    steps = [step for step in plan(database, sql, values) if step.startswith("SEARCH")]
+    assert steps
+    assert all("asset=?" in step for step in steps), steps
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from damfs.core.query_vectors import LOADING, PENDING_LIMIT, REST_S, QueryVectors, Vectors
-from damfs.errors import ModelUnavailable
+from damfs.errors import ModelUnavailable, Unavailable
 
 LIMIT_S = 5.0
 
@@ -86,3 +87,56 @@ async def test_another_model_is_asked_anew(autojump_clock: MockClock, nursery: t
     spaces.append("second")
     assert await vectors.of("sea") is not None
     assert model.asked == ["sea", "sea"]
+
+
+async def test_another_model_has_no_part_in_the_trouble_of_the_one_before(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    model, spaces = Model(0.1, "it is missing"), ["first"]
+    vectors = QueryVectors(model, nursery, LIMIT_S, space=lambda: spaces[-1])
+    assert await vectors.of("sea") is None
+    model.error = ""
+    spaces.append("second")
+    assert await vectors.of("sea") == {"m": b"sea"}
+    assert vectors.trouble == ""
+
+
+@pytest.mark.parametrize("after", ["first", "second"])
+async def test_a_question_that_was_interrupted_is_asked_again(
+    autojump_clock: MockClock, nursery: trio.Nursery, after: str
+) -> None:
+    """Also where the model that is left goes on answering until the other one is ready."""
+    spaces, chosen, asked = ["first"], trio.Event(), list[str]()
+
+    async def ask(words: str) -> Vectors:
+        asked.append(spaces[-1])
+        if not chosen.is_set():
+            await chosen.wait()
+            raise Unavailable("another model was chosen meanwhile; ask again")
+        return {spaces[-1]: words.encode()}
+
+    async def choose() -> None:
+        await trio.sleep(1)
+        chosen.set()
+        spaces.append(after)
+        vectors.forget()
+
+    vectors = QueryVectors(ask, nursery, LIMIT_S, space=lambda: spaces[-1])
+    nursery.start_soon(choose)
+    assert await vectors.of("sea") == {after: b"sea"}
+    assert (vectors.trouble, asked) == ("", ["first", after])
+    assert await vectors.of("sky") == {after: b"sky"}
+
+
+async def test_an_answer_of_the_model_before_that_comes_late_is_not_taken(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    slow, spaces = Model(8, "it broke"), ["first"]
+    vectors = QueryVectors(slow, nursery, LIMIT_S, space=lambda: spaces[-1])
+    assert await vectors.of("sea") is None
+    spaces.append("second")
+    vectors.ask = Model(1)
+    assert await vectors.of("sea") == {"m": b"sea"}
+    await trio.sleep(8)
+    assert await vectors.of("sky") == {"m": b"sky"}
+    assert vectors.trouble == ""
