@@ -269,7 +269,7 @@ CREATE TABLE judgement (
   created_ns INTEGER NOT NULL,
   PRIMARY KEY (asset, term)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX judgement_by_term ON judgement (term, confidence) WHERE confidence IS NOT NULL;
+CREATE INDEX judgement_by_term ON judgement (term, confidence);
 
 -- Another name of a term, which leads to it wherever its own name would. A term's own name wins over it, and of two
 -- terms that share one, the older.
