@@ -3,15 +3,15 @@
 A card of photos is a thousand files: sealed one by one, each waits for several writes of the disk and keeps the loop
 busy with threads of its own. Here they share both. Concurrency: on the loop, one batch at a time, in a task of the
 nursery given; hashing and publishing in a thread that has a pool of its own. Crash rule: that of `reception`, for each
-file by itself: it is published before its row is committed, and start-up finds it from either side.
+file by itself: it is published before its row is committed, and keeps its staged name until then.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 
 import trio
@@ -19,13 +19,12 @@ import trio
 from damfs.catalog import arrivals
 from damfs.catalog.arrivals import Received
 from damfs.core.free_keys import FreeKeys, Ready
-from damfs.core.ingest import Seal
 from damfs.core.library import Library
-from damfs.core.media_types import guess_media
+from damfs.core.orphans import take_back
 from damfs.core.reception import ACTOR, Reception
 from damfs.core.sealing_together import SealTogether
 from damfs.errors import DamfsError
-from damfs.model import AssetId, StoreId
+from damfs.model import AssetId
 from damfs.storage.blob_store import FileFact, Hashed
 from damfs.storage.droppings import is_temporary
 
@@ -113,11 +112,10 @@ class BatchSealing:
         to do with each, also where this was broken off between publishing and the commit."""
         if len(small) < 2:
             return small.keys()
-        try:
-            return small.keys() - await self._together(small)
-        except DamfsError as error:
-            log.info("%d received files are sealed one by one: %s", len(small), error)
-            return small.keys()
+        arrived: Collection[AssetId] = ()
+        with reported(len(small)):
+            arrived = await self._together(small)
+        return small.keys() - set(arrived)
 
     async def _together(self, small: Mapping[AssetId, Received]) -> Collection[AssetId]:
         """Seal those whose bytes are new; which those were."""
@@ -128,10 +126,14 @@ class BatchSealing:
             ready = self._ready(small, hashed)
             files = library.blob_store(library.library_store().id)
             staged = [(library.staging.path(each.asset.id), each.key) for each in ready]
-            facts = await trio.to_thread.run_sync(files.publish_all, staged)
+            facts = await trio.to_thread.run_sync(files.place_all, staged)
             placed = [(each, fact) for each, fact in zip(ready, facts, strict=True) if isinstance(fact, FileFact)]
-            self._commit(placed)
-        return {each.asset.id for each, _ in placed}
+            arrived = await self._commit_all(placed)
+            for each, fact in placed:
+                if each.asset.id not in arrived:
+                    await take_back(library, each.asset.id, fact.key)
+        await self._reception.forget_staged(*arrived)
+        return arrived
 
     def _hash_all(self, small: Mapping[AssetId, Received]) -> dict[AssetId, Hashed]:
         """Several at a time; without those that failed. Blocks."""
@@ -160,21 +162,42 @@ class BatchSealing:
                     ready.append(Ready(now[id_].asset, each, key))
         return ready
 
-    def _commit(self, placed: Sequence[tuple[Ready, FileFact]]) -> None:
-        library, store = self._library, self._library.library_store().id
-        seals = [seal_of(library, each, fact, store) for each, fact in placed]
-        for start in range(0, len(seals), COMMIT):
-            library.perform(SealTogether(tuple(seals[start : start + COMMIT])), ACTOR, durable=True)
+    async def _commit_all(self, placed: Sequence[tuple[Ready, FileFact]]) -> set[AssetId]:
+        """Which were entered into the catalog. The loop goes round between two commits: nobody else comes to rely on
+        these bytes or keys meanwhile."""
+        arrived = set[AssetId]()
+        with reported(len(placed)):
+            for start in range(0, len(placed), COMMIT):
+                arrived |= self._commit(placed[start : start + COMMIT])
+                await trio.lowlevel.checkpoint()
+        return arrived
+
+    def _commit(self, placed: Sequence[tuple[Ready, FileFact]]) -> set[AssetId]:
+        """Those that are still being received, with what is known of them now."""
+        now = arrivals.received(self._library.db.writer, [each.asset.id for each, _ in placed])
+        seals = tuple(
+            self._reception.seal_of(now[each.asset.id].asset, each.hashed, fact)
+            for each, fact in placed
+            if each.asset.id in now
+        )
+        if seals:
+            self._library.perform(SealTogether(seals), ACTOR, durable=True)
         for seal in seals:
             self._reception.held_back.pop(seal.asset, None)
+        return {seal.asset for seal in seals}
+
+
+@contextmanager
+def reported(number: int) -> Iterator[None]:
+    """What goes wrong with many files is for each of them to say. It must not end the reception of those to come."""
+    try:
+        yield
+    except DamfsError as error:
+        log.info("%d received files are sealed one by one: %s", number, error)
+    except Exception:
+        log.exception("%d received files are sealed one by one", number)
 
 
 def is_whole(received: Received) -> bool:
     """Whether its name is final, so that it is to be sealed."""
     return not is_temporary(received.asset.name)
-
-
-def seal_of(library: Library, ready: Ready, placed: FileFact, store: StoreId) -> Seal:
-    asset, hashed = ready.asset, ready.hashed
-    media, day = guess_media(asset.name, hashed.head), library.day(asset.mtime_ns)
-    return Seal(asset.id, hashed.digest, hashed.size, asset.mtime_ns, media, day, store, placed)

@@ -1,8 +1,9 @@
 """From the last close of a received file to an asset, or to the next version of one: hash, publish, commit.
 
 Concurrency: hashing and publishing run in threads, several files at a time; two files with the same bytes take
-turns. Crash rule: blob first, row second. A crash before the commit leaves the staged file, or a published one that
-`upkeep` finds; after it, at most a staged name that start-up removes.
+turns. Crash rule: blob first, row second, and the staged name last: a crash before the commit leaves the staged file,
+which may have a name among the originals already (taken back by `orphans`); after it, at most a staged name that
+start-up removes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from damfs.core.installing import adopt, install
 from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
+from damfs.core.orphans import published_orphan, same_bytes_at, take_back, take_back_second_name
 from damfs.core.rewriting import CloseRewrite
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, Digest, Key
@@ -36,6 +38,11 @@ from damfs.storage.staging import PUBLISHED_MODE
 log = logging.getLogger(__name__)
 
 ACTOR = "reception"
+
+
+def _ordered(id_: AssetId) -> bytes:
+    """In the order of the numbers, in which everybody takes the locks of several."""
+    return b"%020d" % id_
 
 
 class KeyedLocks:
@@ -115,7 +122,9 @@ class Reception:
             good = await self._good_copy(hashed)
             await self._free_destination(asset, hashed)
             async with library.publishing.together():
+                await take_back_second_name(library, asset, self._keys)
                 sealed = await self._settle(id_, hashed, good)
+        await self.forget_staged(id_)
         known = None if sealed is None else library.asset(sealed)
         if known is not None and known.blob is not None:  # bytes probed before: their day of capture is known
             await file_by_capture(library, known.blob)
@@ -130,7 +139,7 @@ class Reception:
 
     def rewritten(self, id_: AssetId) -> AbstractAsyncContextManager[None]:
         """Nobody else stages or seals bytes of the asset meanwhile."""
-        return self.rewriting.hold(b"%d" % id_)
+        return self.rewriting.hold(_ordered(id_))
 
     async def seal_version(self, id_: AssetId, also: Sequence[Command[object]] = ()) -> AssetId | None:
         """What is staged for an asset that has arrived becomes its next version; None when nothing is, or it is still
@@ -158,30 +167,23 @@ class Reception:
 
     async def _adopt(self, asset: Asset) -> AssetId | None:
         """Staging has it no more: a crash came between publishing and the commit. Find it and commit."""
-        async with self._library.publishing.together():
-            placed = await self._published_orphan(asset)
+        async with self._library.publishing.alone():
+            now = self._library.asset(asset.id)
+            if now is None or now.state is not AssetState.RECEIVING:
+                return None if now is None else now.id
+            placed = await published_orphan(self._library, now, self._keys)
             if placed is None:
                 self._library.execute([Abandon(asset.id)], ACTOR, durable=True)
                 return None
-            self._seal_at(asset, *placed)
-            return asset.id
+            self._seal_at(now, *placed)
+        await self.forget_staged(asset.id)
+        return asset.id
 
-    async def _published_orphan(self, asset: Asset) -> tuple[Hashed, FileFact] | None:
-        """The first file, of the keys that publishing tries, that has no row, if it is as long as what was closed."""
-        library = self._library
-        store = library.library_store().id
-        files = library.blob_store(store)
-        for key in self._keys(asset):
-            if is_taken(library.db.writer, store, key, asset.id):
-                continue
-            try:
-                hashed = await trio.to_thread.run_sync(files.hash, key)
-            except NotFound:
-                return None
-            if hashed.fact is None or hashed.size != asset.size:
-                return None
-            return hashed, hashed.fact
-        return None
+    async def forget_staged(self, *ids: AssetId) -> None:
+        """The staged names of what has arrived, unless its next bytes are staged by now. Outside of the gate."""
+        async with self.rewriting.hold(*map(_ordered, ids)):
+            again = {row.asset for row in rewrites.every(self._library.db.writer)}
+            await trio.to_thread.run_sync(self._library.staging.discard_all, [id_ for id_ in ids if id_ not in again])
 
     async def seal_or_report(self, id_: AssetId) -> None:
         """Seal; what goes wrong is logged and counted, and the bytes stay in staging for the next try."""
@@ -191,6 +193,9 @@ class Reception:
         except DamfsError as error:
             self.held_back[id_] = str(error)
             log.warning("a received file is held back and will be tried again: %s", error)
+        except Exception as error:  # a fault of damfs with one file must not end the reception of all others
+            self.held_back[id_] = f"an error inside damfs: {error!r}; the log says more"
+            log.exception("a received file is held back and will be tried again")
 
     def _keys(self, asset: Asset) -> Iterator[Key]:
         """Where its file may go, best first: exactly where a person put it, else under its day."""
@@ -232,7 +237,6 @@ class Reception:
             await self._publish_again(asset, hashed, twin, good)
         else:
             library.execute([Merge(id_, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
-        await trio.to_thread.run_sync(library.staging.discard, id_)
         return id_ if twin is None else twin.id
 
     def _twin(self, asset: Asset, blob: BlobId) -> Asset | None:
@@ -252,25 +256,27 @@ class Reception:
         return await good_copy(self._library, copies, digest)
 
     async def _publish_new(self, asset: Asset, hashed: Hashed, good: Copy | None) -> None:
-        placed = await self._place(asset, self._key_of(good), asset.id)
-        self._seal_at(asset, hashed, placed)
+        placed = await self._place(asset, hashed, self._key_of(good), asset.id)
+        try:
+            self._seal_at(asset, hashed, placed)
+        except DamfsError:
+            await take_back(self._library, asset.id, placed.key)
+            raise
 
     def _seal_at(self, asset: Asset, hashed: Hashed, placed: FileFact) -> None:
-        self._library.execute([self.seal_of(asset, hashed, placed)], ACTOR, durable=True)
+        now = self._library.asset(asset.id) or asset
+        self._library.execute([self.seal_of(now, hashed, placed)], ACTOR, durable=True)
 
     def seal_of(self, asset: Asset, hashed: Hashed, placed: FileFact) -> Seal:
-        """What enters the published file into the catalog."""
-        library = self._library
+        """What enters the published file into the catalog, where the asset is as it is said to be."""
+        store, day = self._library.library_store().id, self._library.day(asset.mtime_ns)
         media = guess_media(asset.name, hashed.head)
-        asset_now = library.asset(asset.id) or asset
-        store = library.library_store().id
-        day = library.day(asset_now.mtime_ns)
-        return Seal(asset.id, hashed.digest, hashed.size, asset_now.mtime_ns, media, day, store, placed)
+        return Seal(asset.id, hashed.digest, hashed.size, asset.mtime_ns, media, day, store, placed)
 
     async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset, good: Copy | None) -> None:
         """The known asset has lost its bytes; the new ones heal it."""
         library = self._library
-        placed = await self._place(asset, self._key_of(good), twin.id)
+        placed = await self._place(asset, hashed, self._key_of(good), twin.id)
         store = library.library_store().id
         heal = Heal(twin.id, hashed.digest, hashed.size, store, placed)
         library.execute([heal, Merge(asset.id, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
@@ -284,8 +290,8 @@ class Reception:
             return None
         return stores.key_of(self._library.db.writer, copy.folder, copy.name)
 
-    async def _place(self, asset: Asset, linked: Key | None, owner: AssetId) -> FileFact:
-        """Publish at the first key that is free."""
+    async def _place(self, asset: Asset, hashed: Hashed, linked: Key | None, owner: AssetId) -> FileFact:
+        """Publish at the first key that is free, or that a crash left the bytes at."""
         library = self._library
         store = library.library_store().id
         files, staged = library.blob_store(store), library.staging.path(asset.id)
@@ -294,6 +300,9 @@ class Reception:
                 continue
             with suppress(Conflict):
                 return await trio.to_thread.run_sync(publish, files, staged, asset.mtime_ns, key, linked)
+            there = await trio.to_thread.run_sync(same_bytes_at, files, key, hashed.digest, hashed.size)
+            if there is not None:
+                return there
         raise AssertionError("the keys never end without an error")
 
     @staticmethod
@@ -310,7 +319,7 @@ def publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: Key
         staged.chmod(PUBLISHED_MODE)
         os.utime(staged, ns=(mtime_ns, mtime_ns))
     try:
-        return files.publish(staged, key)
+        return files.place(staged, key)
     except Conflict as error:
         if os.path.lexists(files.path(key)):
             raise

@@ -80,9 +80,9 @@ async def settle_interrupted(library: Library, reception: Reception) -> None:
     last close was seen are sealed; others come back in the inbox as ``name.part``: nothing is half an asset. The same
     holds for the next bytes of an asset that has arrived: they are a version, or a file of their own.
     """
-    await trio.to_thread.run_sync(library.staging.tidy)
-    staged = await trio.to_thread.run_sync(library.staging.entries)
     receiving = {asset.id: asset for asset in assets.list_receiving(library.db.writer)}
+    await trio.to_thread.run_sync(library.staging.tidy, receiving.keys())
+    staged = await trio.to_thread.run_sync(library.staging.entries)
     rewriting = rewrites.every(library.db.writer)
     for id_ in staged.keys() - receiving.keys() - {row.asset for row in rewriting}:
         await trio.to_thread.run_sync(library.staging.discard, id_)

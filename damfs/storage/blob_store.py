@@ -79,8 +79,18 @@ class BlobStore(Protocol):
     def publish(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file appear at key, durably and without replacing; the staged name goes away."""
 
-    def publish_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
-        """The same for many files whose bytes are durable already; what became of each, in order."""
+    def place(self, staged: Path, key: Key) -> FileFact:
+        """The same, but the staged name stays beside the new one, so that after a crash it is known whose bytes these
+        are. Where no file can have two names, a note beside the staging area says where it went, before it goes."""
+
+    def place_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
+        """As `place`, many files whose bytes are durable already; what became of each, in order."""
+
+    def withdraw(self, staged: Path, key: Key) -> None:
+        """Take back what `place` did just now: the bytes have their staged name only. A copy stays where it is."""
+
+    def second_name(self, staged: Path, folder: Key) -> Key | None:
+        """The key of another name of the staged file directly in a folder, which need not be there."""
 
     def replace(self, staged: Path, key: Key) -> FileFact:
         """Make the staged file take the place of the file at key, durably, in one step; the staged name goes away.

@@ -2,7 +2,8 @@
 
 Every method blocks; call it in a worker thread. Safe from several threads at once, in one process (two daemons on
 one library are refused). Crash rule: see `blob_store`; what may remain is a staged name beside the published one
-(`publish` run again takes it away) or one hidden ``.damfs-copy-`` file, which `walk` reports.
+(`publish` run again takes it away), a note of where a staged file went, or one hidden ``.damfs-copy-`` file, which
+`walk` reports.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from damfs.storage.blob_store import FileFact, Hashed, WalkProblem
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown, translated
 from damfs.storage.placing import copied_to, link, rename, replaced
+from damfs.storage.placing_notes import remove_note, write_note
 from damfs.storage.spots import Identity, Spot, fsync_folder, identity, made_spot, parts, spot
 from damfs.storage.tree_walk import passed_by, walk_tree
 
@@ -95,7 +97,17 @@ class LocalStore:
                 fsync_folder(target.folder)
                 return _fact_of(target, key)
 
-    def publish_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
+    def place(self, staged: Path, key: Key) -> FileFact:
+        self._must_be_writable(key)
+        with _spot_of(staged) as source:
+            with disk_errors(staged):
+                _fsync_file(source)
+            with self._errors(key), made_spot(self._root, key, self._settled) as target:
+                self._put(source, target, key)
+                fsync_folder(target.folder)
+                return _fact_of(target, key)
+
+    def place_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
         """Each folder is made durable once."""
         if self._kind is StoreKind.READ_ONLY:
             return [ReadOnly(f"{shown(self._absolute(key))}: belongs to a read-only store") for _, key in staged]
@@ -105,14 +117,13 @@ class LocalStore:
             by_folder.setdefault(each[1].rpartition(b"/")[0], []).append(each)
         for group in by_folder.values():
             try:
-                self._publish_into(group, answers)
+                self._place_into(group, answers)
             except DamfsError as error:
                 answers.update({key: error for _, key in group})
         return [answers[key] for _, key in staged]
 
-    def _publish_into(self, group: Sequence[tuple[Path, Key]], answers: dict[Key, FileFact | DamfsError]) -> None:
+    def _place_into(self, group: Sequence[tuple[Path, Key]], answers: dict[Key, FileFact | DamfsError]) -> None:
         """Files of one folder. Raises what concerns them all."""
-        left = []
         with ExitStack() as stack:
             stack.enter_context(self._errors(group[0][1]))
             staging = stack.enter_context(_spot_of(group[0][0])).folder
@@ -120,25 +131,52 @@ class LocalStore:
             for path, key in group:
                 source, target = Spot(staging, os.fsencode(path.name)), Spot(folder, key.rpartition(b"/")[2])
                 try:
-                    if self._takes(source, target):
-                        left.append(source)
+                    self._put(source, target, key)
                 except OSError as error:
                     answers[key] = translated(error, self._absolute(key))
             fsync_folder(folder)
-            for source in left:
-                os.unlink(source.name, dir_fd=staging)
             for _, key in group:
                 if key not in answers:
                     answers[key] = _fact_of(Spot(folder, key.rpartition(b"/")[2]), key)
 
-    def _takes(self, source: Spot, target: Spot) -> bool:
-        """Give the bytes the target's name, also where that was done before a crash; whether the old name remains."""
+    def _put(self, source: Spot, target: Spot, key: Key) -> None:
+        """Give the bytes the target's name, also where that was done before a crash. The old one remains, or a note
+        says where they went."""
+
+        def noted_rename(source: Spot, target: Spot) -> bool:
+            renamed = False
+            write_note(source, key)
+            try:
+                renamed = rename(source, target)
+            finally:
+                if not renamed:
+                    remove_note(source)
+            return renamed
+
         try:
-            return self._placed(source, target, (link, rename))
+            self._placed(source, target, (link, noted_rename))
         except FileExistsError:
             if not _is_same_file(source, target):
                 raise
-            return True
+
+    def withdraw(self, staged: Path, key: Key) -> None:
+        self._must_be_writable(key)
+        with self._errors(key), _spot_of(staged) as source, spot(self._root, key) as target:
+            if _is_same_file(source, target):
+                os.unlink(target.name, dir_fd=target.folder)
+            elif not os.path.lexists(staged):
+                rename(target, source)
+                fsync_folder(source.folder)
+            fsync_folder(target.folder)
+
+    def second_name(self, staged: Path, folder: Key) -> Key | None:
+        with disk_errors(staged):
+            wanted = os.stat(staged, follow_symlinks=False)
+        with self._errors(folder), suppress(FileNotFoundError), os.scandir(self._absolute(folder)) as found:
+            for entry in found:
+                if entry.inode() == wanted.st_ino and os.path.samestat(entry.stat(follow_symlinks=False), wanted):
+                    return Key(folder + b"/" + entry.name if folder else entry.name)
+        return None
 
     def replace(self, staged: Path, key: Key) -> FileFact:
         self._must_be_writable(key)

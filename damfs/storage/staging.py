@@ -10,15 +10,17 @@ import errno
 import fcntl
 import os
 import shutil
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from damfs.errors import Unavailable
-from damfs.model import AssetId
+from damfs.model import AssetId, Key
 from damfs.storage.blob_store import Hashed
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown
 from damfs.storage.placing import CANNOT_LINK
+from damfs.storage.placing_notes import NOTE, read_notes
 from damfs.storage.spots import fsync_folder
 from damfs.storage.tree_walk import STAGING_INSIDE_STORE
 
@@ -104,11 +106,27 @@ class Staging:
             self.path(asset).replace(self.path(to))
             _sync_folder(self._directory)
 
-    def tidy(self) -> None:
-        """Forget copies that a crash cut short."""
+    def tidy(self, receiving: Collection[AssetId]) -> None:
+        """Forget copies that a crash cut short, and notes about what is no longer being received."""
         with disk_errors(self._directory):
             for part in self._directory.glob("*" + UNFINISHED):
                 part.unlink(missing_ok=True)
+        for id_ in self.placed().keys() - set(receiving):
+            with disk_errors(self._directory):
+                self._note(id_).unlink(missing_ok=True)
+
+    def placed(self) -> dict[AssetId, Key]:
+        """Where staged files went that could have no second name: the key was noted just before."""
+        with disk_errors(self._directory):
+            return {AssetId(number): key for number, key in read_notes(self._directory).items()}
+
+    def inodes(self) -> set[int]:
+        """Of what is staged."""
+        with disk_errors(self._directory), os.scandir(self._directory) as found:
+            return {entry.inode() for entry in found}
+
+    def _note(self, asset: AssetId) -> Path:
+        return self.path(asset).with_suffix(NOTE)
 
     def is_shared(self, asset: AssetId) -> bool:
         """Whether what is staged is another name of a file of a store, which must not be written."""
@@ -152,6 +170,11 @@ class Staging:
         """Also when there is none."""
         with disk_errors(self.path(asset)):
             self.path(asset).unlink(missing_ok=True)
+            self._note(asset).unlink(missing_ok=True)
+
+    def discard_all(self, some: Iterable[AssetId]) -> None:
+        for asset in some:
+            self.discard(asset)
 
 
 def copy_all(source: int, target: int) -> None:

@@ -337,6 +337,27 @@ async def test_another_file_at_that_key_is_not_taken_for_it(library: Library) ->
     assert library.asset(id_) is None
 
 
+@pytest.mark.expect_warnings("held back")
+async def test_it_is_said_and_nothing_is_forgotten_when_it_cannot_be_told_whose_a_file_is(library: Library) -> None:
+    ids = [drafted(library, "clip.mov", content, "beach") for content in (b"one", b"two")]
+    published_by_hand(library, ids[0], "clip~2.mov")
+    published_by_hand(library, ids[1], "clip.mov")
+    reception = Reception(library)
+    for id_ in ids:
+        await reception.seal_or_report(id_)
+        assert "nothing says in which" in reception.held_back[id_]
+        assert tags(library, id_) == ["beach"]
+    assert keys(library) == {}
+
+
+async def test_a_file_of_another_size_is_passed_by(library: Library) -> None:
+    id_ = drafted(library, "clip.mov", b"two", "beach")
+    published_by_hand(library, id_, "clip~2.mov")
+    (library.originals / "2024/07/15/clip.mov").write_bytes(b"of somebody else")
+    assert await Reception(library).seal(id_) == id_
+    assert keys(library)[b"2024/07/15/clip~2.mov"] == (id_, "present")
+
+
 async def test_a_second_name_without_a_row_is_taken(library: Library) -> None:
     await received(library, "clip.mov", b"clip")
     id_ = drafted(library, "copy.mov", b"clip")
@@ -419,7 +440,7 @@ async def test_a_full_disk_leaves_the_bytes_in_staging(tmp_path: Path) -> None:
 
 
 async def test_a_disk_that_is_full_for_the_catalog_loses_nothing(tmp_path: Path) -> None:
-    """Published, but the row does not fit: the next try finds the file."""
+    """The row does not fit: what was published is taken back, and the bytes stay in staging."""
     with small_disk(tmp_path / "disk", "8m") as disk, opened(disk / "library") as library:
         id_ = drafted(library, "clip.mov", b"clip", "beach")
         library.db.writer.rows("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -429,7 +450,8 @@ async def test_a_disk_that_is_full_for_the_catalog_loses_nothing(tmp_path: Path)
         reception = Reception(library)
         with pytest.raises(NoSpace, match="no space left for the catalog"):
             await reception.seal(id_)
-        assert originals(library) == {b"2024/07/15/clip.mov": b"clip"}
+        assert originals(library) == {}
+        assert library.staging.path(id_).read_bytes() == b"clip"
         filler.unlink()
         assert await reception.seal(id_) == id_
         assert tags(library, id_) == ["beach"]

@@ -150,7 +150,7 @@ def test_a_copy_that_was_cut_short_does_not_count(staging: Staging, tmp_path: Pa
     os.close(source)
     assert staging.entries() == {}
     staging.path(SEVEN).with_suffix(UNFINISHED).write_bytes(b"half")
-    staging.tidy()
+    staging.tidy([])
     assert list(staging.path(SEVEN).parent.iterdir()) == []
 
 

@@ -155,7 +155,7 @@ class Drafts:
         """One more who has the draft open. Raises NotFound when staging has it no more."""
         draft = await self._opened(asset)
         if draft is None:
-            fd = self._library.staging.open(asset, os.O_RDWR)
+            fd = own(self._library, asset) if writes else self._library.staging.open(asset, os.O_RDWR)
             known = self._library.asset(asset)
             again = known is not None and known.state is not AssetState.RECEIVING
             draft = self._drafts[asset] = Draft(asset, fd, os.fstat(fd).st_size, rewrites=again)
@@ -219,8 +219,12 @@ class Drafts:
         draft = self._drafts.get(asset)
         if draft is not None:
             draft.size = size
-        with disk_errors(self._library.staging.path(asset)):
-            os.truncate(self._library.staging.path(asset), size)
+        fd = own(self._library, asset)
+        try:
+            with disk_errors(self._library.staging.path(asset)):
+                os.ftruncate(fd, size)
+        finally:
+            os.close(fd)
         self._library.execute([SetSize(asset, size), SetTimes(asset, self._library.clock())], ACTOR)
 
     def times_set(self, asset: AssetId, mtime_ns: int) -> None:
