@@ -182,7 +182,8 @@ class NoteKeeper:
         await trio.to_thread.run_sync(self._file.append, [*lines, store_notes.end_line(name, stirred.seq or 0)])
         self._folders = folders
         if await trio.to_thread.run_sync(self._file.size) > self._size * 1.5 + WASTE:
-            await self._write_anew(store)
+            # what was appended is not appended again when this fails
+            await outlast("notes of the store, shortened", functools.partial(self._write_anew, store), 0)
             self._size = await trio.to_thread.run_sync(self._file.size)
 
     async def _find_volume(self, store: StoreId) -> int:
