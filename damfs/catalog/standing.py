@@ -69,6 +69,17 @@ def list_standing(connection: Connection) -> list[AssetId]:
     return [asset for (asset,) in rows]
 
 
+def list_below(connection: Connection, folder: FolderId) -> list[AssetId]:
+    """Assets with a file somewhere below it."""
+    rows = connection.rows(
+        "WITH RECURSIVE below (id) AS"
+        " (SELECT ? UNION ALL SELECT f.id FROM below AS b CROSS JOIN folder AS f ON f.parent = b.id)"
+        " SELECT DISTINCT c.asset FROM below AS b CROSS JOIN copy AS c ON c.folder = b.id",
+        folder,
+    )
+    return [asset for (asset,) in rows]
+
+
 def standing(connection: Connection, id_: AssetId, store: StoreId) -> AssetNote | None:
     """None: there is no such asset, it is still being received, or its files say all. ``store``: the writable one."""
     row = connection.row("SELECT name, mode, state FROM asset WHERE id = ?", id_)

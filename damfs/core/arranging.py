@@ -16,7 +16,7 @@ from damfs.core.commands import Execution, known
 from damfs.core.ingest import known_copy, mark_placed, place_copy
 from damfs.core.news import seen, seen_folders, tell
 from damfs.errors import NotFound
-from damfs.model import AssetId, CopyId, Facet, FolderId, Key, StoreId
+from damfs.model import AssetId, CopyId, Facet, Facts, FolderId, Key, StoreId
 from damfs.storage.blob_store import FileFact
 
 FOLDER_MODE = 0o755
@@ -84,7 +84,9 @@ class LosePlace:
     copy: CopyId
 
     def apply(self, x: Execution) -> None:
+        copy = known_copy(x, self.copy)
         folders.lose_place(x.tx, self.copy)
+        x.changes.record("unlinked", frozenset(), asset=copy.asset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class EndMove:
         for parent in {folder.parent, self.move.parent}:
             folders.content_changed(x.tx, parent)
         before, after = Child(folder.parent, folder.name), Child(self.move.parent, self.move.name)
-        _tell_folders(x, "folder-moved", [before], [after])
+        _tell_folders(x, "folder-moved", [before], [after], about={"folder": self.move.folder})
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,10 @@ class ContentChanged:
     folder: FolderId
 
     def apply(self, x: Execution) -> None:
-        folders.content_changed(x.tx, self.folder)
+        now = folders.attribute(x.tx, self.folder)
+        if now is not None and now.mtime_ns is not None:
+            folders.content_changed(x.tx, self.folder)
+            x.changes.record("folder-set", frozenset(), detail={"folder": self.folder})
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +231,13 @@ def folder_path(x: Execution, folder: Folder) -> list[bytes]:
 
 
 def _tell_folders(
-    x: Execution, kind: str, gone: Iterable[Child], come: Iterable[Child], own: Set[Facet] = frozenset()
-) -> None:
+    x: Execution, kind: str, gone: Iterable[Child], come: Iterable[Child], own: Set[Facet] = frozenset(),
+    about: Facts | None = None,
+) -> None:  # fmt: skip
     """originals/ has the change already (the program made it there, and may be inside); proxies/ is told of names."""
     gone, come = list(gone), list(come)
-    x.changes.record(kind, own | {predicates.folder_facet(child.parent) for child in (*gone, *come)})
+    lists = {predicates.folder_facet(child.parent) for child in (*gone, *come)}
+    x.changes.record(kind, own | lists, detail=about)
     facets = {predicates.proxies_facet(child.parent) for child in gone}
     keys = {"keys": sorted(child.name.hex() for child in gone)} if gone else {}
     x.changes.record(kind, facets | {predicates.proxies_facet(child.parent) for child in come}, detail=keys)

@@ -91,6 +91,7 @@ class IndexFile:
         if beside is None or not versions.has(x.tx, beside.asset, blob):
             return False
         place_copy(x, blob, beside.asset, self.store, self.fact)
+        x.changes.record("copied", frozenset(), asset=beside.asset)
         return True
 
     def _lost_copy(self, x: Execution, blob: BlobId, name: bytes) -> Copy | None:
@@ -168,6 +169,7 @@ class IndexFile:
         id_ = self._inserted(x, blob, clean_name(name)) if twin is None else twin.id
         if here is not None:
             move_tags(x, here.asset, id_)
+            x.changes.record("unlinked", frozenset(), asset=here.asset)
         if twin is not None and twin.state is AssetState.MISSING:
             before = self._follow(x, twin, name)
         grown = place_copy(x, blob, id_, self.store, self.fact)

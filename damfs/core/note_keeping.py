@@ -17,7 +17,7 @@ import trio
 
 from damfs.catalog import change_feed, derived, standing
 from damfs.catalog.database import Connection
-from damfs.catalog.standing import FolderNote
+from damfs.catalog.standing import ORDINARY_MODE, FolderNote
 from damfs.core import store_notes
 from damfs.core.feed import Batch
 from damfs.core.library import Library
@@ -44,7 +44,7 @@ SAYS = frozenset(
     }
 )  # fmt: skip
 """Changes that say something new of an asset, or take it back."""
-MOVES = frozenset({"filed", "renamed", "moved", "healed", "copied"})
+MOVES = frozenset({"filed", "renamed", "moved", "healed", "copied", "linked", "unlinked", "times-set", "file-gone"})
 """Changes that matter if there is something to say of an asset anyway."""
 
 
@@ -53,6 +53,8 @@ class _Stirred:
     said: set[AssetId] = field(default_factory=set)
     moved: set[AssetId] = field(default_factory=set)
     folders: bool = False
+    carried: set[FolderId] = field(default_factory=set)
+    """Folders that were moved with all that is below them."""
     seq: Seq | None = None
     """Of the last change that is among them."""
 
@@ -101,12 +103,14 @@ class NoteKeeper:
             if not kind.startswith("folder"):
                 return
             self._stirred.folders = True
+            if kind == "folder-moved" and isinstance(folder := change.detail.get("folder"), int):
+                self._stirred.carried.add(FolderId(folder))
         elif kind in SAYS and self._is_received(id_):
             self._unripe.add(id_)
             return
         elif kind in SAYS:
             self._stirred.said.add(id_)
-        elif kind in MOVES or (kind == "ingested" and id_ in self._unripe):
+        elif kind in MOVES or (kind == "ingested" and self._is_unlike_others(id_)):
             self._stirred.moved.add(id_)
         else:
             return
@@ -116,6 +120,11 @@ class NoteKeeper:
     def _is_received(self, id_: AssetId) -> bool:
         asset = self._library.asset(id_)
         return asset is not None and asset.state is AssetState.RECEIVING
+
+    def _is_unlike_others(self, id_: AssetId) -> bool:
+        """Whether there may be something to say of what has just arrived."""
+        asset = self._library.asset(id_)
+        return id_ in self._unripe or (asset is not None and asset.mode != ORDINARY_MODE)
 
     async def _begin(self) -> None:
         """Nothing is to be done where the file was in step when the daemon ended."""
@@ -149,6 +158,7 @@ class NoteKeeper:
             self._stirred.said |= stirred.said
             self._stirred.moved |= stirred.moved
             self._stirred.folders |= stirred.folders
+            self._stirred.carried |= stirred.carried
             self._stirred.seq = self._stirred.seq or stirred.seq
             raise
 
@@ -159,7 +169,8 @@ class NoteKeeper:
         if not is_same or not await trio.to_thread.run_sync(self._file.size):
             await self._begin()
             return
-        ids = sorted(stirred.said | stirred.moved)
+        noted_below = await library.db.read(functools.partial(_list_noted_below, folders=stirred.carried))
+        ids = sorted(stirred.said | stirred.moved | noted_below)
         lines: list[bytes] = []
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
@@ -171,7 +182,8 @@ class NoteKeeper:
         await trio.to_thread.run_sync(self._file.append, [*lines, store_notes.end_line(name, stirred.seq or 0)])
         self._folders = folders
         if await trio.to_thread.run_sync(self._file.size) > self._size * 1.5 + WASTE:
-            await self._write_anew(store)
+            # what was appended is not appended again when this fails
+            await outlast("notes of the store, shortened", functools.partial(self._write_anew, store), 0)
             self._size = await trio.to_thread.run_sync(self._file.size)
 
     async def _find_volume(self, store: StoreId) -> int:
@@ -214,6 +226,11 @@ def _pages(connection: Connection, store: StoreId) -> Iterator[list[bytes]]:
     for start in range(0, len(ids), PAGE):
         yield _asset_lines(connection, ids[start : start + PAGE], set(), store)
     yield [store_notes.end_line(name, seq)]
+
+
+def _list_noted_below(connection: Connection, folders: set[FolderId]) -> set[AssetId]:
+    noted = set(standing.list_standing(connection)) if folders else set()
+    return {id_ for folder in folders for id_ in standing.list_below(connection, folder) if id_ in noted}
 
 
 def _asset_lines(connection: Connection, ids: list[AssetId], always: set[AssetId], store: StoreId) -> list[bytes]:

@@ -160,6 +160,7 @@ class Expire:
             stores.give_copy(x.tx, copy.id, heir)
             trash.drop_aside(x.tx, copy.id)
             revive(x, copy.blob)
+            x.changes.record("copied", frozenset(), asset=heir)
             return None
         key = stores.key_of(x.tx, copy.folder, copy.name)
         is_file = copy.state is not CopyState.MISSING

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from damfs.storage.disk_errors import disk_errors
@@ -36,13 +37,18 @@ class NoteFile:
         return sound, sum(map(bool, lines)) - len(sound) + bool(rest)
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Raises NoSpace, Unavailable; what was written of them then counts or not, line by line."""
+        """Raises NoSpace, Unavailable; the file is then as it was, if it can be cut back."""
         with disk_errors(self.path):
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            size = os.fstat(descriptor).st_size
             try:
                 # a newline in front: behind a line that was cut short it begins a new one
                 _write(descriptor, b"\n" + b"".join(_marked(line) + b"\n" for line in lines))
                 os.fdatasync(descriptor)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
             finally:
                 os.close(descriptor)
 

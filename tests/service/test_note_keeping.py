@@ -95,6 +95,24 @@ async def test_notes_that_somebody_deleted_meanwhile_are_written_anew(tmp_path: 
         assert parsed(*note_file(library).read()).assets.keys() == {clip.id, other.id}
 
 
+async def test_what_was_appended_is_not_appended_again_when_the_file_cannot_be_shortened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "library") as library:
+        clip = await received(library, "clip.mov", b"one")
+        async with trio.open_nursery() as nursery:
+            keeper = NoteKeeper(library)
+            await nursery.start(keeper.serve)
+            await keeper.begun.wait()
+            monkeypatch.setattr(note_keeping, "WASTE", -(1 << 30))
+            monkeypatch.setattr(NoteFile, "rewrite", disk_full)
+            library.perform(SetMode(clip.id, 0o600), "test")
+            await trio.sleep(0.3)
+            nursery.cancel_scope.cancel()
+        lines, _ = note_file(library).read()
+        assert sum(b"clip.mov" in line for line in lines) == 1
+
+
 async def test_another_volume_in_its_place_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path / "library") as library:
         clip = await received(library, "clip.mov", b"one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from damfs.catalog.standing import AssetNote, FolderNote, VersionNote
 from damfs.core import store_notes
-from damfs.errors import NotFound, Unavailable
+from damfs.errors import NoSpace, NotFound, Unavailable
 from damfs.model import AssetId, FolderId
 from damfs.storage.note_file import NoteFile
 
@@ -72,6 +73,24 @@ def test_what_is_not_written_leaves_the_file_as_it_was(file: NoteFile) -> None:
     file.path.with_name(file.path.name + ".new").unlink(missing_ok=True)
     with pytest.raises(NotFound):
         NoteFile(file.path / "below").append([b"x"])
+
+
+def test_lines_for_which_there_is_no_room_leave_nothing_behind(file: NoteFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.append([b"one"])
+    before, write = file.path.read_bytes(), os.write
+
+    def half(descriptor: int, data: memoryview) -> int:
+        if len(data) < 20:
+            raise OSError(errno.ENOSPC, "no space left")
+        return write(descriptor, data[: len(data) // 2])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", half)
+        with pytest.raises(NoSpace):
+            file.append([b"two" * 20, b"three"])
+    assert file.path.read_bytes() == before
+    file.append([b"four"])
+    assert file.read() == ([b"one", b"four"], 0)
 
 
 def test_the_last_word_counts() -> None:
