@@ -11,17 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from damfs.errors import Conflict, NotFound
+from damfs.errors import Conflict, NotFound, Refused
 from damfs.storage import placing
-from damfs.storage.spots import Spot
+from damfs.storage.spots import Spot, fsync_folder
+
+HIDDEN = len(".") + len(".12345678.part")
+"""Bytes by which names of what is being made are longer."""
 
 
 def check_free(target: Path) -> None:
-    """Before long work. Raises Conflict, NotFound."""
+    """Before long work. Raises Conflict, NotFound, Refused."""
     if os.path.lexists(target):
         raise Conflict(f"{target} is there already; choose another name or remove it")
     if not target.parent.is_dir():
         raise NotFound(f"{target.parent} is no folder; make it first, or choose another place")
+    longest = os.pathconf(target.parent, "PC_NAME_MAX") - HIDDEN
+    if len(os.fsencode(target.name)) > longest:
+        raise Refused(f"the name of {target} is too long; choose one of {longest} bytes at most")
 
 
 def copy(source: Path, target: Path) -> None:
@@ -51,11 +57,22 @@ def publish(part: Path, target: Path) -> None:
     try:
         with _spot(part) as source, _spot(target) as wanted:
             if not (placing.rename(source, wanted) or placing.link(source, wanted)):
-                os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))  # ours, to be replaced
-                part.rename(target)
-            os.fsync(wanted.folder)
+                _take(part, target)
+            fsync_folder(wanted.folder)
     except FileExistsError:
         raise Conflict(f"{target} is there already; choose another name or remove it") from None
+
+
+def _take(part: Path, target: Path) -> None:
+    """For disks without any careful step: the name is ours first, and empty; what breaks off does not leave it so."""
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+    try:
+        os.close(fd)
+        part.rename(target)
+    except BaseException:
+        if part.exists():
+            target.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

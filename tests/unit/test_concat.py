@@ -147,13 +147,14 @@ def test_a_profile_gives_all_the_colours_of_the_first(tmp_path: Path) -> None:
     assert concat(tmp_path / "out", first, second, profile="h264-intra").facts["frames"] == 20
 
 
-def test_a_clip_that_is_cut_off_is_not_joined_by_a_profile_either(tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["", "h264-intra"])
+def test_a_clip_that_is_cut_off_is_named(tmp_path: Path, profile: str) -> None:
     options = {"movflags": "faststart"}
     first = write(tmp_path / "a.mp4", replace(H, seconds=0.8, timecode="", container_options=options))
     second = write(tmp_path / "b.mp4", replace(H, seconds=0.8, timecode="", container_options=options))
     second.write_bytes(second.read_bytes()[: second.stat().st_size * 7 // 10])
     with pytest.raises(BadMedia, match=r"b\.mp4: not joined: .*"):
-        concat(tmp_path / "out", first, second, profile="h264-intra")
+        concat(tmp_path / "out", first, second, profile=profile)
 
 
 def test_a_joined_file_that_lacks_something_is_found_out(tmp_path: Path) -> None:

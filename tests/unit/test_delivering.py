@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from damfs.errors import Conflict, NotFound
+from damfs.errors import Conflict, NotFound, Refused
 from damfs.integration import delivering
 from damfs.storage import placing
 from damfs.storage.spots import Spot
@@ -62,6 +62,24 @@ def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("ends", [OSError(errno.EIO, "gone"), KeyboardInterrupt()], ids=repr)
+def test_a_name_that_was_only_reserved_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: BaseException
+) -> None:
+    refuse_links(monkeypatch)
+    refuse_careful_renames(monkeypatch)
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+
+    def breaks_off(*_: object) -> None:
+        raise ends
+
+    monkeypatch.setattr(Path, "rename", breaks_off)
+    with pytest.raises(type(ends)):
+        delivering.copy(source, tmp_path / "target")
+    assert os.listdir(tmp_path) == ["source"]
+
+
 def test_a_place_is_checked_before_the_work(tmp_path: Path) -> None:
     delivering.check_free(tmp_path / "new")
     (tmp_path / "link").symlink_to("nowhere")
@@ -69,3 +87,21 @@ def test_a_place_is_checked_before_the_work(tmp_path: Path) -> None:
         delivering.check_free(tmp_path / "link")
     with pytest.raises(NotFound, match="is no folder"):
         delivering.check_free(tmp_path / "nowhere/new")
+    with pytest.raises(Refused, match="240 bytes at most"):
+        delivering.check_free(tmp_path / ("x" * 241))
+    delivering.check_free(tmp_path / ("x" * 240))
+    assert len(delivering.part_of(tmp_path / ("x" * 240)).name) <= 255
+
+
+def test_a_disk_that_cannot_sync_folders_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = os.fsync
+
+    def files_only(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "a folder")
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    (tmp_path / "source").write_bytes(b"x")
+    delivering.copy(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == b"x"

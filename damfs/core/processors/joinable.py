@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, nal_units
+from damfs.core.processors import media, nal_units, source_frames
 from damfs.errors import BadMedia, Refused
 
 FIXED = ("frame rate", "sound tracks", "channels of track")
@@ -58,7 +58,10 @@ def looked_at(path: Path, name: str) -> Part:
         picture = media.picture_stream(container)
         assert picture is not None
         stored, last = frames_of(container, picture, name)
-    base = picture.time_base or Fraction(1, 90000)
+        base = picture.time_base or Fraction(1, 90000)
+    held = source_frames.held(path, name).frames
+    if len(stored) < held:
+        raise BadMedia(f"{name}: not joined: only {len(stored)} of its {held} frames can be read{media.ADVICE}")
     lasts = (max(stored) + last) * base
     return Part(path, name, base, stored, lasts, properties, sets, codecs)
 
