@@ -105,7 +105,8 @@ async def sync_sidecar(library: Library, reception: Reception, id_: AssetId, act
 
 
 async def write_new(library: Library, reception: Reception, original: AssetId, actor: str) -> AssetId | None:
-    """A sidecar for an asset that has none, if there is anything to say of it and its file lies in a writable store."""
+    """A sidecar for an asset that has none, if there is anything to say of it and its file lies in a writable store.
+    Not where a file of that name lies on the disk: the scan finds it."""
     connection = library.db.writer
     record = wanted(said_of(connection, original), EMPTY)
     copy = _own_copy(library, original)
@@ -113,6 +114,9 @@ async def write_new(library: Library, reception: Reception, original: AssetId, a
         return None
     name = copy.name + b".xmp"
     if stores.copy_at(connection, copy.folder, name) is not None or len(name) > 255:
+        return None
+    path = library.blob_store(copy.store).path(stores.key_of(connection, copy.folder, name))
+    if await trio.to_thread.run_sync(os.path.lexists, path):
         return None
     data = await trio.to_thread.run_sync(_packet, None, record, os.fsdecode(name))
     id_ = await _receive(library, reception, copy.folder, name, data)

@@ -19,6 +19,7 @@ from damfs.core.reception import Reception
 from damfs.core.sidecar_links import original_of
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.sidecar_report import SidecarReport
+from damfs.core.sidecar_sync import write_new
 from damfs.model import Asset, AssetId, Media
 from tests.sample_media import jpeg
 from tests.small_library import added, asset, files_below, opened, overwritten, scanned, tags, the_asset
@@ -215,6 +216,19 @@ async def test_a_new_sidecar_is_written_where_something_was_said(library: Librar
     assert (await synced(library)).written == 1
     assert (rating(library, photo), "<xmp:Rating>2<" in (folder / "said.jpg.xmp").read_text()) == (3, True)
     assert sidecars.of(library.db.writer, the_asset(library, "said.jpg.xmp").id) is not None
+
+
+async def test_no_sidecar_is_made_beside_one_that_was_not_found_yet(library: Library, folder: Path) -> None:
+    jpeg(folder / "a.jpg")
+    await synced(library)
+    photo = the_asset(library, "a.jpg").id
+    (folder / "a.jpg.xmp").write_text(packet(4, "Theirs"))
+    for stars in (4, 6):
+        library.perform(SetRating(photo, stars), "fuse")
+        assert await write_new(library, Reception(library), photo, "sidecar") is None
+    assert sorted(map(os.fsdecode, files_below(folder))) == ["a.jpg", "a.jpg.xmp"]
+    await synced(library)
+    assert "Theirs" in tags(library, photo)
 
 
 HOSTILE = {
