@@ -33,7 +33,7 @@ from damfs.core.reception import Reception
 from damfs.core.rewriting import CloseRewrite
 from damfs.core.sidecar_links import LinkSidecar, current_copies
 from damfs.core.sidecar_record import Edits, SidecarRecord, edits, says_anything, wanted
-from damfs.core.sidecar_words import remark_of, retag, said_of
+from damfs.core.sidecar_words import remark_of, retag, said_of, with_present_names
 from damfs.errors import BadMedia, Conflict, DamfsError, Unavailable
 from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind
 from damfs.storage.disk_errors import disk_errors
@@ -169,6 +169,8 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
     asks_text = change.description is not None and earlier.description != base.description
     rated = asks_stars and await _is_newer(library, id_, asset, "rated")
     commented = asks_text and await _is_newer(library, id_, asset, "commented")
+    if change.removed:
+        change = await library.db.read(functools.partial(with_present_names, change=change))
     here = said_of(connection, id_)  # no await from here on: what a person says meanwhile would be taken back
     commands: list[Command[object]] = []
     if change.added or change.removed:
