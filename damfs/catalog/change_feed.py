@@ -139,6 +139,21 @@ def list_tagged(connection: Connection, after: Seq, but: Sequence[str]) -> list[
     )
 
 
+def list_later_names(connection: Connection, name: str) -> list[str]:
+    """What a term of that name was called after it, one after the other. Scans the feed."""
+    found = [name]
+    while later := connection.value(
+        str,
+        "SELECT json_extract(names, '$[1]') FROM change WHERE kind = 'term-renamed'"
+        " AND json_extract(names, '$[0]') = ? ORDER BY seq DESC LIMIT 1",
+        found[-1],
+    ):
+        if later in found:
+            break
+        found.append(later)
+    return found[1:]
+
+
 _list = msgspec.json.Decoder(list[str])
 _object = msgspec.json.Decoder(dict[str, object])
 

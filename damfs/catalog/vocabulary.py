@@ -185,6 +185,20 @@ def in_use(connection: Connection, id_: TermId) -> bool:
     )
 
 
+def in_use_but_by_models(connection: Connection, id_: TermId) -> bool:
+    """As `in_use`, models' tags aside."""
+    return connection.exists(
+        "SELECT 1 FROM tagging WHERE term = ?1 AND source <> 'model'"
+        " UNION ALL SELECT 1 FROM term WHERE broader = ?1 LIMIT 1",
+        id_,
+    )
+
+
+def detach_models(tx: Connection, id_: TermId) -> bool:
+    """Untag what models gave the term. Whether anything changed."""
+    return bool(tx.run("DELETE FROM tagging WHERE term = ? AND source = 'model'", id_))
+
+
 def define(tx: Connection, name: str, broader: TermId | None, at_ns: int) -> TermId:
     return TermId(tx.insert("INSERT INTO term (name, broader, created_ns) VALUES (?, ?, ?)", name, broader, at_ns))
 

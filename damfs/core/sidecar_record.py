@@ -7,7 +7,7 @@ the truth. Only what a program changed since goes into the catalog; then the sid
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -55,6 +55,8 @@ class Edits:
     stars: int | None = None
     label: str | None = None
     description: str | None = None
+    named: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names of all terms that the sidecar says now."""
 
 
 def stars_of(rating: int) -> int:
@@ -74,6 +76,7 @@ def edits(base: SidecarRecord, now: SidecarRecord) -> Edits:
         None if max(0, now.stars or 0) == max(0, base.stars or 0) else max(0, now.stars or 0),
         None if now.label == base.label else now.label,
         None if now.description == base.description else now.description,
+        frozenset(name for path in _paths(now) for name in path),
     )
 
 

@@ -33,7 +33,7 @@ from damfs.core.reception import Reception
 from damfs.core.rewriting import CloseRewrite
 from damfs.core.sidecar_links import LinkSidecar, current_copies
 from damfs.core.sidecar_record import Edits, SidecarRecord, edits, says_anything, wanted
-from damfs.core.sidecar_words import remark_of, retag, said_of
+from damfs.core.sidecar_words import remark_of, retag, said_of, with_present_names
 from damfs.errors import BadMedia, Conflict, DamfsError, Unavailable
 from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind
 from damfs.storage.disk_errors import disk_errors
@@ -105,7 +105,8 @@ async def sync_sidecar(library: Library, reception: Reception, id_: AssetId, act
 
 
 async def write_new(library: Library, reception: Reception, original: AssetId, actor: str) -> AssetId | None:
-    """A sidecar for an asset that has none, if there is anything to say of it and its file lies in a writable store."""
+    """A sidecar for an asset that has none, if there is anything to say of it and its file lies in a writable store.
+    Not where a file of that name lies on the disk: the scan finds it."""
     connection = library.db.writer
     record = wanted(said_of(connection, original), EMPTY)
     copy = _own_copy(library, original)
@@ -113,6 +114,9 @@ async def write_new(library: Library, reception: Reception, original: AssetId, a
         return None
     name = copy.name + b".xmp"
     if stores.copy_at(connection, copy.folder, name) is not None or len(name) > 255:
+        return None
+    path = library.blob_store(copy.store).path(stores.key_of(connection, copy.folder, name))
+    if await trio.to_thread.run_sync(os.path.lexists, path):
         return None
     data = await trio.to_thread.run_sync(_packet, None, record, os.fsdecode(name))
     id_ = await _receive(library, reception, copy.folder, name, data)
@@ -165,6 +169,8 @@ async def _take_over(library: Library, row: Sidecar, asset: Asset, change: Edits
     asks_text = change.description is not None and earlier.description != base.description
     rated = asks_stars and await _is_newer(library, id_, asset, "rated")
     commented = asks_text and await _is_newer(library, id_, asset, "commented")
+    if change.removed:
+        change = await library.db.read(functools.partial(with_present_names, change=change))
     here = said_of(connection, id_)  # no await from here on: what a person says meanwhile would be taken back
     commands: list[Command[object]] = []
     if change.added or change.removed:

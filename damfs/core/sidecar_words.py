@@ -7,14 +7,15 @@ Point reads; concurrency and crash rule of whoever asks.
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
-from damfs.catalog import remarks, vocabulary
+from damfs.catalog import change_feed, remarks, term_names, vocabulary
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Command
 from damfs.core.describing import LABEL, SetTags, TagPath, term_path
 from damfs.core.sidecar_record import Edits, Said, merged_tags, stars_of
-from damfs.model import AssetId, TagSource
+from damfs.model import AssetId, TagSource, Term
 from damfs.storage.droppings import is_dropping
 
 NONCHARACTERS = frozenset("\ufffe\uffff")
@@ -56,6 +57,25 @@ def _is_fit(char: str) -> bool:
 
 def plain_path(path: TagPath) -> TagPath:
     return tuple(map(plain, path))
+
+
+def with_present_names(connection: Connection, change: Edits) -> Edits:
+    """The terms that were taken away, as they are called now: they may have been renamed or merged since the sidecar
+    was read. Not those that it says still, by another name. May scan the feed: for a reader thread."""
+    said = {term.id for term in (_present(connection, name) for name in change.named - change.removed) if term}
+    found = {name: _present(connection, name) for name in change.removed}
+    removed = {name if term is None else plain(term.name): term for name, term in found.items()}
+    return replace(
+        change, removed=frozenset(name for name, term in removed.items() if term is None or term.id not in said)
+    )
+
+
+def _present(connection: Connection, name: str) -> Term | None:
+    known = term_names.resolve(connection, name)
+    if known is None:
+        later = (term_names.resolve(connection, each) for each in change_feed.list_later_names(connection, name))
+        known = next(filter(None, later), None)
+    return known
 
 
 def retag(connection: Connection, id_: AssetId, change: Edits) -> list[Command[object]]:

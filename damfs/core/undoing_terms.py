@@ -159,12 +159,16 @@ def _move_back(x: Execution, moved: Moved) -> set[Facet]:
 
 
 def _gone(x: Execution, id_: TermId, name: str, touched: set[Facet]) -> bool:
-    """Whether it is gone now: people who called it otherwise, used it or said something of it want it to stay."""
+    """Whether it is gone now: people who called it otherwise, used it or said something of it want it to stay. A
+    model's tags go with it."""
     term = vocabulary.term(x.tx, id_)
     if term is None:
         return True
-    if term.name != name or vocabulary.in_use(x.tx, id_) or term_names.is_described(x.tx, id_):
+    if term.name != name or vocabulary.in_use_but_by_models(x.tx, id_) or term_names.is_described(x.tx, id_):
         return False
+    facets = tag_facets(x.tx, id_)
+    if vocabulary.detach_models(x.tx, id_):
+        touched |= facets | {predicates.UNTAGGED_FACET}
     _remove(x, term, touched)
     return True
 

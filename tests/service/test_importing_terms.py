@@ -24,7 +24,7 @@ from damfs.core.term_commands import AddLabel, SetTermNote
 from damfs.core.undo import take_back
 from damfs.core.undo_groups import AT_ONCE as UNDONE_AT_ONCE
 from damfs.core.undo_groups import list_groups
-from damfs.model import Seq
+from damfs.model import Seq, TagSource
 from damfs.presentation.views.by_tag import ByTag
 from damfs.presentation.views.view import Place
 from tests.small_library import opened, received, tags, term
@@ -258,3 +258,13 @@ async def test_a_place_of_more_terms_than_a_statement_takes_values(library: Libr
     assert await untag_all(library, top, "fuse") == 1
     assert view.content(library.db.writer, place).files == []
     assert tags(library, clip.id) == []
+
+
+async def test_the_undo_of_an_import_takes_a_models_tags_with_it(library: Library) -> None:
+    clip = await received(library, "clip.mov", b"clip")
+    await import_terms(library, thesaurus(3), "cli")
+    given = vocabulary.list_terms(library.db.writer)[-1]
+    library.execute([AddTag(clip.id, given.id, TagSource.MODEL, 0.9)], "processor:auto_tag")
+    group = next(each for each in list_groups(library.db.writer, 9) if "imported" in each.words())
+    assert (await take_back(library, group)).left_out == []
+    assert (tags(library, clip.id), vocabulary.list_terms(library.db.writer)) == ([], [])

@@ -12,16 +12,20 @@ import pytest
 
 from damfs.catalog import assets, remarks, sidecars
 from damfs.catalog.predicates import CapturedIn, Everything, OfMedia, Untagged
-from damfs.core.commands import Command
+from damfs.catalog.term_names import Label
+from damfs.core.commands import Command, RenameTerm
 from damfs.core.describing import LABEL, SetAttribute, SetComment, SetRating, SetTags
 from damfs.core.library import Library
+from damfs.core.merging_terms import merge
 from damfs.core.reception import Reception
 from damfs.core.sidecar_links import original_of
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.sidecar_report import SidecarReport
+from damfs.core.sidecar_sync import write_new
+from damfs.core.term_commands import AddLabel
 from damfs.model import Asset, AssetId, Media
 from tests.sample_media import jpeg
-from tests.small_library import added, asset, files_below, opened, overwritten, scanned, tags, the_asset
+from tests.small_library import added, asset, files_below, opened, overwritten, scanned, tags, term, the_asset
 
 PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
@@ -217,6 +221,19 @@ async def test_a_new_sidecar_is_written_where_something_was_said(library: Librar
     assert sidecars.of(library.db.writer, the_asset(library, "said.jpg.xmp").id) is not None
 
 
+async def test_no_sidecar_is_made_beside_one_that_was_not_found_yet(library: Library, folder: Path) -> None:
+    jpeg(folder / "a.jpg")
+    await synced(library)
+    photo = the_asset(library, "a.jpg").id
+    (folder / "a.jpg.xmp").write_text(packet(4, "Theirs"))
+    for stars in (4, 6):
+        library.perform(SetRating(photo, stars), "fuse")
+        assert await write_new(library, Reception(library), photo, "sidecar") is None
+    assert sorted(map(os.fsdecode, files_below(folder))) == ["a.jpg", "a.jpg.xmp"]
+    await synced(library)
+    assert "Theirs" in tags(library, photo)
+
+
 HOSTILE = {
     "empty": b"",
     "text": b"not xml at all",
@@ -302,3 +319,32 @@ async def test_a_tag_that_was_taken_away_does_not_come_back_with_the_sidecar(
     await synced(library, write=False)
     assert [row.asset for row in sidecars.of_original(library.db.writer, photo)] == [the_asset(library, "a.jpg.xmp").id]
     assert (tags(library, photo), rating(library, photo)) == (["Beach"], 2)
+
+
+@pytest.mark.parametrize("done", ["renamed", "merged"])
+async def test_a_program_takes_away_a_term_that_has_another_name_here_since(
+    library: Library, folder: Path, done: str
+) -> None:
+    jpeg(folder / "a.jpg")
+    (folder / "a.jpg.xmp").write_text(packet(4, "Beach", "Strand"))
+    await synced(library, write=False)
+    photo, strand = the_asset(library, "a.jpg").id, term(library, "Strand")
+    if done == "renamed":
+        library.perform(RenameTerm(strand, "Ufer", None), "fuse")
+    else:
+        await merge(library, strand, term(library, "Ufer"), "cli")
+    assert tags(library, photo) == ["Beach", "Ufer"]
+    (folder / "a.jpg.xmp").write_text(packet(4, "Beach"))
+    await synced(library, write=False)
+    assert tags(library, photo) == ["Beach"]
+
+
+async def test_a_synonym_taken_away_beside_its_term_takes_nothing_away(library: Library, folder: Path) -> None:
+    library.perform(AddLabel(term(library, "Shore"), Label("fr", "Rivage")), "cli")
+    jpeg(folder / "a.jpg")
+    (folder / "a.jpg.xmp").write_text(packet(4, "Beach", "Shore", "Rivage"))
+    await synced(library, write=False)
+    photo = the_asset(library, "a.jpg").id
+    (folder / "a.jpg.xmp").write_text(packet(4, "Beach", "Shore"))
+    await synced(library, write=False)
+    assert tags(library, photo) == ["Beach", "Shore"]
