@@ -18,6 +18,7 @@ from damfs.catalog.predicates import (
     Traits,
     quoted,
     tag_facet,
+    term_marks,
 )
 from damfs.catalog.word_breaks import spread
 from damfs.model import Facet, TermId
@@ -154,17 +155,17 @@ class Says(Predicate):
         found, values = "a.id IN (SELECT rowid FROM asset_text WHERE asset_text MATCH ?)", (self.pattern(),)
         if not self.terms:
             return f"{ALONE} AND {found}", values
-        marks = ", ".join("?" * len(self.terms))
+        marks, terms = term_marks(self.terms)
         tagged = f"a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))"  # noqa: S608  # marks only
-        return f"{ALONE} AND ({found} OR {tagged})", (*values, *self.terms)
+        return f"{ALONE} AND ({found} OR {tagged})", (*values, *terms)
 
     def row_clause(self) -> Clause:
         found = "EXISTS (SELECT 1 FROM asset_text WHERE asset_text MATCH ? AND rowid = a.id)"
         if not self.terms:
             return f"{ALONE} AND {found}", (self.pattern(),)
-        marks = ", ".join("?" * len(self.terms))
+        marks, terms = term_marks(self.terms)
         tagged = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # marks only
-        return f"{ALONE} AND ({found} OR {tagged})", (self.pattern(), *self.terms)
+        return f"{ALONE} AND ({found} OR {tagged})", (self.pattern(), *terms)
 
     def pattern(self) -> str:
         """For the full-text index."""

@@ -17,7 +17,7 @@ import msgspec
 from damfs.catalog import derived
 from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection
-from damfs.catalog.predicates import ALONE, Clause, Predicate, joined
+from damfs.catalog.predicates import ALONE, Clause, Predicate, joined, term_marks
 from damfs.catalog.word_breaks import VERSION, is_unspaced, name_words, spread
 from damfs.model import LIBRARY_STORE, AssetId, TermId
 
@@ -182,16 +182,16 @@ def _tagged(
     if written:
         sql = f"{WRITTEN} AND {clause} ORDER BY a.id DESC LIMIT ?"
         return [id_ for (id_,) in connection.rows(sql, match_of(written), *values, limit)]
-    marks = ", ".join("?" * len(terms[0].terms))
+    marks, carried = term_marks(terms[0].terms)
     sql = f"SELECT DISTINCT a.id FROM (SELECT asset FROM tagging WHERE term IN ({marks})) AS w"  # noqa: S608  # marks only
     sql += f" CROSS JOIN asset AS a ON a.id = w.asset WHERE {clause} ORDER BY a.id DESC LIMIT ?"
-    return [id_ for (id_,) in connection.rows(sql, *terms[0].terms, *values, limit)]
+    return [id_ for (id_,) in connection.rows(sql, *carried, *values, limit)]
 
 
 def _carries(word: Says) -> Clause:
-    marks = ", ".join("?" * len(word.terms))
+    marks, values = term_marks(word.terms)
     clause = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # as above
-    return clause, word.terms
+    return clause, values
 
 
 def match_of(words: Sequence[Says]) -> str:

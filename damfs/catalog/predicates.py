@@ -152,7 +152,7 @@ MARKS = 1000
 """Terms that are told one by one: SQLite takes some 30,000 values, and there may be more below one."""
 
 
-def _marks(terms: tuple[TermId, ...]) -> Clause:
+def term_marks(terms: tuple[TermId, ...]) -> Clause:
     many = len(terms) > MARKS
     return ("SELECT value FROM json_each(?)", (str(list(terms)),)) if many else (", ".join("?" * len(terms)), terms)
 
@@ -166,11 +166,11 @@ class HasTag(Predicate):
     narrower: tuple[TermId, ...]
 
     def clause(self) -> Clause:
-        marks, values = _marks(self.narrower)
+        marks, values = term_marks(self.narrower)
         return f"a.visible AND a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))", values  # noqa: S608  # marks only
 
     def row_clause(self) -> Clause:
-        marks, values = _marks(self.narrower)
+        marks, values = term_marks(self.narrower)
         carried = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # as above
         return f"a.visible AND {carried}", values
 

@@ -1,7 +1,8 @@
 """While mounted: sidecars go where their originals go; they are read when programs, written when people said something.
 
 A follower of the feed. Whoever moves a file and its sidecar himself is given `GRACE_S` for it. Concurrency: one task on
-the loop, disk work and parsing in threads. Crash rule: nothing is kept here; at the start all is asked about once.
+the loop, disk work and parsing in threads. Crash rule: nothing is kept here; at the start all is asked about once,
+and the feed is read from where sidecars were written last (`sidecar_backlog`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from damfs.core.folders import move_file
 from damfs.core.library import Library
 from damfs.core.outlasting import outlast
 from damfs.core.reception import Reception
+from damfs.core.sidecar_backlog import remember, said_meanwhile
 from damfs.core.sidecar_links import (
     LinkSidecar,
     current_copies,
@@ -31,19 +33,17 @@ from damfs.core.sidecar_links import (
     sidecars_beside,
     stands_beside,
 )
-from damfs.core.sidecar_news import TOLD_TOGETHER, spoken_of
+from damfs.core.sidecar_news import SAID, TOLD_TOGETHER, spoken_of
 from damfs.core.sidecar_pass import link_all, try_sync
 from damfs.core.sidecar_sync import write_new
 from damfs.core.trashing import restore_assets, trash_assets
 from damfs.errors import DamfsError
-from damfs.model import Asset, AssetId, AssetState, Change, StoreKind
+from damfs.model import Asset, AssetId, AssetState, Change, Seq, StoreKind
 
 log = logging.getLogger(__name__)
 
 ACTOR = "sidecar"
 GRACE_S = 1.0
-SAID = frozenset({"tagged", "untagged", "rated", "commented", "attribute-changed", "retagged"})
-"""What may have to be written."""
 AT_ONCE = 500
 """So many assets of which something was said are looked after in a round: what moved meanwhile waits no longer."""
 MOVED = frozenset(
@@ -55,6 +55,7 @@ MOVED = frozenset(
 """What may have moved a file, or changed its bytes."""
 HEEDED = MOVED | SAID | TOLD_TOGETHER
 PLACED = MOVED - {"version-added", "healed", "described"}
+NONE_YET = Seq(0)
 PLACERS = frozenset({"fuse", "cli", "scan", "reception"})
 """Actors that put a file where a person wants it."""
 
@@ -69,6 +70,8 @@ class Stirred:
     said: set[AssetId] = field(default_factory=set)
     together: list[Change] = field(default_factory=list)
     """What was said of many at once: whose assets are still to be looked up."""
+    seq: Seq = NONE_YET
+    """Of the last change that is among them."""
 
     def __bool__(self) -> bool:
         return bool(self.moved or self.said or self.together)
@@ -102,6 +105,10 @@ class SidecarKeeper:
         for store in self._library.stores():
             self._has_any |= await link_all(self._library, store.id, ACTOR) > 0
         self._stirred.moved.update(await self._library.db.read(sidecars.list_unread))
+        if self._library.settings.sidecars.write:
+            said, seq = await said_meanwhile(self._library, ACTOR)
+            self._stirred.said |= said
+            self._stirred.seq = seq
         self._news.set()
 
     async def _listen(self, batches: AsyncIterator[Batch]) -> None:
@@ -115,6 +122,7 @@ class SidecarKeeper:
     def _note(self, change: Change) -> None:
         """Cheap: called for every change of the library."""
         is_written = change.actor != ACTOR and self._library.settings.sidecars.write
+        self._stirred.seq = max(self._stirred.seq, change.seq)
         if change.asset is None:
             if change.kind in TOLD_TOGETHER and is_written:
                 self._stirred.together.append(change)
@@ -145,22 +153,27 @@ class SidecarKeeper:
             self._news = trio.Event()
             stirred, self._stirred = self._stirred, Stirred()
             self._tending = True
-            await outlast("sidecars", functools.partial(self._look_up, stirred))
-            self._put_off(stirred)
-            await outlast("sidecars", functools.partial(self.tend, stirred))
+            is_whole = await outlast("sidecars", functools.partial(self._look_up, stirred))
+            is_whole &= not self._put_off(stirred)
+            is_whole &= await outlast("sidecars", functools.partial(self.tend, stirred))
+            if is_whole and stirred.seq and self._library.settings.sidecars.write:
+                remember(self._library, stirred.seq)
             self._tending = False
 
     async def _look_up(self, stirred: Stirred) -> None:
         if stirred.together:
             stirred.said |= await self._library.db.read(functools.partial(spoken_of, stirred.together))
 
-    def _put_off(self, stirred: Stirred) -> None:
-        """To the next round, what is more than one should hold."""
+    def _put_off(self, stirred: Stirred) -> bool:
+        """To the next round, what is more than one should hold. Whether there was any."""
         now = set(islice(stirred.said, AT_ONCE))
         if len(now) < len(stirred.said):
             self._stirred.said |= stirred.said - now
+            self._stirred.seq = max(self._stirred.seq, stirred.seq)
             stirred.said = now
             self._news.set()
+            return True
+        return False
 
     async def tend(self, stirred: Stirred) -> None:
         """Bring everything that something happened to into order."""
@@ -194,6 +207,7 @@ class SidecarKeeper:
             if not sidecars.of_original(connection, original) and not self._is_sidecar(original):
                 new = functools.partial(write_new, self._library, self._reception, original, ACTOR)
                 await outlast("a new sidecar", new, 0)
+                await trio.lowlevel.checkpoint()
 
     async def _sync_one(self, id_: AssetId, *, write: bool) -> None:
         outcome = await try_sync(self._library, self._reception, id_, ACTOR, write=write)

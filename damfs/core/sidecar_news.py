@@ -17,6 +17,8 @@ from damfs.core.merging_terms import MOVED
 from damfs.model import AssetId, Change, TermId
 
 RENAMED = "term-renamed"
+SAID = frozenset({"tagged", "untagged", "rated", "commented", "attribute-changed", "retagged"})
+"""Changes of one asset that may have to be written."""
 TOLD_TOGETHER = frozenset({RENAMED, MOVED, UNTAGGED_MANY, IMPORTED})
 
 

@@ -47,7 +47,9 @@ def search(library: Path, words: tuple[str, ...], limit: int, save: bool, forget
     with AND, OR, NOT, - and parentheses; like:FILE finds what is like a file.
     """
     owner, query = mounts.library_of(library), " ".join(words)
-    if not query:
+    if not query.strip() and (words or save or forget):
+        raise Refused(f"the query is empty; say what to search for, or list what is kept with: damfs search {library}")
+    if not words:
         _list_kept(owner, as_json=as_json)
         return
     if save or forget:

@@ -119,7 +119,7 @@ def dump(library: Path) -> dict[str, list[tuple[object, ...]]]:
     settings jobs were planned, how far the feed was followed, and the texts, which follow a moment later."""
     tables = [str(name) for (name,) in rows(library, TABLES) if not str(name).startswith(("asset_text", "text_due"))]
     found = {table: sorted(rows(library, f'SELECT * FROM "{table}"'), key=repr) for table in tables}
-    own = ("vectors:", "planned-for", "words-followed")
+    own = ("vectors:", "planned-for", "words-followed", "sidecars-followed")
     return {**found, "property": [row for row in found["property"] if not str(row[0]).startswith(own)]}
 
 

@@ -257,6 +257,10 @@ def test_searches_are_kept_from_the_command_line_as_well(dam: Daemon) -> None:
     assert "is kept already" in damfs("search", dam.library, "--save", "car -blue", check=False).stderr
     assert "character 8" in damfs("search", dam.library, "--save", "rating:9", check=False).stderr
     assert "no slash" in damfs("search", dam.library, "--save", "a/b", check=False).stderr
+    for empty in (["", "--json"], [" "], ["--save"]):
+        wrong = damfs("search", dam.library, *empty, check=False)
+        assert (wrong.returncode, wrong.stdout) == (1, "")
+        assert wrong.stderr.startswith("damfs: the query is empty; ")
     damfs("search", dam.library, "--forget", "car -blue")
     assert names(dam / "search") == []
     assert "no searches are kept" in damfs("search", dam.library).stdout

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 import trio
 
-from damfs.catalog import change_feed, duplicates, full_text, job_table, sidecars
+from damfs.catalog import change_feed, derived, duplicates, full_text, job_table, sidecars
 from damfs.catalog.database import Connection
-from damfs.core import bulk_tagging, duplicate_finding, model_switch, sidecar_keeping, upkeep
+from damfs.core import bulk_tagging, duplicate_finding, model_switch, sidecar_backlog, sidecar_keeping, upkeep
 from damfs.core.bulk_tagging import untag_all
 from damfs.core.commands import AddTag, RenameTerm
 from damfs.core.concepts import Concept
@@ -187,6 +187,52 @@ async def test_what_is_said_of_many_at_once_is_written_for_each(
         await all_say("Coast", "their term was merged", not_="Outside/Strand")
         await untag_all(library, coast, "cli")
         await all_say("Kept", "it was taken away from all", not_="Coast")
+
+
+async def test_what_was_said_while_nobody_kept_them_is_written_at_the_next_start(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sidecar_backlog, "PAGE", 2)
+    first, second = await photos(library, "a.jpg", "b.jpg")
+    library.perform(SetRating(first, 8), "cli")
+    async with kept(library):
+        await until(lambda: "<xmp:Rating>4<" in text(library, "a.jpg"), "what was said before there ever was a keeper")
+        await until(lambda: followed(library) >= last_said(library), "that is remembered")
+    library.execute([SetTags(id_, (("Sea",),)) for id_ in (first, second)], "fuse")
+    library.perform(RenameTerm(the_term(library, "Sea"), "Ocean", None), "cli")
+    library.perform(SetRating(first, 4), "fuse")
+    async with kept(library):
+        await until(lambda: ">Ocean<" in text(library, "b.jpg"), "a new one")
+        await until(lambda: "<xmp:Rating>2<" in text(library, "a.jpg"), "one that is there")
+        await until(lambda: followed(library) >= last_said(library), "that is remembered")
+    assert ">Ocean<" in text(library, "a.jpg")
+    (library.originals / "b.jpg.xmp").unlink()
+    await scanned(library, "library")
+    async with kept(library) as keeper:
+        await until(lambda: not keeper.is_busy, "it looked")
+        await trio.sleep(0.1)
+    assert text(library, "b.jpg") == "", "what was written once is not said again at each start"
+
+
+async def test_what_is_put_off_is_not_taken_for_written(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidecar_keeping, "AT_ONCE", 1)
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    ids = await photos(library, *names)
+    library.execute([SetRating(id_, 8) for id_ in ids], "cli")
+    async with kept(library):
+        await until(lambda: any(text(library, name) for name in names), "the first is written")
+        assert followed(library) == 0 or all(text(library, name) for name in names)
+    async with kept(library):
+        await until(lambda: all(text(library, name) for name in names), "the others")
+        await until(lambda: followed(library) >= last_said(library), "all of them are remembered")
+
+
+def followed(library: Library) -> int:
+    return int(derived.property_value(library.db.writer, sidecar_backlog.FOLLOWED) or 0)
+
+
+def last_said(library: Library) -> int:
+    return library.db.writer.integer("SELECT max(seq) FROM change WHERE actor IN ('cli', 'fuse')")
 
 
 def the_term(library: Library, name: str) -> TermId:

@@ -51,6 +51,8 @@ from damfs.model import AssetId, BlobId, CopyId, Digest, FolderId, Media, Rendit
 
 Question = Callable[[Connection], object]
 BEACH, SEA = HasTag(TermId(1), "beach", (TermId(1),)), HasTag(TermId(2), "sea", (TermId(2), TermId(3)))
+MANY = tuple(map(TermId, range(1, 40_001)))
+"""More than SQLite takes one by one."""
 PLACES: dict[str, Predicate] = {
     "tag": BEACH,
     "tags": all_of([BEACH, SEA]),
@@ -150,6 +152,10 @@ QUESTIONS: dict[str, Question] = {
     "tagged": lambda connection: full_text.find_texts(
         connection, [Says("sea", terms=(TermId(1),)), Says("sky", terms=(TermId(3),)), Says("car")], BEACH, 200
     ),
+    "tagged with any of many": lambda connection: full_text.find_texts(
+        connection, [Says("sea", terms=MANY), Says("sky", terms=MANY[1:])], all_of([Says("car", terms=MANY)]), 200
+    ),
+    "list of those that say any of many": lambda connection: assets.list_place(connection, Says("car", terms=MANY)),
     "where a word is": lambda connection: full_text.columns_saying(connection, AssetId(1), [Says("sea")]),
     "terms of a word": lambda connection: full_text.terms_saying(connection, "sea", prefix=True, limit=50),
     "rows of some": lambda connection: assets.list_rows_of(connection, [AssetId(1), AssetId(2)]),
