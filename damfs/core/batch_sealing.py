@@ -153,7 +153,7 @@ class BatchSealing:
         connection = self._library.db.writer
         now = arrivals.received(connection, hashed.keys())
         digests = arrivals.known_digests(connection, (each.digest for each in hashed.values()))
-        ready, keys = list[Ready](), FreeKeys(self._library, self._reception)
+        ready, keys = list[Ready](), FreeKeys(self._library)
         for id_, each in hashed.items():
             if id_ in now and now[id_] == small[id_] and each.digest not in digests:
                 key = keys.of(now[id_])

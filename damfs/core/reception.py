@@ -204,13 +204,6 @@ class Reception:
             return keys_for(asset.name, self._library.day(asset.mtime_ns))
         return keys_beside(stores.key_of(self._library.db.writer, there.folder, there.name))
 
-    def free_keys(self, asset: Asset) -> Iterator[Key]:
-        """Where a plain file may go, best first."""
-        store = self._library.library_store().id
-        for key in self._keys(asset):
-            if not is_taken(self._library.db.writer, store, key, asset.id):
-                yield key
-
     async def _free_destination(self, asset: Asset, hashed: Hashed) -> None:
         """Before it is published: a name that no listing shows is no obstacle to who writes under it."""
         connection = self._library.db.writer

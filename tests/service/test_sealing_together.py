@@ -157,3 +157,15 @@ async def test_a_file_whose_row_is_gone_leaves_nothing_staged(library: Library) 
     await sealed(library, ids)
     assert library.staging.entries() == {}
     assert len(files_below(library.originals)) == 2
+
+
+async def test_many_files_of_one_name_cost_no_more_questions(library: Library) -> None:
+    """The numbers that earlier batches took are asked about together, not one by one for each file."""
+    number, asked = 100, []
+    for batch in range(3):
+        ids = [drafted(library, "image.jpg", b"%d %d" % (batch, each)) for each in range(number)]
+        statements = library.db.writer.statements
+        await sealed(library, ids)
+        asked.append(library.db.writer.statements - statements)
+    assert asked[2] < 2 * asked[0] < 40 * number, asked
+    assert len(set(keys(library))) == 3 * number
