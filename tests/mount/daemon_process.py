@@ -249,6 +249,7 @@ class Daemon:
 
         def is_at_rest() -> bool:
             nonlocal since
+            time.sleep(0.1)  # looking is counted as well
             looks.append(self.stats())
             if looks[-1][STATEMENTS] != looks[-2][STATEMENTS]:
                 since = time.monotonic()

@@ -267,9 +267,8 @@ class Drafts:
 
     async def _last_close(self, draft: Draft) -> None:
         """From here on a crash does not lose the file: it is whole. One that a write error broke is dropped."""
-        handed = self._handed.get(draft.asset)
-        if handed is not None:
-            await handed.wait()
+        if (renamed := self._handed.get(draft.asset)) is not None:
+            await renamed.wait()
         asset = draft.asset
         if draft.detached:
             return
