@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from damfs.integration.mounts import Mount, mount_at
 from damfs.integration.stale import abort
@@ -67,32 +67,35 @@ def guarding(library: Path, mountpoint: Path) -> Iterator[Guard]:
         guard.dismiss()
 
 
-class _ParentDied(BaseException):
-    """The daemon's main thread is no more."""
-
-
 def main() -> None:
     parent, library, mountpoint = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # meant for the daemon
         signal.signal(number, signal.SIG_IGN)
+    news = _news_of_death()
+    if os.getppid() != parent:
+        return
+    os.write(sys.stdout.fileno(), b"\n")
     armed = False
-    try:
-        signal.signal(PARENT_DIED, _raise)
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, PARENT_DIED)
-        if os.getppid() == parent:
-            os.write(sys.stdout.fileno(), b"\n")
-            armed = os.read(sys.stdin.fileno(), 1) == ARMED
-            os.read(sys.stdin.fileno(), 1)  # returns at the end of file, when the daemon has ended
-        signal.signal(PARENT_DIED, signal.SIG_IGN)  # the news of a death that was no surprise
-    except _ParentDied:
-        found = mount_at(mountpoint)
-        if armed and found is not None and found.source == library:
-            end_connection(found)
+    while sys.stdin.fileno() in select.select([news, sys.stdin.fileno()], [], [])[0]:
+        word = os.read(sys.stdin.fileno(), 1)
+        if not word:  # all of the daemon has ended, and /dev/fuse with it: a mount that is there now is another's
+            return
+        armed = word == ARMED
+    found = mount_at(mountpoint)
+    if armed and found is not None and found.source == library:
+        end_connection(found)
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    signal.signal(PARENT_DIED, signal.SIG_IGN)
-    raise _ParentDied
+def _news_of_death() -> int:
+    """A descriptor that can be read once the daemon's main thread is no more.
+
+    The handler is never changed after this: Python complains of a signal that arrives while its handler is taken away.
+    """
+    news, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.signal(PARENT_DIED, lambda *_: None)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, PARENT_DIED)
+    return news
 
 
 def end_connection(mount: Mount) -> None:
