@@ -28,7 +28,7 @@ from damfs.integration.wire import Add, GetStatus, Scan
 from damfs.settings import SETTINGS_FILE
 
 READY = b"ready"
-START_LIMIT_S = 30.0
+START_LIMIT_S = 120.0
 END_LIMIT_S = 40.0
 POLL_S = 0.01
 REST_S = 1.5
