@@ -61,6 +61,36 @@ def test_every_frame_of_each_clip_is_there_at_its_time(tmp_path: Path, name: str
     assert out.facts["method"] == "copied"
 
 
+UNEVEN = ((20, 60, 33, 47), (), (33, 50, 17, 100, 40))
+"""Milliseconds between frames of clips that are joined; of one at 25 frames a second where it says nothing."""
+
+
+@pytest.mark.parametrize(("name", "profile"), [("hevc.mov", ""), ("prores.mkv", ""), ("h264.mov", "h264-intra")])
+def test_frames_keep_their_own_times_where_the_rate_is_variable(tmp_path: Path, name: str, profile: str) -> None:
+    """Beside others of another variable rate, and of a constant one; counted from the first frame of each."""
+    kind = replace(KINDS[name.replace("mkv", "mov").replace("hevc.mov", "hevc.mp4")], seconds=0.8, timecode="")
+    sources = [write(tmp_path / f"{each}-{name}", replace(kind, ticks=ticks)) for each, ticks in enumerate(UNEVEN)]
+    out = concat(tmp_path / "out", *sources, profile=profile)
+    count, times, complaints = judged(out.renditions[0].path)
+    assert (complaints, count) == ([], out.facts["frames"])
+    begin = 0
+    for source in sources:
+        wanted = judged(source)[1]
+        ours = times[begin : begin + len(wanted)]
+        begin += len(wanted)
+        off = [a - ours[0] - (b - wanted[0]) for a, b in zip(ours, wanted, strict=True)]
+        assert max(map(abs, off)) < 0.00001
+    assert begin == count
+
+
+def test_a_profile_joins_what_tells_its_times_in_other_ticks(tmp_path: Path) -> None:
+    """An encoder writes them into the parameters of its stream."""
+    first = write(tmp_path / "a.mov", replace(H, seconds=0.4))
+    second = write(tmp_path / "b.mxf", replace(KINDS["mpeg2.mxf"], seconds=0.4, tracks=(Track("stereo"),)))
+    out = concat(tmp_path / "out", first, second, profile="h264-intra")
+    assert judged(out.renditions[0].path) == (20, pytest.approx([at / 25 for at in range(20)]), [])
+
+
 def test_sound_is_there_to_the_sample_in_every_part(tmp_path: Path) -> None:
     clip = write(tmp_path / "clip.mxf", KINDS["mpeg2.mxf"])
     ours, theirs = waves(joined(tmp_path / "out", clip, clip, clip)), waves(clip)

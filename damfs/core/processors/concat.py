@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject, Worker
-from damfs.core.processors.profiles import PROFILES
+from damfs.core.processors.profiles import PROFILES, Encoder, Profile
 from damfs.core.processors.proxy_gate import check_rows, check_tally
 from damfs.core.processors.telling import PROGRESS, teller
 from damfs.errors import BadMedia
@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # the daemon may import this module and must not load what de
     from damfs.core.processors.proxy_plan import Plan
 
 MOST_THREADS = 8
+LEVEL, LARGEST = "5.2", 4096 * 2304
+"""Of H.264, for up to so many pixels at 60 a second."""
 REFUSED = "not joined"
 UNSPECIFIED = 2
 """FFmpeg's number for colours that nothing is said of."""
@@ -74,20 +76,38 @@ def _encoded(
     """Each by the profile, in the height of the first."""
     from damfs.core.processors import media, proxy_plan
 
-    chosen, made, first = PROFILES[profile], list[Path](), None
-    with media.opened(sources[0], names[0]) as container:
-        lines = proxy_plan.usable_pictures(container, names[0]).height
-    for number, (source, name) in enumerate(zip(sources, names, strict=True)):
-        rule = proxy_plan.SizeRule(lines, 0)
-        with media.opened(source, name) as container:
-            threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
-            plan = proxy_plan.make_plan(container, name, chosen, chosen.software, rule, threads)
-        first = plan if first is None else first
-        plan = coloured_as(first, plan)
+    chosen, made = PROFILES[profile], list[Path]()
+    for number, plan in enumerate(_plans(sources, names, chosen)):
         target = out / f"part-{number}{chosen.ending}"
-        _encoded_whole(source, target, name, plan, _part_of(tell, number, len(sources)))
+        _encoded_whole(sources[number], target, names[number], plan, _part_of(tell, number, len(sources)))
         made.append(target)
     return made
+
+
+def _plans(sources: list[Path], names: list[str], profile: Profile) -> list[Plan]:
+    """In the height, the colours and the ticks of time that make one film of all."""
+    from damfs.core.processors import joinable, media, proxy_plan, source_frames
+
+    with media.opened(sources[0], names[0]) as container:
+        rule = proxy_plan.SizeRule(proxy_plan.usable_pictures(container, names[0]).height, 0)
+    threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    plans: list[Plan] = []
+    for source, name in zip(sources, names, strict=True):
+        held = source_frames.held(source, name)
+        with media.opened(source, name) as container:
+            plan = proxy_plan.make_plan(container, name, profile, profile.software, rule, threads, held.rate)
+        plans.append(coloured_as(plans[0] if plans else plan, plan))
+    bases, rates = {plan.time_base for plan in plans}, {plan.rate for plan in plans}
+    base = bases.pop() if len(bases) == 1 else joinable.common_base(bases)
+    return [replace(each, time_base=base, encoder=levelled(each) if len(rates) > 1 else each.encoder) for each in plans]
+
+
+def levelled(plan: Plan) -> Encoder:
+    """With a level that does not go by the rate, which would set the parameters of clips of variable rates apart."""
+    encoder = plan.encoder
+    if encoder.codec != "libx264" or plan.width * plan.height > LARGEST:
+        return encoder
+    return replace(encoder, options={**encoder.options, "level": LEVEL})
 
 
 def _encoded_whole(source: Path, target: Path, name: str, plan: Plan, report: Callable[[float], None]) -> None:

@@ -29,7 +29,6 @@ Report = Callable[[int], None]
 """Frames done."""
 COARSE = Fraction(1, 1000)
 """Ticks of containers that tell times by the millisecond."""
-FINE = Fraction(1, 90000)
 
 
 def joined(parts: list[Part], target: Path, report: Report = lambda _: None) -> None:
@@ -53,7 +52,7 @@ class Joiner:
         self.parts, self.out = parts, out
         first = parts[0]
         self.codec = first.properties["codec"]
-        self.base = first.base if first.base < COARSE else FINE
+        self.base = joinable.common_base(part.base for part in parts)
         self.offsets = list(offsets_of(parts))
         self.shown = [
             [round((offset + pts * part.base) / self.base) for pts in part.stored]
@@ -79,6 +78,7 @@ class Joiner:
         """The tracks of the file, as those of the first part are."""
         self.out.metadata.update(pieces.kept_tags(container))
         track = self.out.add_stream_from_template(picture)
+        track.time_base = self.base
         pieces.give_timecode(track, container, picture, Fraction(0))
         if self.codec in splice.FILTERS:
             sets = joinable.merged_sets(self.parts) or ()
