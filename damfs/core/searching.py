@@ -108,7 +108,8 @@ class Searches:
         rows = assets.list_rows_of(connection, [asset for asset, _ in ranked])
         reasons = {row[0]: [order[row[0]] for order in orders if row[0] in order] for row in rows}
         trouble = asked.trouble if query.words and not vectors else ""
-        return Answer(query, rows, dict(ranked), reasons, tuple(vectors), trouble)
+        compared = [reason.space for order in orders for reason in order.values() if reason.space]
+        return Answer(query, rows, dict(ranked), reasons, tuple(dict.fromkeys([*vectors, *compared])), trouble)
 
     def _by_text(self, connection: Connection, query: Query) -> list[dict[AssetId, Reason]]:
         hits = full_text.find_texts(connection, query.words, query.where, self._count)
@@ -150,7 +151,7 @@ class Searches:
         hits: Sequence[Hit] = self._nearest.nearest(
             connection, space, np.frombuffer(vector, dtype="<f4"), count, allowed
         )
-        return {hit.asset: Reason(source, hit.score, hit.at_ns) for hit in hits if hit.score >= LEAST}
+        return {hit.asset: Reason(source, hit.score, hit.at_ns, space) for hit in hits if hit.score >= LEAST}
 
 
 def _state(connection: Connection) -> tuple[int, int]:
