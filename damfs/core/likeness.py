@@ -16,5 +16,6 @@ def answer_of(asset: AssetId, neighbours: Sequence[Neighbour]) -> Answer:
         Query(Everything(), like=(asset,)),
         [(each.asset, each.name, each.size, each.mtime_ns, each.mode) for each in neighbours],
         {each.asset: each.score for each in neighbours},
-        {each.asset: [Reason(Source.LIKE, each.score, each.at_ns)] for each in neighbours},
+        {each.asset: [Reason(Source.LIKE, each.score, each.at_ns, each.space)] for each in neighbours},
+        tuple({each.space: None for each in neighbours}),
     )

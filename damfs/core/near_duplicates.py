@@ -181,6 +181,8 @@ def _compared_clips(connection: Connection, own: Looks, blob: BlobId) -> Near | 
 
 def clip_reason(found: Overlap) -> str:
     """``share`` is of the shorter one."""
+    if not found.is_placed:
+        return "the same film, or another take of the same view: too little moves to tell"
     what = "the same film" if found.share >= WHOLE else f"{found.share:.0%} of the same film"
     seconds = abs(found.offset_ms) / 1000
     return what if seconds < 1 else f"{what}, one begins {seconds:.1f} s into the other"

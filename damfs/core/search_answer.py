@@ -40,15 +40,18 @@ class Reason(NamedTuple):
     """Cosine similarity; None where there is none."""
     at_ns: int | None = None
     """The moment of a video that is meant."""
+    space: str = ""
+    """Whose vectors were compared (embedding.model); empty where none were."""
     side: int = 0
     """Of the alternatives of the query the one that it was found by."""
 
 
 class Told(NamedTuple):
-    """What user.damfs.score and user.damfs.why say."""
+    """What user.damfs.score, user.damfs.why and user.damfs.space say."""
 
     score: float
     why: str
+    space: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class Answer:
     def told(self, connection: Connection, asset: AssetId) -> Told | None:
         """None for what is not in it."""
         if asset in self.scores:
-            return Told(self.scores[asset], self.why(connection, asset))
+            spaces = dict.fromkeys(reason.space for reason in self.reasons.get(asset, ()) if reason.space)
+            return Told(self.scores[asset], self.why(connection, asset), ", ".join(spaces))
         return None if self.is_ranked else Told(1.0, self.query.where.text())
 
     def why(self, connection: Connection, asset: AssetId) -> str:

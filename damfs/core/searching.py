@@ -108,8 +108,9 @@ class Searches:
         reasons = {row[0]: _reasons(found, row[0]) for row in rows}
         wanted = {side.sentence for side in sides if side.words}
         trouble = asked.trouble if any(not asked.vectors.get(sentence) for sentence in wanted) else ""
-        known = dict.fromkeys(space for sentence in wanted for space in asked.vectors.get(sentence, ()))
-        return Answer(query, rows, dict(ranked), reasons, tuple(known), trouble)
+        known = [space for sentence in wanted for space in asked.vectors.get(sentence, ())]
+        compared = [reason.space for told in reasons.values() for reason in told if reason.space]
+        return Answer(query, rows, dict(ranked), reasons, tuple(dict.fromkeys([*known, *compared])), trouble)
 
     def _orders(self, connection: Connection, query: Query, vectors: Vectors) -> list[Order]:
         """Best first, each by another way."""
@@ -158,7 +159,7 @@ class Searches:
         hits: Sequence[Hit] = self._nearest.nearest(
             connection, space, np.frombuffer(vector, dtype="<f4"), count, allowed
         )
-        return {hit.asset: Reason(source, hit.score, hit.at_ns) for hit in hits if hit.score >= LEAST}
+        return {hit.asset: Reason(source, hit.score, hit.at_ns, space) for hit in hits if hit.score >= LEAST}
 
 
 def _ranked(sides: Sequence[Sequence[Order]]) -> list[tuple[AssetId, float]]:

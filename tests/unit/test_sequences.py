@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from damfs.core.near_duplicates import clip_reason
 from damfs.core.sequences import Sequence, band_values, overlap, sequence
 
 RANDOM = np.random.default_rng(7)
@@ -57,6 +58,23 @@ def test_a_common_title_is_no_common_film() -> None:
     one, other = FILM.copy(), OTHER.copy()
     other[:4] = one[:4]
     assert overlap(clip(one), clip(other)) is None
+
+
+@pytest.mark.parametrize(
+    ("film", "is_placed"),
+    [
+        (np.repeat(FILM[:1], 60, axis=0), False),
+        (np.repeat(FILM[:2], 30, axis=0), True),
+        (np.repeat(FILM[:1], 3, axis=0), True),
+        (FILM, True),
+    ],
+    ids=["one view", "a cut", "a second of one view", "all of it moves"],
+)
+def test_where_little_moves_the_place_is_not_told(film: np.ndarray, is_placed: bool) -> None:
+    found = overlap(clip(noisy(film[len(film) // 3 :], 4)), clip(film))
+    assert found is not None
+    assert found.is_placed == is_placed
+    assert clip_reason(found).endswith("too little moves to tell") != is_placed
 
 
 def test_a_clip_is_looked_for_under_the_marks_it_was_kept_by() -> None:
