@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 
 import click
 import msgspec
 
 from damfs.core.processors.profiles import USUAL
-from damfs.integration import progress
+from damfs.integration import ending, progress
 from damfs.integration.cli_options import AS_JSON, examples
-
-INTERRUPTED = 130
 
 
 @click.command(
@@ -50,8 +47,7 @@ def concat(paths: tuple[Path, ...], output: Path, profile: str, as_json: bool) -
         with progress.shown(quiet=as_json) as report:
             made = join(Order(paths, output, profile, hint), report)
     except KeyboardInterrupt:
-        click.echo("interrupted; nothing was left behind", err=True)
-        sys.exit(INTERRUPTED)
+        ending.interrupted("interrupted; nothing was left behind")
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(made), indent=2, ensure_ascii=False))
     else:

@@ -278,9 +278,11 @@ def long_clip(tmp_path: Path) -> Path:
     return write(tmp_path / "Old/old.mp4", old)
 
 
-@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "alone"])
+@pytest.mark.parametrize(
+    ("mounted", "number"), [(True, signal.SIGINT), (True, signal.SIGTERM), (False, signal.SIGTERM)], ids=str
+)
 def test_a_command_that_is_interrupted_leaves_nothing_behind(
-    serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool
+    serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool, number: signal.Signals
 ) -> None:
     dam = serve(settings=NO_PROXIES).start()
     dam.add(long_clip.parent)
@@ -296,9 +298,9 @@ def test_a_command_that_is_interrupted_leaves_nothing_behind(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
     until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, said = process.communicate(timeout=100)
-    assert (process.returncode, out) == (130, ""), said
+    assert (process.returncode, out) == (128 + number, ""), said
     assert said.splitlines()[-1] == "interrupted; nothing was left behind"
     assert "Traceback" not in said
     until(lambda: not work.exists() or not any(work.iterdir()), "the work is cleared away")

@@ -88,7 +88,9 @@ def test_a_profile_joins_what_tells_its_times_in_other_ticks(tmp_path: Path) -> 
     first = write(tmp_path / "a.mov", replace(H, seconds=0.4))
     second = write(tmp_path / "b.mxf", replace(KINDS["mpeg2.mxf"], seconds=0.4, tracks=(Track("stereo"),)))
     out = concat(tmp_path / "out", first, second, profile="h264-intra")
-    assert judged(out.renditions[0].path) == (20, pytest.approx([at / 25 for at in range(20)]), [])
+    count, times, complaints = judged(out.renditions[0].path)
+    assert (count, complaints) == (20, [])
+    assert times == pytest.approx([at / 25 for at in range(20)])
 
 
 def test_sound_is_there_to_the_sample_in_every_part(tmp_path: Path) -> None:

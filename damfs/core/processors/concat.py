@@ -74,7 +74,6 @@ def _encoded(
     sources: list[Path], names: list[str], out: Path, profile: str, tell: Callable[[float], None]
 ) -> list[Path]:
     """Each by the profile, in the height of the first."""
-    from damfs.core.processors import media, proxy_plan
 
     chosen, made = PROFILES[profile], list[Path]()
     for number, plan in enumerate(_plans(sources, names, chosen)):

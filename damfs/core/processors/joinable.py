@@ -102,7 +102,7 @@ def frames_of(container: InputContainer, picture: VideoStream, name: str) -> tup
 def is_even(stored: Sequence[int], base: Fraction) -> bool:
     """Whether the frames follow each other at equal intervals."""
     steps = [after - before for before, after in pairwise(sorted(stored))]
-    return max(steps, default=0) - min(steps, default=0) <= max(ROUNDED, JITTER / base)
+    return max(steps, default=0) - min(steps, default=0) <= max(Fraction(ROUNDED), JITTER / base)
 
 
 def common_base(bases: Iterable[Fraction]) -> Fraction:
