@@ -37,8 +37,11 @@ Report = Callable[[Progress], None]
 
 
 class JoinedPart(Struct, frozen=True):
+    """``errors``: packets of it that cannot be decoded; none of them costs a frame."""
+
     name: str
     frames: int
+    errors: int = 0
 
 
 class JoinedFile(Struct, frozen=True):
@@ -98,7 +101,7 @@ def concat(order: Order, report: Report) -> JoinedFile:
         frames=int(str(facts["frames"])),
         duration_s=float(str(facts["duration_s"])),
         method=str(facts["method"]),
-        parts=tuple(JoinedPart(str(part["name"]), int(part["frames"])) for part in parts),
+        parts=tuple(JoinedPart(str(part["name"]), int(part["frames"]), int(part["errors"])) for part in parts),
     )
 
 
