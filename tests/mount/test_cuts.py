@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.mount.conftest import Serve, serving
-from tests.mount.daemon_process import DAMFS, Daemon, damfs, environment, rows, run, until
+from tests.mount.daemon_process import DAMFS, Daemon, damfs, environment, new_library, rows, run, until
 from tests.sample_media import Clip, h264, jpeg, wav, write
 
 SIZE = (320, 180)
@@ -175,6 +175,22 @@ def test_the_command_works_without_a_daemon(serve: Serve, tmp_path: Path) -> Non
     piece = tmp_path / "piece.mov"
     damfs("clip", clip, "--in", "0", "--out", "0.4", "-o", piece, "--library", dam.library)
     assert frames(piece) == 10
+
+
+def test_a_clip_that_nobody_looked_at_says_what_to_do(tmp_path: Path) -> None:
+    clip, library = h264(tmp_path / "Reel/clip.mp4", size=SIZE, seconds=0.4), new_library(tmp_path / "library")
+    damfs("add", library, clip.parent)
+    done = damfs("clip", clip, "--in", "0", "--out", "0.2", "--library", library, check=False)
+    said = (
+        f"clip.mp4 was not looked at yet, which happens while its library is mounted: damfs mount {library} MOUNTPOINT"
+    )
+    assert (done.returncode, done.stderr) == (1, f"damfs: {said}\n")
+
+
+def test_a_clip_that_does_not_play_says_why_it_is_not_cut(dam: Daemon) -> None:
+    done = damfs("clip", dam / "originals/Reel/broken.mov", "--in", "0", "--out", "0.2", check=False)
+    assert done.stderr.startswith("damfs: broken.mov cannot be cut; broken.mov: not playable: ")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 def test_a_watcher_hears_of_a_piece_that_is_made(dam: Daemon, tmp_path: Path) -> None:
