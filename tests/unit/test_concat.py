@@ -189,6 +189,41 @@ def test_a_clip_that_is_cut_off_is_named(tmp_path: Path, profile: str) -> None:
         concat(tmp_path / "out", first, second, profile=profile)
 
 
+def damaged(path: Path, kind: str) -> Path:
+    """A clip of ten frames. ``kind``: which stream has a packet that cannot be decoded, the sixth."""
+    clip = replace(KINDS["prores.mov"], seconds=0.4, sound="aac" if kind == "audio" else "pcm_s24le")
+    with av.open(str(write(path, clip))) as container:
+        stream = container.streams.get(**{kind: 0})[0]
+        spots = [(each.pos, each.size) for each in container.demux(stream) if each.size]
+    content, (at, size) = bytearray(path.read_bytes()), spots[5]
+    assert at is not None
+    content[at : at + size] = bytes([255]) * size
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("profile", ["", "prores-proxy"])
+def test_a_clip_that_lacks_a_frame_is_named_with_its_time_and_what_to_do(tmp_path: Path, profile: str) -> None:
+    first = write(tmp_path / "a.mov", replace(KINDS["prores.mov"], seconds=0.4))
+    with pytest.raises(BadMedia) as info:
+        concat(tmp_path / "out", first, damaged(tmp_path / "b.mov", "video"), profile=profile)
+    assert str(info.value).startswith("b.mov: not joined: its frame at 0.200 s cannot be decoded (")
+    assert "join pieces of it from before and behind that (damfs clip --exact)" in str(info.value)
+
+
+def test_damage_that_costs_no_frame_is_told(tmp_path: Path) -> None:
+    first, second = (
+        write(tmp_path / "a.mov", replace(KINDS["prores.mov"], seconds=0.4, sound="aac")),
+        tmp_path / "b.mov",
+    )
+    for profile in ("", "prores-proxy"):
+        out = concat(tmp_path / "out", first, damaged(second, "audio"), profile=profile)
+        told = out.facts["parts"]
+        assert isinstance(told, list)
+        assert [(part["frames"], part["errors"]) for part in told] == [(10, 0), (10, 1)]
+        assert judged(out.renditions[0].path)[0] == 20
+
+
 def test_a_joined_file_that_lacks_something_is_found_out(tmp_path: Path) -> None:
     first = write(tmp_path / "a.mov", replace(H, seconds=0.4))
     second = write(tmp_path / "b.mov", replace(H, seconds=0.4, source="mandelbrot"))

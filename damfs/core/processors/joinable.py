@@ -134,6 +134,12 @@ def of_sounds(sounds: list[AudioStream]) -> dict[str, str]:
     return found
 
 
+def gap(name: str, at: Fraction, why: str) -> BadMedia:
+    """Of a clip that lacks a frame: nobody looks for one in what is joined."""
+    mend = "copy it again from its source, or join pieces of it from before and behind that (damfs clip --exact)"
+    return BadMedia(f"{name}: not joined: its frame at {float(at):.3f} s cannot be decoded ({why}); {mend}")
+
+
 def parameter_sets(picture: VideoStream) -> tuple[bytes, ...]:
     extradata, codec = picture.codec_context.extradata or b"", media.codec_name(picture)
     if codec == "h264":
