@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, nal_units, source_frames
+from damfs.core.processors import media, nal_units, source_frames, untimed
 from damfs.errors import BadMedia, Refused
 
 FIXED = ("frame rate", "sound tracks", "channels of track")
@@ -82,6 +82,8 @@ def looked_at(path: Path, name: str) -> Part:
 
 def frames_of(container: InputContainer, picture: VideoStream, name: str) -> tuple[tuple[int, ...], int]:
     """With how long the last one is shown. Raises BadMedia."""
+    if untimed.is_untimed(container, picture):
+        raise BadMedia(f"{name}: it cannot be joined as it is: {untimed.WHY}; encode it anew with --profile NAME")
     found: list[int] = []
     lasting: dict[int, int] = {}
     for packet in media.packets(container, [picture], media.Damage()):
