@@ -64,6 +64,7 @@ def looked_at(path: Path, name: str) -> Part:
         media.check_size(picture.width, picture.height, name)
         turn = media.turn_of(media.first_frame(container, picture, name)).clockwise
         sounds = media.sound_streams(container)
+        said = media.rate_of(picture)
         properties = {**of_pictures(picture, turn), **of_sounds(sounds)}
         sets, codecs = parameter_sets(picture), tuple(str(media.codec_name(each)) for each in sounds)
     with media.opened(path, name) as container:  # afresh: not every container can be rewound to its first packet
@@ -71,11 +72,10 @@ def looked_at(path: Path, name: str) -> Part:
         assert picture is not None
         stored, last = frames_of(container, picture, name)
         base = picture.time_base or Fraction(1, 90000)
-    if not is_even(stored, base):
-        properties["frame rate"] = VARIABLE
-    held = source_frames.held(path, name).frames
-    if len(stored) < held:
-        raise BadMedia(f"{name}: not joined: only {len(stored)} of its {held} frames can be read{media.ADVICE}")
+    held = source_frames.held(path, name)
+    properties["frame rate"] = str(held.rate(said)) if is_even(stored, base) else VARIABLE
+    if len(stored) < held.frames:
+        raise BadMedia(f"{name}: not joined: only {len(stored)} of its {held.frames} frames can be read{media.ADVICE}")
     lasts = (max(stored) + last) * base
     return Part(path, name, base, stored, lasts, properties, sets, codecs)
 
