@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, nal_units, source_frames
+from damfs.core.processors import media, nal_units, source_frames, untimed
 from damfs.errors import BadMedia, Refused
 
 FIXED = ("frame rate", "sound tracks", "channels of track")
@@ -64,6 +64,7 @@ def looked_at(path: Path, name: str) -> Part:
         media.check_size(picture.width, picture.height, name)
         turn = media.turn_of(media.first_frame(container, picture, name)).clockwise
         sounds = media.sound_streams(container)
+        said = media.rate_of(picture)
         properties = {**of_pictures(picture, turn), **of_sounds(sounds)}
         sets, codecs = parameter_sets(picture), tuple(str(media.codec_name(each)) for each in sounds)
     with media.opened(path, name) as container:  # afresh: not every container can be rewound to its first packet
@@ -71,17 +72,18 @@ def looked_at(path: Path, name: str) -> Part:
         assert picture is not None
         stored, last = frames_of(container, picture, name)
         base = picture.time_base or Fraction(1, 90000)
-    if not is_even(stored, base):
-        properties["frame rate"] = VARIABLE
-    held = source_frames.held(path, name).frames
-    if len(stored) < held:
-        raise BadMedia(f"{name}: not joined: only {len(stored)} of its {held} frames can be read{media.ADVICE}")
+    held = source_frames.held(path, name)
+    properties["frame rate"] = str(held.rate(said)) if is_even(stored, base) else VARIABLE
+    if len(stored) < held.frames:
+        raise BadMedia(f"{name}: not joined: only {len(stored)} of its {held.frames} frames can be read{media.ADVICE}")
     lasts = (max(stored) + last) * base
     return Part(path, name, base, stored, lasts, properties, sets, codecs)
 
 
 def frames_of(container: InputContainer, picture: VideoStream, name: str) -> tuple[tuple[int, ...], int]:
     """With how long the last one is shown. Raises BadMedia."""
+    if untimed.is_untimed(container, picture):
+        raise BadMedia(f"{name}: it cannot be joined as it is: {untimed.WHY}; encode it anew with --profile NAME")
     found: list[int] = []
     lasting: dict[int, int] = {}
     for packet in media.packets(container, [picture], media.Damage()):
