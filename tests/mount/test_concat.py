@@ -69,6 +69,6 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
     )  # fmt: skip
     until(lambda: any(tmp_path.glob(".both.mov.*.part/progress")) or process.poll() is not None, "it is begun", 100)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=100)
+    out, said = process.communicate(timeout=180)
     assert (process.returncode, out, said) == (130, "", "interrupted; nothing was left behind\n")
     assert os.listdir(tmp_path) == ["clip.mov"]
