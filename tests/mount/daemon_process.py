@@ -98,6 +98,23 @@ def until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) ->
     return time.monotonic() - began
 
 
+def lists(place: Path, *names: str) -> None:
+    """What was done by another door than the mount is seen there when the kernel has been told, a moment later."""
+    seen: list[list[str] | str] = []
+
+    def looked() -> bool:
+        try:
+            seen.append(sorted(os.listdir(place)))
+        except OSError as error:
+            seen.append(str(error))
+        return seen[-1] == sorted(names)
+
+    try:
+        until(looked, "")
+    except AssertionError:
+        raise AssertionError(f"{place} never listed {sorted(names)}, at last: {seen[-1]}") from None
+
+
 def is_mounted(mountpoint: Path) -> bool:
     lines = os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).split("\n")
     return any(_unescaped(line.split(" ")[4]) == str(mountpoint) for line in lines if line)
