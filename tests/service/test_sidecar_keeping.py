@@ -71,7 +71,7 @@ async def kept(library: Library) -> AsyncIterator[SidecarKeeper]:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    with trio.move_on_after(30):
+    with trio.move_on_after(90):
         while not condition():  # noqa: ASYNC110  # files, of which nobody tells
             await trio.sleep(0.02)
         return
