@@ -142,7 +142,8 @@ CREATE TABLE folder_move (
   name   BLOB NOT NULL
 ) STRICT;
 
--- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished.
+-- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished. An empty key:
+-- this name of the file is to be removed; one with a slash behind: it is to lead to the current version.
 CREATE TABLE file_move (
   copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
   key  BLOB NOT NULL

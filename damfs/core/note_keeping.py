@@ -8,6 +8,7 @@ where the catalog has gone on since, everything is written anew at the start.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -22,12 +23,19 @@ from damfs.core import store_notes, volumes
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.outlasting import outlast
+from damfs.core.store_notes import parsed
 from damfs.errors import Unavailable
 from damfs.model import AssetId, AssetState, Change, FolderId, Seq, StoreId
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.note_file import NoteFile
 from damfs.storage.tree_walk import NOTES
 
+log = logging.getLogger(__name__)
+
+ASIDE = os.fsdecode(NOTES) + "-"
+"""And a number: notes that an older catalog found."""
+TAKEN_IN = "-taken-in"
+"""Ending of those that a catalog made anew has read."""
 GRACE_S = 1.0
 END_S = 5.0
 """So long the last notes may take when the daemon ends."""
@@ -133,6 +141,7 @@ class NoteKeeper:
         seq = change_feed.last_seq(library.db.writer)
         first, last = await trio.to_thread.run_sync(lambda: (self._file.first(), self._file.last()))
         if (first, last) != (store_notes.first_line(name), store_notes.end_line(name, seq)):
+            await trio.to_thread.run_sync(keep_newer, self._file, name, seq)
             await self._write_anew(store)
         await self._measure()
         self._folders = await library.db.read(functools.partial(standing.list_folders, store=store))
@@ -210,6 +219,28 @@ class NoteKeeper:
                 write_all(connection, self._file, store)
 
         await trio.to_thread.run_sync(write)
+
+
+def keep_newer(file: NoteFile, library: str, seq: int) -> None:
+    """Notes that tell of more than the catalog does, or of another one, are not written over: it is a backup that came
+    back, or the originals are another library's. Blocks."""
+    notes = parsed(*file.read())
+    if notes.library in {None, library} and notes.seq <= seq:
+        return
+    number = 1 + max((int(found.path.name[len(ASIDE) :]) for found in kept_aside(file)), default=0)
+    aside = f"{ASIDE}{number}"
+    file.rename(aside)
+    log.warning(
+        "%s know of changes that the catalog does not (was an older one brought back?); what they say is kept as %s:"
+        " unmount and run `damfs rebuild` to take it in",
+        file.path, aside,
+    )  # fmt: skip
+
+
+def kept_aside(file: NoteFile) -> list[NoteFile]:
+    """Oldest first. Blocks briefly."""
+    found = [path for path in file.path.parent.glob(ASIDE + "*") if path.name[len(ASIDE) :].isdecimal()]
+    return [NoteFile(path) for path in sorted(found, key=lambda path: int(path.name[len(ASIDE) :]))]
 
 
 def note_file(library: Library) -> NoteFile:

@@ -7,7 +7,7 @@ from the backup, so that one which was taken away since may come back.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from damfs.catalog.remarks import SILENT, Remark
 from damfs.catalog.salvage import Salvage
 from damfs.catalog.vocabulary import GivenTag
 from damfs.core.backups import newest_first
-from damfs.core.old_notes import Noted, brought_up, is_of, noted_in, together
+from damfs.core.old_notes import Noted, brought_up, completed, is_of, noted_in, together
 from damfs.core.old_terms import Judged, SaidOfTerm, judged, said_of_terms
 from damfs.core.restoring import KnownAsset, Place
 from damfs.core.store_notes import StoreNotes
@@ -101,23 +101,32 @@ def salvaged(path: Path) -> Iterator[Salvage]:
         yield old
 
 
-def learn(catalog: Path, backups: Path, notes: StoreNotes) -> Learnt:
-    """From the catalog and, where that has gaps, from the notes of the store and the newest backup that can be read."""
+def learn(catalog: Path, backups: Path, notes: StoreNotes, asides: Sequence[StoreNotes] = ()) -> Learnt:
+    """From the catalog and, where that has gaps, from the notes of the store and the newest backup that can be read.
+    ``asides``: notes that an older catalog found when it came back."""
     learnt = Learnt()
     whole = catalog.is_file() and _learn_from(learnt, catalog)
     for backup in newest_first(backups) if not whole else ():
         if _learn_from(learnt, backup):
             break
     learnt.terms = _broader_first(learnt.terms)
-    _compare(learnt, notes, whole=whole)
+    _compare(learnt, notes, whole=whole and not _is_older(learnt, notes))
+    for aside in asides:
+        if aside.library == learnt.library_id:
+            learnt.noted = completed(learnt.noted, aside, learnt.assets)
+    learnt.old_versions = sum(len(note.versions) - 1 for note in learnt.noted.assets.values())
     return learnt
+
+
+def _is_older(learnt: Learnt, notes: StoreNotes) -> bool:
+    """Whether the catalog is a backup that was brought back."""
+    return notes.library == learnt.library_id and notes.seq > learnt.highest.get("change", 0)
 
 
 def _compare(learnt: Learnt, notes: StoreNotes, *, whole: bool) -> None:
     learnt.library_id = learnt.library_id or notes.library
     learnt.from_notes = not whole and notes.library is not None
     learnt.noted = together(learnt.noted, notes, whole=whole)
-    learnt.old_versions = sum(len(note.versions) - 1 for note in learnt.noted.assets.values())
     for id_, known in learnt.assets.items() if learnt.from_notes else ():
         note = learnt.noted.assets.get(id_)
         if note is None or is_of(known, note):

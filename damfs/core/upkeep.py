@@ -21,7 +21,8 @@ from damfs.core.backups import back_up_daily
 from damfs.core.camera_proxies import settle_pairs
 from damfs.core.commands import Abandon, AddTag, Command, Receive, ReceiveInto, Rename, SetSize
 from damfs.core.feed import Batch
-from damfs.core.folders import names_of, settle_moves
+from damfs.core.folders import settle_moves
+from damfs.core.further_names import names_of
 from damfs.core.ingest import PlanAgain
 from damfs.core.keys import keys_beside
 from damfs.core.library import Library

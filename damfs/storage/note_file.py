@@ -91,6 +91,12 @@ class NoteFile:
         last = lines[-1] if lines and not rest else b""
         return last[_SUM + 1 :] if last == _marked(last[_SUM + 1 :]) else b""
 
+    def rename(self, name: str) -> None:
+        """In its folder, durably. Raises Unavailable."""
+        with disk_errors(self.path):
+            self.path.rename(self.path.with_name(name))
+            _sync_folder(self.path.parent)
+
     def rewrite(self, pages: Iterable[Sequence[bytes]]) -> None:
         """These lines and no others. Raises NoSpace, Unavailable, and what the pages raise; then it is as it was."""
         part = self.path.with_name(self.path.name + ".new")
@@ -103,11 +109,15 @@ class NoteFile:
             finally:
                 os.close(descriptor)
             part.replace(self.path)
-            folder = os.open(self.path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fsync_folder(folder)
-            finally:
-                os.close(folder)
+            _sync_folder(self.path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fsync_folder(folder)
+    finally:
+        os.close(folder)
 
 
 def _marked(line: bytes) -> bytes:

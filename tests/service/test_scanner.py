@@ -550,6 +550,29 @@ async def test_bare_originals_are_a_volume_that_is_away_and_nothing_is_written_t
     assert asset(library, clip.id).state is AssetState.PRESENT
 
 
+@pytest.mark.parametrize("first", ["clip.mov", "clip~v1.mov"])
+async def test_a_version_that_the_catalog_does_not_know_yet_is_one_in_whatever_order_files_are_met(
+    library: Library, first: str
+) -> None:
+    clip = await received(library, "clip.mov", b"one", "beach")
+    folder = library.originals / "2024/07/15"
+    (folder / "clip.mov").rename(folder / "clip~v1.mov")
+    (folder / "clip.mov").write_bytes(b"two")
+    second = folder / {"clip.mov": "clip~v1.mov", "clip~v1.mov": "clip.mov"}[first]
+    second.rename(aside := library.path / "aside")
+    if first == "clip~v1.mov":  # its own name is not gone
+        (folder / "clip.mov").write_bytes(b"one")
+    await scanned(library, "library")
+    aside.replace(second)
+    await scanned(library, "library")
+    assert keys(library) == {
+        b"2024/07/15/clip.mov": (clip.id, "present"),
+        b"2024/07/15/clip~v1.mov": (clip.id, "present"),
+    }
+    assert asset(library, clip.id).size == 3
+    assert [each.name for each in library.sources(asset(library, clip.id).blob or -1)] == [b"clip.mov"]  # type: ignore[arg-type]  # it has one
+
+
 async def test_originals_that_somebody_emptied_are_missing(library: Library) -> None:
     await received(library, "clip.mov", b"clip")
     await noted(library)
