@@ -26,7 +26,7 @@ import pytest
 
 MOUNT_TESTS = Path(__file__).parent / "mount"
 SESSION_VARIABLE = "DAMFS_TEST_SESSION"
-GRACE_S = 20.0
+GRACE_S = 90.0
 PYTHONS_OWN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
 """Processes that multiprocessing keeps until the interpreter ends."""
 

@@ -188,6 +188,7 @@ class Library:
             root = Path(row.root) if row.root else self.originals
             skip = self.skip if row.kind is StoreKind.READ_ONLY else frozenset[Path]()
             self._stores[store] = LocalStore(root, row.kind, skip)
+            self._stores[store].is_away = not row.online
         return self._stores[store]
 
     def sources(self, blob: BlobId, prefer: AssetId | None = None) -> list[Copy]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from damfs.catalog.predicates import Everything
-from damfs.catalog.query_language import Query
+from damfs.catalog.query import Query
 from damfs.core.search_answer import Answer, Reason, Source
 from damfs.core.similar import Neighbour
 from damfs.model import AssetId

@@ -18,14 +18,13 @@ import trio
 from damfs.catalog import change_feed, derived, standing
 from damfs.catalog.database import Connection
 from damfs.catalog.standing import ORDINARY_MODE, FolderNote
-from damfs.core import store_notes
+from damfs.core import store_notes, volumes
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.outlasting import outlast
 from damfs.errors import Unavailable
 from damfs.model import AssetId, AssetState, Change, FolderId, Seq, StoreId
 from damfs.storage.disk_errors import disk_errors
-from damfs.storage.folder_steps import is_bare
 from damfs.storage.note_file import NoteFile
 from damfs.storage.tree_walk import NOTES
 
@@ -130,15 +129,20 @@ class NoteKeeper:
         """Nothing is to be done where the file was in step when the daemon ended."""
         library = self._library
         store, name = library.library_store().id, derived.property_value(library.db.writer, "library-id") or ""
-        device = await self._find_volume(store)
+        device = await self._find_volume()
         seq = change_feed.last_seq(library.db.writer)
         first, last = await trio.to_thread.run_sync(lambda: (self._file.first(), self._file.last()))
         if (first, last) != (store_notes.first_line(name), store_notes.end_line(name, seq)):
             await self._write_anew(store)
-        self._size = await trio.to_thread.run_sync(self._file.size)
+        await self._measure()
         self._folders = await library.db.read(functools.partial(standing.list_folders, store=store))
         self._device = device
         self.begun.set()
+
+    async def _measure(self) -> None:
+        """What was written anew is another file."""
+        self._size, inode = await trio.to_thread.run_sync(lambda: (self._file.size(), self._file.inode()))
+        volumes.keep_inode(self._library, inode)
 
     async def _keep(self) -> None:
         while True:
@@ -165,7 +169,7 @@ class NoteKeeper:
     async def _write_down(self, stirred: _Stirred) -> None:
         library, store = self._library, self._library.library_store().id
         name = derived.property_value(library.db.writer, "library-id") or ""
-        is_same = await self._find_volume(store) == self._device
+        is_same = await self._find_volume() == self._device
         if not is_same or not await trio.to_thread.run_sync(self._file.size):
             await self._begin()
             return
@@ -184,21 +188,20 @@ class NoteKeeper:
         if await trio.to_thread.run_sync(self._file.size) > self._size * 1.5 + WASTE:
             # what was appended is not appended again when this fails
             await outlast("notes of the store, shortened", functools.partial(self._write_anew, store), 0)
-            self._size = await trio.to_thread.run_sync(self._file.size)
+            await self._measure()
 
-    async def _find_volume(self, store: StoreId) -> int:
+    async def _find_volume(self) -> int:
         """Its device. Raises Unavailable where it is away: notes in its mount point would hide that."""
-        expected = await self._library.db.read(functools.partial(standing.expects_files, store=store))
-        return await trio.to_thread.run_sync(self._look, expected)
+        library = self._library
+        return await trio.to_thread.run_sync(self._look, await volumes.known_of(library, library.library_store()))
 
-    def _look(self, expected: bool) -> int:  # blocks, called through to_thread
-        root = self._file.path.parent
-        with disk_errors(root):
-            device = root.stat().st_dev
-            is_away = expected and is_bare(os.fsencode(root))
+    def _look(self, known: volumes.Known) -> int:  # blocks, called through to_thread
+        with disk_errors(known.root):
+            device = known.root.stat().st_dev
+            is_away = volumes.is_away(known)
         is_other = self._device not in {None, device} and not self._file.size()  # a volume that was there has notes
         if is_away or is_other:
-            raise Unavailable(f"{root}: the volume of the originals is away; notes are written when it is back")
+            raise Unavailable(f"{known.root}: the volume of the originals is away; notes are written when it is back")
         return device
 
     async def _write_anew(self, store: StoreId) -> None:

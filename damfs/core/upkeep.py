@@ -15,6 +15,7 @@ import trio
 
 from damfs.catalog import assets, derived, folders, job_table, rewrites, stores, versions, vocabulary
 from damfs.catalog.rewrites import Rewrite
+from damfs.core import volumes
 from damfs.core.arranging import SetDestination
 from damfs.core.backups import back_up_daily
 from damfs.core.camera_proxies import settle_pairs
@@ -58,6 +59,7 @@ async def repair(library: Library, reception: Reception) -> None:
     if released:
         log.info("%d interrupted jobs go on", released)
     await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # ignore_errors
+    await volumes.look(library, ACTOR)
     await settle_moves(library)
     await settle_interrupted_trash(library)
     await settle_interrupted(library, reception)

@@ -60,6 +60,14 @@ class NoteFile:
             except FileNotFoundError:
                 return 0
 
+    def inode(self) -> int:
+        """0 where there is no file."""
+        with disk_errors(self.path):
+            try:
+                return self.path.stat().st_ino
+            except FileNotFoundError:
+                return 0
+
     def first(self) -> bytes:
         """The first line; empty where that is not whole, or there is none."""
         with disk_errors(self.path):
