@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from damfs.core.sequences import Sequence as Clip
 
 PROCESSOR = "fingerprint"
-MARK: Final = "1"
+MARK: Final = "2"
 """Version of the comparison: another one compares everything again."""
 CANDIDATES, TURNED_CANDIDATES, CLIPS = 10, 3, 20
 FLOORS = {LOOK_MODEL: 0.5, EFFICIENTNET: 0.4}

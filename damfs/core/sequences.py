@@ -86,12 +86,20 @@ def _agreement(
         return 0.0, None
     closest = np.where(near, differ, BITS).min(axis=1)[both]
     agreeing = closest <= AGREE
-    share = moments / min(len(one.marks), len(other.marks))
-    if agreeing.mean() < ENOUGH or (share < 0.5 and agreeing.sum() < 6):
+    looked_at = moments / min(len(one.marks), len(other.marks))
+    if agreeing.mean() < ENOUGH or (looked_at < 0.5 and agreeing.sum() < 6):
         return 0.0, None
     bits = round(float(closest[agreeing].mean()), 1)
-    found = Overlap(offset_ms, round(min(1.0, share), 2), bits, _is_placed(one, other, differ, offset_ms))
+    found = Overlap(offset_ms, round(_share(one, other, offset_ms), 2), bits, _is_placed(one, other, differ, offset_ms))
     return float(agreeing.sum()) * (1 - found.bits / BITS), found
+
+
+def _share(one: Sequence, other: Sequence, offset_ms: int) -> float:
+    """By time: of a long film few moments were looked at. To the nearest moments at both ends."""
+    ends = [(int(each.times_ms[0]), int(each.times_ms[-1])) for each in (one, other)]
+    shorter = min(end - begin for begin, end in ends)
+    common = min(ends[0][1] + offset_ms, ends[1][1]) - max(ends[0][0] + offset_ms, ends[1][0])
+    return min(1.0, (common + NEAR_MS) / shorter) if shorter > 0 else 1.0
 
 
 def _is_placed(one: Sequence, other: Sequence, differ: NDArray[np.int32], offset_ms: int) -> bool:

@@ -47,6 +47,18 @@ def test_clips_that_overlap_in_part_share_that_part() -> None:
     assert 0.38 <= found.share <= 0.44
 
 
+def test_all_of_a_piece_is_in_a_long_film_of_which_few_moments_were_looked_at() -> None:
+    """Twenty minutes have a moment every ten seconds, a piece of one minute two a second."""
+    seconds = RANDOM.integers(0, 256, (1200, 16), dtype=np.uint8)
+    whole, piece = clip(seconds[::10], step_ms=10_000), clip(np.repeat(seconds[300:360], 2, axis=0))
+    for one, other, offset_ms in ((piece, whole, 300_000), (whole, piece, -300_000)):
+        found = overlap(one, other)
+        assert found is not None
+        assert abs(found.offset_ms - offset_ms) <= 1000
+        assert found.share == 1.0
+        assert clip_reason(found).startswith("the same film, one begins ")
+
+
 def test_other_films_do_not_run_together() -> None:
     assert overlap(clip(FILM), clip(OTHER)) is None
     assert overlap(clip(FILM[:1]), clip(OTHER)) is None
