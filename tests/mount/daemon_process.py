@@ -98,6 +98,13 @@ def until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) ->
     return time.monotonic() - began
 
 
+def drawn_seed() -> int:
+    """Another one each time; in CI always the same, as with hypothesis: the change is to be judged, not the dice."""
+    seed = int(os.environ.get("DAMFS_TEST_SEED", 7 if os.environ.get("CI") else time.time_ns() % 10_000))
+    print(f"seed {seed}")
+    return seed
+
+
 def lists(place: Path, *names: str) -> None:
     """What was done by another door than the mount is seen there when the kernel has been told, a moment later."""
     seen: list[list[str] | str] = []

@@ -20,7 +20,7 @@ from damfs.integration.client import call
 from damfs.integration.wire import Tag
 from damfs.model import AssetId
 from damfs.presentation.views.names import shown_names
-from tests.mount.daemon_process import QUICK, Daemon, rows, run, until
+from tests.mount.daemon_process import QUICK, Daemon, drawn_seed, rows, run, until
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Serve
@@ -140,8 +140,7 @@ def test_writers_and_readers(
 ) -> None:
     environment = {"DAMFS_NATIVE": "off"} if native == "off" else {}
     dam = serve(settings=f"{QUICK}[mount]\nlive = {live}\n", environment=environment).start()
-    seed = int(os.environ.get("DAMFS_TEST_SEED", time.time_ns() % 10_000))
-    print(f"seed {seed}")
+    seed = drawn_seed()
     for term in TERMS:
         (dam / "by-tag" / term).mkdir()
     for number in range(FILES):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.mount.consistency import check_consistent
-from tests.mount.daemon_process import QUICK, damfs, run, until
+from tests.mount.daemon_process import QUICK, damfs, drawn_seed, run, until
 from tests.mount.kill_loop import Loop
 from tests.sample_media import (
     cut_short,
@@ -148,8 +147,7 @@ def test_renditions_that_were_deleted_come_back(serve: Serve, clips: Path) -> No
 @pytest.mark.timeout(300)
 def test_killed_at_random_moments_under_load(tmp_path: Path) -> None:
     """A few rounds of `python -m tests.mount.kill_loop`."""
-    seed = int(os.environ.get("DAMFS_TEST_SEED", time.time_ns() % 10_000))
-    print(f"seed {seed}")
+    seed = drawn_seed()
     loop = Loop(tmp_path, seed)
     loop.run(6)
     print(dict(loop.counts))
