@@ -39,6 +39,7 @@ from damfs.core.scanner import scan
 from damfs.core.search_commands import SaveSearch
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.store_notes import out_of_step, parsed
+from damfs.core.suggesting import AUTO_TAG
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, DamfsError, Unavailable
 from damfs.model import AssetId, AssetState, Digest, Facts, JobState, Store, StoreId, StoreKind
@@ -230,6 +231,7 @@ def _restorable(root: Path, found: Derived) -> RestoreDerived:
         (facts_in(fact.facts).get("profile") for fact in found.facts if fact.processor == "proxy"), None
     )
     again = {maker(made.kind, made.profile, made_by_proxy or made.profile, facts_in(made.detail)) for made in gone}
+    again.add(AUTO_TAG)  # what it proposed does not come back
     jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
     return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
 

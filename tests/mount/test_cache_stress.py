@@ -160,7 +160,7 @@ def test_writers_and_readers(
         for each in programs:
             each.start()
         for each in programs:
-            each.join(60)
+            each.join(120)
         codes = [each.exitcode for each in programs]
         for each in programs:
             each.kill()
@@ -174,7 +174,7 @@ def test_writers_and_readers(
             return not wrong[-1]  # noqa: B023
 
         try:
-            until(agrees, "mount and catalog agree", 30)
+            until(agrees, "mount and catalog agree")
         except AssertionError:
             raise AssertionError(f"seed {seed}, round {round_}: {wrong[-1]}") from None
     assert dam.stats().get("damfs_fuse_unexpected_errors_total", 0) == 0, dam.log()

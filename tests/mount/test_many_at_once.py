@@ -149,7 +149,7 @@ def test_programs_at_work_together(serve: Serve) -> None:
     for each in programs:
         each.start()
     for each in programs:
-        each.join(90)
+        each.join(120)
     codes = [each.exitcode for each in programs]
     for each in programs:
         each.kill()

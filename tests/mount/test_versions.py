@@ -256,10 +256,10 @@ def test_revert_makes_a_version_and_loses_nothing(dam: Daemon, clip: Path) -> No
     dam.settled()
     with clip.open("rb") as open_before:
         damfs("revert", clip, "1")
-        assert clip.read_bytes() == FIRST
+        until(lambda: clip.read_bytes() == FIRST, "the first bytes are shown")
         assert open_before.read() == SECOND
-    assert versions_of(dam, clip) == [FIRST, SECOND, FIRST]
-    assert clip.stat().st_size == len(FIRST)
+    until(lambda: versions_of(dam, clip) == [FIRST, SECOND, FIRST], "three versions")
+    until(lambda: clip.stat().st_size == len(FIRST), "the size of the first")
     clip.write_bytes(b"fourth")
     dam.settled()
     assert versions_of(dam, clip) == [FIRST, SECOND, FIRST, b"fourth"]
