@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from damfs.core.backups import DAILY
-from tests.mount.daemon_process import Daemon, damfs, until
+from tests.mount.daemon_process import Daemon, damfs, rows, until
 
 
 def original(dam: Daemon, name: str) -> Path:
