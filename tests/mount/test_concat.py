@@ -100,7 +100,7 @@ def begun(tmp_path: Path, long: Path, *, deaf: bool = False) -> subprocess.Popen
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path, long: Path, number: signal.Signals, deaf: bool) -> None:
     process = begun(tmp_path, long, deaf=deaf)
     process.send_signal(number)
-    out, said = process.communicate(timeout=100)
+    out, said = process.communicate(timeout=180)
     assert (process.returncode, out, said) == (128 + number, "", "interrupted; nothing was left behind\n")
     assert os.listdir(tmp_path) == ["clip.mov"]
 
