@@ -115,6 +115,7 @@ def written(container: InputContainer, target: Path, streams: list[AnyStream], f
         out.metadata.update(pieces.kept_tags(container))
         made = {stream.index: out.add_stream_from_template(stream) for stream in streams}
         for stream in streams:
+            pieces.give_tag(made[stream.index], stream)
             made[stream.index].metadata.update(pieces.kept_of_stream(stream))
         if isinstance(streams[0], VideoStream):
             pieces.give_timecode(made[streams[0].index], container, streams[0], first)

@@ -157,6 +157,7 @@ class Splicer:
         with av.open(str(target), "w", format="mov") as out:
             out.metadata.update(pieces.kept_tags(self.container))
             self.out, self.track = out, out.add_stream_from_template(self.picture)
+            pieces.give_tag(self.track, self.picture)
             pieces.give_timecode(self.track, self.container, self.picture, self.made.first)
             span = (self.made.first, self.made.end)
             self.tracks = {
