@@ -28,6 +28,7 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from damfs.core.processors import counted_times
 from damfs.core.processors.capture import timecode_of_tags
 from damfs.errors import BadMedia
 
@@ -179,7 +180,11 @@ def decoded(
     limit: int | None = None,
 ) -> Iterator[tuple[VideoStream | AudioStream, VideoFrame | AudioFrame]]:
     """Every frame that can be decoded (of the first ``limit`` packets), with its stream; errors go to ``damage``."""
+    clocks = counted_times.clocks(container, streams)
     for packet in islice(packets(container, streams, damage), limit):
+        clock = clocks.get(packet.stream.index)
+        if clock is not None:
+            clock.packet(packet)
         try:
             frames = packet.decode()
         except Exception as error:  # noqa: BLE001 - any exception may come out of a damaged packet; the rest goes on
@@ -188,6 +193,8 @@ def decoded(
         for frame in frames:
             if isinstance(frame, VideoFrame | AudioFrame):
                 damage.frames += isinstance(frame, VideoFrame)
+                if clock is not None and isinstance(frame, VideoFrame):
+                    clock.give(frame)
                 yield packet.stream, frame
 
 

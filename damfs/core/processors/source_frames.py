@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from damfs.core.processors import media
+from damfs.core.processors.counted_times import are_counted
 from damfs.core.processors.proxy_plan import has_fields
 
 INDEXED = ("mov",)
@@ -87,12 +88,13 @@ def by_index(container: InputContainer, stream: VideoStream) -> Held | None:
 
 def by_packets(container: InputContainer, stream: VideoStream) -> Held:
     base = stream.time_base or Fraction(1)
-    found, first_key = [], None
+    found, first_key, counted = [], None, are_counted(container)
     for packet in media.packets(container, [stream], media.Damage()):
         if packet.size and not packet.is_discard and is_shown(packet, stream.codec_context.name):
-            found.append((packet.pts, packet.duration or 0))
-            if first_key is None and packet.is_keyframe and packet.pts is not None:
-                first_key = packet.pts * base
+            at = packet.dts if counted else packet.pts
+            found.append((at, packet.duration or 0))
+            if first_key is None and packet.is_keyframe and at is not None:
+                first_key = at * base
     timed = sorted((pts * base, lasts * base) for pts, lasts in found if pts is not None)
     times = [at for at, _ in timed]
     untimed = len(found) - len(timed)
