@@ -48,7 +48,7 @@ def interrupted(what: str, *words: str) -> None:
     )
     until(lambda: has_open(process.pid, what) or process.poll() is not None, f"{words[0]} is at work", 100)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=100)
+    out, said = process.communicate(timeout=180)
     assert (process.returncode, out, said.lstrip("\n")) == (130, "", SAID)
 
 
