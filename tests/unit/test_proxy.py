@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -370,3 +371,24 @@ def test_accepts() -> None:
     assert not Proxy().accepts(Subject("a.mov", Media.VIDEO, 1, settings={"enabled": False}))
     assert not Proxy().accepts(Subject("a.mov", Media.VIDEO, 1, facts={"probe": {"media": "image"}}))
     assert not Proxy().accepts(Subject("a.wav", Media.AUDIO, 1))
+
+
+AVI_CODECS = {
+    "h264 that refers ahead": ("libx264", {"preset": "veryfast", "bf": "3"}),
+    "mpeg4 that refers ahead": ("mpeg4", {"bf": "2"}),
+    "mpeg4": ("mpeg4", {}),
+}
+
+
+@pytest.mark.parametrize("codec", AVI_CODECS)
+def test_an_avi_says_no_times_and_has_a_proxy_with_its_frames_in_step(tmp_path: Path, codec: str) -> None:
+    """FFmpeg guesses times that go backwards where pictures refer to later ones."""
+    encoder, options = AVI_CODECS[codec]
+    clip = replace(sample_media.clips.H264, codec=encoder, options=options, size=(320, 180), sound="pcm_s16le")
+    source = sample_media.write(tmp_path / "a.avi", clip)
+    proxy, made = make(source)
+    assert frame_times(proxy) == [Fraction(number, 25) for number in range(25)]
+    assert {name for name in ("frames", "frame_times", "frame_rate") if said(made, name)["verdict"] != "equal"} == set()
+    pictures = [np.abs(frame(source, number) - frame(proxy, number)).mean() for number in (0, 7, 24)]
+    assert max(pictures) < 8
+    assert np.abs(samples(source).astype(int) - samples(proxy)).max() <= 1

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-REORDERING = frozenset({"h264", "hevc"})
+REORDERING = frozenset({"h264", "hevc", "mpeg4"})
 """Of the codecs that do so, those whose order FFmpeg does not tell by their packets."""
 WHY = "the file does not say when its frames are shown"
 

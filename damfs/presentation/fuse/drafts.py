@@ -26,6 +26,7 @@ from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import AssetId, AssetState
 from damfs.presentation.fuse.draft_files import LITTLE, Draft, Shown, first_source, own, quickly, stage, write_at
+from damfs.presentation.fuse.unfinished import Unfinished, is_unfinished
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Drafts:
         self._reception = reception
         self._nursery = nursery
         self._batches = BatchSealing(library, reception, nursery)
+        self._unfinished = Unfinished(nursery, self.begin_seal)
         self.on_close: Callable[[], None] = lambda: None
         """Called at the last close of a file that is received: what a listing says of it may be from before."""
         self._drafts: dict[AssetId, Draft] = {}
@@ -78,8 +80,9 @@ class Drafts:
 
     @property
     def unsettled(self) -> int:
-        """Drafts that are being written or sealed."""
-        return len({asset for asset, draft in self._drafts.items() if draft.writers} | self._sealing.keys())
+        """Drafts that are being written or sealed, or wait for that."""
+        written = {asset for asset, draft in self._drafts.items() if draft.writers}
+        return len(written | self._sealing.keys() | self._unfinished.keys())
 
     async def sealed(self, asset: AssetId) -> bool:
         """Wait while the asset is being sealed; whether it was."""
@@ -91,6 +94,8 @@ class Drafts:
 
     async def settled(self) -> None:
         """Wait until everything that was closed is sealed."""
+        for asset in list(self._unfinished.keys()):
+            self.begin_seal(asset)
         while self._sealing:
             await next(iter(self._sealing.values())).wait()
 
@@ -284,7 +289,13 @@ class Drafts:
             log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
             self._reception.held_back[asset] = str(error)
         else:
-            self.begin_seal(asset)
+            await self._seal_when_finished(draft)
+
+    async def _seal_when_finished(self, draft: Draft) -> None:
+        if await is_unfinished(self._library, draft):
+            self._unfinished.wait(draft.asset)
+        else:
+            self.begin_seal(draft.asset)
 
     async def _close_rewrite(self, draft: Draft) -> None:
         """Nothing happens where nothing was written."""
@@ -297,7 +308,7 @@ class Drafts:
         mtime_ns = known.mtime_ns if draft.mtime_ns is None else draft.mtime_ns
         self._closed[asset] = Shown(draft.size, mtime_ns)
         self._library.execute([CloseRewrite(asset, draft.size, mtime_ns, draft.dated)], ACTOR)
-        self.begin_seal(asset)
+        await self._seal_when_finished(draft)
 
     async def _drop(self, draft: Draft) -> None:
         """Who wrote was told of the error; nothing is half an asset (P10)."""
@@ -348,6 +359,7 @@ class Drafts:
     def begin_seal(self, asset: AssetId) -> None:
         """Seal in the background, unless it is being written. One that is being sealed is sealed once more after that:
         it may have got its final name behind the back of the first time."""
+        self._unfinished.forget(asset)
         draft = self._drafts.get(asset)
         if draft is not None and draft.writers:
             return
@@ -371,8 +383,10 @@ class Drafts:
 
     async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
         """`mv temporary original`: what the source is, or is going to be, is the target's next version."""
-        await self.sealed(source)
-        await self.sealed(target)
+        for each in (source, target):
+            if each in self._unfinished:
+                self.begin_seal(each)
+            await self.sealed(each)
         await self._detach_idle(target)
         known = self._library.asset(source)
         if known is None or known.state is not AssetState.RECEIVING:
