@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 from tests.mount.conftest import Serve
-from tests.mount.daemon_process import DAMFS, QUICK, damfs, environment, run, until
+from tests.mount.daemon_process import QUICK, begun, damfs, run, until
 from tests.sample_media import Clip, h264, write
 
 SIZE = (320, 180)
@@ -63,12 +62,9 @@ def test_files_of_a_folder_need_no_library(tmp_path: Path) -> None:
 
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
     clip = write(tmp_path / "clip.mov", Clip(options={"preset": "ultrafast"}, size=(960, 540), seconds=12, tracks=()))
-    process = subprocess.Popen(
-        [*DAMFS, "concat", clip, clip, "-o", tmp_path / "both.mov", "--profile", "prores-proxy"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
-    until(lambda: any(tmp_path.glob(".both.mov.*.part/progress")) or process.poll() is not None, "it is begun", 100)
-    process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=180)
+    with begun("concat", clip, clip, "-o", tmp_path / "both.mov", "--profile", "prores-proxy") as process:
+        until(lambda: any(tmp_path.glob(".both.mov.*.part/progress")) or process.poll() is not None, "it is begun", 100)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=180)
     assert (process.returncode, out, said) == (130, "", "interrupted; nothing was left behind\n")
     assert os.listdir(tmp_path) == ["clip.mov"]
