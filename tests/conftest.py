@@ -125,8 +125,8 @@ def pytest_make_collect_report(
 
 
 def mounts_below(directory: Path) -> list[str]:
-    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    paths = [re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split()[4]) for line in lines]
+    lines = Path("/proc/self/mountinfo").read_bytes().rstrip(b"\n").split(b"\n")  # a carriage return is part of a name
+    paths = [re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split(b" ")[4]) for line in lines]
     return [os.fsdecode(path) for path in paths if path.startswith(os.fsencode(directory) + b"/")]
 
 

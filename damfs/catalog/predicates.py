@@ -395,5 +395,6 @@ def joined(clauses: Iterable[Clause], word: str = " AND ") -> Clause:
 
 
 def all_of(parts: list[Predicate]) -> Predicate:
-    """The one part itself, or an And of several."""
-    return parts[0] if len(parts) == 1 else And(tuple(parts))
+    """The one part itself, or an And of several; none of them is an And."""
+    flat = tuple(chain.from_iterable(part.parts if isinstance(part, And) else (part,) for part in parts))
+    return flat[0] if len(flat) == 1 else And(flat)

@@ -8,6 +8,7 @@ library open (a lock on state/lock). Crash rule: closing is a courtesy, never ne
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import time
@@ -49,7 +50,7 @@ from damfs.core.status import status_of
 from damfs.core.status_report import Status
 from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
-from damfs.errors import BadLibrary, NotFound, Unavailable
+from damfs.errors import BadLibrary, DamfsError, NotFound, Unavailable
 from damfs.model import (
     LIBRARY_STORE,
     Asset,
@@ -65,6 +66,8 @@ from damfs.model import (
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 TERM_CHANGES = frozenset(
@@ -185,6 +188,7 @@ class Library:
             root = Path(row.root) if row.root else self.originals
             skip = self.skip if row.kind is StoreKind.READ_ONLY else frozenset[Path]()
             self._stores[store] = LocalStore(root, row.kind, skip)
+            self._stores[store].is_away = not row.online
         return self._stores[store]
 
     def sources(self, blob: BlobId, prefer: AssetId | None = None) -> list[Copy]:
@@ -231,9 +235,12 @@ class Library:
         return model_status(connection, self.settings.model.name, self.model_health, pace)
 
     def save_vectors(self) -> None:
-        """Stop following with the vector indexes and save those that changed. Blocks: for the end."""
+        """Stop following with the vector indexes and save those that changed, if there is room. Blocks: for the end."""
         self.vectors.indexes.close()
-        self.note_vectors(self.vectors.indexes.save())
+        try:
+            self.note_vectors(self.vectors.indexes.save())
+        except (DamfsError, OSError) as error:
+            log.warning("the vector index could not be saved (it is made again when needed): %s", error)
 
     def note_vectors(self, digests: Mapping[str, bytes]) -> None:
         """Remember what was saved, before the files of before are removed; forget what every index has heard of."""

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.mount.conftest import Serve, serving
-from tests.mount.daemon_process import Daemon, begun, damfs, rows, run, until
+from tests.mount.daemon_process import Daemon, begun, damfs, new_library, rows, run, until
 from tests.sample_media import Clip, h264, jpeg, wav, write
 
 SIZE = (320, 180)
@@ -176,6 +176,22 @@ def test_the_command_works_without_a_daemon(serve: Serve, tmp_path: Path) -> Non
     assert frames(piece) == 10
 
 
+def test_a_clip_that_nobody_looked_at_says_what_to_do(tmp_path: Path) -> None:
+    clip, library = h264(tmp_path / "Reel/clip.mp4", size=SIZE, seconds=0.4), new_library(tmp_path / "library")
+    damfs("add", library, clip.parent)
+    done = damfs("clip", clip, "--in", "0", "--out", "0.2", "--library", library, check=False)
+    said = (
+        f"clip.mp4 was not looked at yet, which happens while its library is mounted: damfs mount {library} MOUNTPOINT"
+    )
+    assert (done.returncode, done.stderr) == (1, f"damfs: {said}\n")
+
+
+def test_a_clip_that_does_not_play_says_why_it_is_not_cut(dam: Daemon) -> None:
+    done = damfs("clip", dam / "originals/Reel/broken.mov", "--in", "0", "--out", "0.2", check=False)
+    assert done.stderr.startswith("damfs: broken.mov cannot be cut; broken.mov: not playable: ")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
 def test_a_watcher_hears_of_a_piece_that_is_made(dam: Daemon, tmp_path: Path) -> None:
     folder = dam / "clips/clip.mp4"
     (folder / "00-00-00.000_00-00-00.400.mov").stat()
@@ -277,9 +293,11 @@ def long_clip(tmp_path: Path) -> Path:
     return write(tmp_path / "Old/old.mp4", old)
 
 
-@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "alone"])
+@pytest.mark.parametrize(
+    ("mounted", "number"), [(True, signal.SIGINT), (True, signal.SIGTERM), (False, signal.SIGTERM)], ids=str
+)
 def test_a_command_that_is_interrupted_leaves_nothing_behind(
-    serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool
+    serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool, number: signal.Signals
 ) -> None:
     dam = serve(settings=NO_PROXIES).start()
     dam.add(long_clip.parent)
@@ -292,9 +310,9 @@ def test_a_command_that_is_interrupted_leaves_nothing_behind(
     words = ("clip", path, "--in", "0.2", "--out", "11.8", "--exact", "-o", piece, "--library", dam.library)
     with begun(*words) as process:
         until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, said = process.communicate(timeout=180)
-    assert (process.returncode, out) == (130, ""), said
+    assert (process.returncode, out) == (128 + number, ""), said
     assert said.splitlines()[-1] == "interrupted; nothing was left behind"
     assert "Traceback" not in said
     until(lambda: not work.exists() or not any(work.iterdir()), "the work is cleared away")

@@ -226,6 +226,7 @@ EXPECTED: list[tuple[type, type[Exception], str]] = [
     (doomed_processors.FullDisk, NoSpace, r".*No space left.*"),
     (doomed_processors.AcceptsRaises, ProcessorFailed, r"KeyError: 'probe'"),
     (doomed_processors.WritesElsewhere, ProcessorFailed, r".*is no file below.*"),
+    (doomed_processors.MakesNoNumbers, ProcessorFailed, r".*a vector of plug-in-1 is empty or holds what is no number"),
     (doomed_processors.ReturnsNumpy, ProcessorFailed, r".*numpy\.float32.*"),
     (doomed_processors.MemoryHog, ProcessorFailed, r".*more memory.*indexer\.memory_limit_mb.*"),
 ]

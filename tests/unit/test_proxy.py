@@ -304,6 +304,20 @@ def interlaced(path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_an_avi_that_stores_frames_in_another_order_has_a_proxy(tmp_path: Path, codec: str) -> None:
+    """It says only when they are stored: each is shown in its turn."""
+    clip = sample_media.Clip(codec=codec, options={"bf": "2", "g": "12"}, size=(320, 180), sound="pcm_s16le")
+    source = sample_media.write(tmp_path / "a.avi", clip)
+    proxy, made = make(source)
+    assert frame_times(proxy) == [Fraction(number, 25) for number in range(25)]
+    assert said(made, "frame_times")["verdict"] == "equal"
+    with av.open(str(source)) as theirs, av.open(str(proxy)) as ours:
+        for a, b in zip(theirs.decode(video=0), ours.decode(video=0), strict=True):
+            grey = [each.reformat(160, 90, "gray").to_ndarray().astype(float) for each in (a, b)]
+            assert np.abs(grey[0] - grey[1]).mean() < 4
+
+
 def test_a_clip_cut_off_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadMedia, match=r"a\.mp4: no proxy: frames: only \d+ of 50 can be read"):
         make(sample_media.cut_short(tmp_path / "a.mp4"))

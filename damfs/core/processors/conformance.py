@@ -15,9 +15,9 @@ from pathlib import Path
 from av.container import InputContainer
 
 from damfs.core.processors import media
-from damfs.core.processors.proxy_plan import Plan, timecode_for
+from damfs.core.processors.proxy_plan import USUAL_RATES, Plan, timecode_for
 from damfs.core.processors.sound_track import QUICKTIME_LANGUAGES
-from damfs.core.processors.source_frames import NOTHING, Held, are_among
+from damfs.core.processors.source_frames import NOTHING, OFF, Held, are_among
 from damfs.core.processors.transcode import Tally
 from damfs.model import Facts
 
@@ -143,10 +143,18 @@ def frame_rows(
     yield judged("duration_ns", nano(tally.end), nano(end), closes)
     rates = (media.rational_text(theirs.rate), media.rational_text(ours.rate))
     if tally.steady and held.frames == len(times) and not tally.damage.errors:
-        yield same("frame_rate", *rates)
+        yield rate_row(theirs.rate, ours.rate, len(times))
     else:
         why = "the frames have times of their own, which are kept"
         yield Row("frame_rate", *rates, Verdict.EQUAL if rates[0] == rates[1] else Verdict.EXPLAINED, why)
+
+
+def rate_row(theirs: Fraction | None, ours: Fraction | None, frames: int) -> Row:
+    """Where times are not quite even, a rate is an average, which containers reckon in their own ways."""
+    row = same("frame_rate", media.rational_text(theirs), media.rational_text(ours))
+    if theirs is None or ours is None or theirs in USUAL_RATES or abs(ours / theirs - 1) * frames >= OFF:
+        return row
+    return excused(row, "an average: every frame is at its own time")
 
 
 def times_row(theirs: Properties, found: list[Fraction], plan: Plan, tally: Tally, held: Held) -> Row:

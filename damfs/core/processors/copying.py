@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, pieces, places
+from damfs.core.processors import media, pieces, places, untimed
 from damfs.core.processors.pieces import SLACK, AnyPacket, AnyStream, Cut
 from damfs.core.processors.places import HALF_MS
 from damfs.core.processors.splice_plan import decoding_times
@@ -39,6 +39,8 @@ def copied(source: Path, target: Path, name: str, start: Fraction, end: Fraction
         if not streams:
             raise BadMedia(f"{name}: nothing to cut: it holds neither pictures nor sound that can be decoded here")
         leader = streams[0]
+        if untimed.is_untimed(container, leader):
+            raise NotCopyable(untimed.WHY)
         first = places.key_before(container, leader, start) if isinstance(leader, VideoStream) else start
         if first < 0:
             raise Trimmed

@@ -13,6 +13,8 @@ from typing import NamedTuple, TypeVar
 import trio
 
 from damfs.catalog import stores
+from damfs.catalog.rewrites import Rewrite
+from damfs.core.commands import SetTimes
 from damfs.core.library import Library
 from damfs.errors import Unavailable
 from damfs.model import Asset, AssetId, Key
@@ -48,10 +50,23 @@ class Draft:
     writers: int = 0
     readers: int = 0
 
+    @classmethod
+    def again(cls, asset: AssetId, fd: int, row: Rewrite | None) -> Draft:
+        """Of an asset that has arrived. ``row``: what is staged already was written, and is not sealed yet."""
+        draft = cls(asset, fd, os.fstat(fd).st_size, rewrites=True, changed=row is not None)
+        if row is not None:
+            draft.mtime_ns, draft.dated = row.mtime_ns, bool(row.dated)
+        return draft
+
     @property
     def is_idle(self) -> bool:
         """Opened to write an original, and not written: as programs do to see whether they may."""
         return self.rewrites and not self.changed
+
+    def times(self) -> list[SetTimes]:
+        """What was set of one that nothing was written to."""
+        said = self.dated and self.lost_at is None and self.mtime_ns is not None
+        return [SetTimes(self.asset, self.mtime_ns or 0)] if said else []
 
 
 class Shown(NamedTuple):

@@ -142,13 +142,12 @@ class Drafts:
                 fd = await trio.to_thread.run_sync(own, library, asset)
             except NotFound:
                 raise Unavailable("its next version is just being stored; try again in a moment") from None
-        draft = Draft(asset, fd, os.fstat(fd).st_size, rewrites=True, changed=row is not None)
+        draft = Draft.again(asset, fd, row)
         try:
             library.execute([BeginRewrite(asset, draft.size)], ACTOR)
         except DamfsError:
             os.close(fd)
             raise
-        draft.mtime_ns = None if row is None else row.mtime_ns
         return draft
 
     async def join(self, asset: AssetId, *, writes: bool, truncate: bool) -> Draft:
@@ -291,9 +290,9 @@ class Drafts:
         """Nothing happens where nothing was written."""
         asset, known = draft.asset, self._library.asset(draft.asset)
         if not draft.changed or known is None:
+            if known is not None and draft.dated:
+                self._closed[asset] = Shown(known.size, draft.mtime_ns)
             await self._drop(draft)
-            if draft.dated and known is not None:
-                self._library.execute([SetTimes(asset, draft.mtime_ns or known.mtime_ns)], ACTOR)
             return
         mtime_ns = known.mtime_ns if draft.mtime_ns is None else draft.mtime_ns
         self._closed[asset] = Shown(draft.size, mtime_ns)
@@ -332,7 +331,8 @@ class Drafts:
             with disk_errors(self._library.staging.path(asset)):
                 await trio.to_thread.run_sync(os.ftruncate, draft.fd, 0)
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
-            self._library.execute([EndRewrite(asset)], ACTOR)
+            times = [] if self._library.asset(asset) is None else draft.times()
+            self._library.execute([EndRewrite(asset), *times], ACTOR)
 
     async def _detach_idle(self, asset: AssetId) -> None:
         """GLib opens a file to write before it renames another over it, and closes it afterwards."""
