@@ -13,8 +13,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -57,6 +57,19 @@ def damfs(*words: str | Path, check: bool = True, limit_s: float = 2 * LIMIT_S) 
     if check and done.returncode:
         raise AssertionError(f"damfs {words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done
+
+
+@contextmanager
+def begun(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The command line at work. It does not outlive the block, whatever fails: some would read for hours."""
+    process = subprocess.Popen(
+        [*DAMFS, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def environment() -> dict[str, str]:

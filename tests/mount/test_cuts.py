@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.mount.conftest import Serve, serving
-from tests.mount.daemon_process import DAMFS, Daemon, damfs, environment, new_library, rows, run, until
+from tests.mount.daemon_process import Daemon, begun, damfs, new_library, rows, run, until
 from tests.sample_media import Clip, h264, jpeg, wav, write
 
 SIZE = (320, 180)
@@ -308,14 +307,11 @@ def test_a_command_that_is_interrupted_leaves_nothing_behind(
         dam.end()
         path = long_clip
     piece, work = tmp_path / "piece.mov", dam.library / "state/work"
-    process = subprocess.Popen(
-        [*DAMFS, "clip", str(path), "--in", "0.2", "--out", "11.8", "--exact", "-o", str(piece),
-         "--library", str(dam.library)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
-    until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
-    process.send_signal(number)
-    out, said = process.communicate(timeout=180)
+    words = ("clip", path, "--in", "0.2", "--out", "11.8", "--exact", "-o", piece, "--library", dam.library)
+    with begun(*words) as process:
+        until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=180)
     assert (process.returncode, out) == (128 + number, ""), said
     assert said.splitlines()[-1] == "interrupted; nothing was left behind"
     assert "Traceback" not in said
