@@ -164,7 +164,8 @@ def _tags(learnt: Learnt, old: Salvage) -> Tags:
     learnt.judged = {**judged(old, names), **learnt.judged}
     tags: Tags = defaultdict(list)
     plain = old.has("tagging") and not old.has_column("tagging", "model")
-    for row in old.each(OldPlainTagging if plain else OldTagging):
+    rows: Iterator[OldTagging | OldPlainTagging] = old.each(OldPlainTagging) if plain else old.each(OldTagging)
+    for row in rows:
         if row.term in terms:
             given = GivenTag(terms[row.term].name, row.source, row.confidence, row.processor, row.model)
             tags[row.asset].append(given)
