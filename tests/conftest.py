@@ -121,16 +121,9 @@ def pytest_make_collect_report(
 # --- nothing is left behind -----------------------------------------------------------------------------------
 
 
-MOUNT_COLUMNS = 10
-"""At least, of each line (proc_pid_mountinfo(5))."""
-
-
 def mounts_below(directory: Path) -> list[str]:
-    table = Path("/proc/self/mountinfo")
-    lines = [line.split() for line in table.read_bytes().splitlines()]
-    while any(len(line) < MOUNT_COLUMNS for line in lines):  # it changed between two reads, which tears a line
-        lines = [line.split() for line in table.read_bytes().splitlines()]
-    paths = [re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line[4]) for line in lines]
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    paths = [re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split()[4]) for line in lines]
     return [os.fsdecode(path) for path in paths if path.startswith(os.fsencode(directory) + b"/")]
 
 
