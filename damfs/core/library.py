@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from damfs.catalog import assets, derived, full_text, stores, vectors
+from damfs.catalog import assets, derived, full_text, statistics, stores, vectors
 from damfs.catalog.change_feed import Recorder, new_group
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
@@ -42,6 +42,7 @@ from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.processors.processor import Worker
+from damfs.core.refusals import Refusals
 from damfs.core.search_turns import SearchTurns
 from damfs.core.searching import Searches
 from damfs.core.shown_answers import ShownAnswers
@@ -107,6 +108,7 @@ class Library:
         self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
         self.shown = ShownAnswers()
         self.complaints = Complaints()
+        self.refusals = Refusals()
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
         self.not_made: dict[tuple[BlobId, RenditionKind, str], str] = {}
@@ -296,6 +298,7 @@ def open_library(path: Path) -> Iterator[Library]:
             yield library
         finally:
             library.vectors.indexes.close()
+            statistics.gather(db.writer, time.time_ns())
 
 
 @contextmanager

@@ -228,6 +228,12 @@ def test_a_closed_vocabulary(serve: Serve) -> None:
         (dam / "by-tag/bech").mkdir()
     with pytest.raises(PermissionError):
         os.setxattr(dam / "inbox/a.txt", "user.xdg.tags", b"bech")
+    why = (dam / ".damfs/refused").read_text().splitlines()
+    assert [line[21:] for line in why] == [
+        f'{operation}: there is no term "bech" (did you mean beach?);'
+        " the vocabulary is closed: damfs term add LIBRARY NAME adds one"
+        for operation in ("mkdir", "setxattr")
+    ]
     said = damfs("tag", dam / "inbox/a.txt", "bech", check=False)
     assert said.returncode == 1
     assert said.stderr == (

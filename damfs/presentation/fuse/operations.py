@@ -18,7 +18,7 @@ from pyfuse3 import EntryAttributes, FileInfo, FUSEError, ReaddirToken, RequestC
 from damfs.core.asset_names import NAME_LIMIT, clean_name
 from damfs.core.counters import Counters
 from damfs.core.library import Library
-from damfs.errors import NotFound, Refused
+from damfs.errors import DamfsError, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.fuse.answers import answers, stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
@@ -65,6 +65,9 @@ class Operations(pyfuse3.Operations):
     supports_dot_lookup = True
     enable_writeback_cache = False
     enable_acl = False
+
+    def refused(self, operation: str, error: DamfsError) -> None:
+        self.library.refusals.add(f"{operation}: {error}", self.library.clock())
 
     @answers
     async def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
