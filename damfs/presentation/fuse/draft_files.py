@@ -16,8 +16,9 @@ from damfs.catalog import stores
 from damfs.catalog.rewrites import Rewrite
 from damfs.core.commands import SetTimes
 from damfs.core.library import Library
-from damfs.errors import Unavailable
+from damfs.errors import DamfsError, Unavailable
 from damfs.model import Asset, AssetId, Key
+from damfs.storage.disk_errors import disk_errors
 from damfs.storage.local import LocalStore
 
 T = TypeVar("T")
@@ -121,3 +122,30 @@ def write_at(fd: int, data: bytes, offset: int) -> int:
     while written < len(data):
         written += os.pwrite(fd, memoryview(data)[written:], offset + written)
     return written
+
+
+async def write(library: Library, draft: Draft, offset: int, data: bytes) -> int:
+    """All of it. Raises NoSpace, Unavailable: then the draft is not whole, until it is written there again."""
+    try:
+        with disk_errors(library.staging.path(draft.asset)):
+            if offset + len(data) <= LITTLE:
+                written = await quickly(library, write_at, draft.fd, data, offset)
+            else:
+                written = await trio.to_thread.run_sync(write_at, draft.fd, data, offset)
+    except DamfsError:
+        draft.lost_at = offset if draft.lost_at is None else min(offset, draft.lost_at)
+        raise
+    if draft.lost_at is not None and offset <= draft.lost_at < offset + written:
+        draft.lost_at = None
+    draft.size = max(draft.size, offset + written)
+    draft.mtime_ns, draft.changed, draft.dated = library.clock(), True, False
+    return written
+
+
+async def cut(library: Library, draft: Draft, size: int) -> None:
+    """To ``size``, or filled up to it. Raises as `write` does."""
+    with disk_errors(library.staging.path(draft.asset)):
+        await trio.to_thread.run_sync(os.ftruncate, draft.fd, size)
+    draft.size, draft.mtime_ns, draft.changed, draft.dated = size, library.clock(), True, False
+    if draft.lost_at is not None and size <= draft.lost_at:
+        draft.lost_at = None

@@ -25,7 +25,7 @@ from damfs.core.rewriting import BeginRewrite, CloseRewrite, EndRewrite, SizeRew
 from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import AssetId, AssetState
-from damfs.presentation.fuse.draft_files import LITTLE, Draft, Shown, first_source, own, quickly, stage, write_at
+from damfs.presentation.fuse.draft_files import LITTLE, Draft, Shown, cut, first_source, own, quickly, stage, write
 from damfs.presentation.fuse.unfinished import Unfinished, is_unfinished
 from damfs.storage.disk_errors import disk_errors
 
@@ -176,20 +176,7 @@ class Drafts:
         return draft
 
     async def write(self, draft: Draft, offset: int, data: bytes) -> int:
-        try:
-            with disk_errors(self._library.staging.path(draft.asset)):
-                if offset + len(data) <= LITTLE:
-                    written = await quickly(self._library, write_at, draft.fd, data, offset)
-                else:
-                    written = await trio.to_thread.run_sync(write_at, draft.fd, data, offset)
-        except DamfsError:
-            draft.lost_at = offset if draft.lost_at is None else min(offset, draft.lost_at)
-            raise
-        if draft.lost_at is not None and offset <= draft.lost_at < offset + written:
-            draft.lost_at = None
-        draft.size = max(draft.size, offset + written)
-        draft.mtime_ns, draft.changed, draft.dated = self._library.clock(), True, False
-        return written
+        return await write(self._library, draft, offset, data)
 
     async def truncate(self, asset: AssetId, size: int) -> None:
         """It need not be open: then it is a version, or still being received, as soon as it is cut."""
@@ -197,7 +184,7 @@ class Drafts:
         await self._opened(asset)
         draft = self.written(asset)
         if draft is not None:
-            await self._cut(draft, size)
+            await cut(self._library, draft, size)
             return
         known = self._library.asset(asset)
         if known is None or known.state is AssetState.TRASHED:
@@ -205,18 +192,11 @@ class Drafts:
         if known.state is not AssetState.RECEIVING:
             draft = await self.begin(asset, truncate=not size)
             try:
-                await self._cut(draft, size)
+                await cut(self._library, draft, size)
             finally:
                 await self.leave(draft, writes=True)
             return
         await self._cut_closed(asset, size)
-
-    async def _cut(self, draft: Draft, size: int) -> None:
-        with disk_errors(self._library.staging.path(draft.asset)):
-            await trio.to_thread.run_sync(os.ftruncate, draft.fd, size)
-        draft.size, draft.mtime_ns, draft.changed, draft.dated = size, self._library.clock(), True, False
-        if draft.lost_at is not None and size <= draft.lost_at:
-            draft.lost_at = None
 
     async def _cut_closed(self, asset: AssetId, size: int) -> None:
         """A file that is being received, and that nobody writes."""
