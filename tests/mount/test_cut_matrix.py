@@ -20,24 +20,11 @@ from numpy.typing import NDArray
 from damfs.core.spans import Span, time_name
 from tests.mount.conftest import serving
 from tests.mount.daemon_process import Daemon, run
+from tests.mount.test_cuts import NO_PROXIES
 from tests.sample_media import Clip, Track, wav, write
 from tests.sample_media.clips import H264, HEVC10, MXF, NTSC, PRORES
 from tests.sample_media.sound import write_sound
 
-SETTINGS = """[model]
-name = "none"
-[proxy]
-enabled = false
-[previews]
-sprites = false
-sheets = false
-waveforms = false
-[scenes]
-up_to_minutes = 0
-[metadata]
-exiftool = false
-places = false
-"""
 SECONDS = 1.2
 GOP = {"preset": "veryfast", "crf": "20", "g": "10", "bf": "2", "sc_threshold": "0"}
 CLIP = replace(H264, size=(320, 180), seconds=SECONDS, options=GOP, tracks=())
@@ -147,7 +134,7 @@ def dam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     for name, make in SOUNDS.items():
         make(directory / "Reel" / name)
     with serving(directory) as serve:
-        daemon = serve(settings=SETTINGS).start()
+        daemon = serve(settings=NO_PROXIES).start()
         daemon.add(directory / "Reel")
         assert daemon.idle().failures == []
         yield daemon

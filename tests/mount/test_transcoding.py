@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.mount.consistency import check_consistent
-from tests.mount.daemon_process import DAMFS, QUICK, damfs, environment, new_library, rows, run, until
+from tests.mount.daemon_process import (
+    DAMFS,
+    QUICK,
+    await_end,
+    damfs,
+    descendants,
+    environment,
+    new_library,
+    rows,
+    run,
+    until,
+)
 from tests.sample_media import dnxhr, h264, truncated
 
 if TYPE_CHECKING:
@@ -120,10 +131,14 @@ def begun(library: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
 def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path, number: signal.Signals) -> None:
     process = begun(footage)
+    workers = descendants(process.pid)
     process.send_signal(number)
     _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 128 + number, said
     assert "run the same command again to go on" in said
+    assert workers != []
+    for worker in workers:
+        await_end(worker)
     assert left_behind(footage) == []
     before = jobs(footage)
     assert before.keys() <= {"done"}, "what waited was taken back"
@@ -132,12 +147,15 @@ def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path, number:
     assert left_behind(footage) == []
 
 
-def test_interrupted_while_it_is_mounted_the_daemon_finishes_what_runs(serve: Serve, footage: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_interrupted_while_it_is_mounted_the_daemon_finishes_what_runs(
+    serve: Serve, footage: Path, number: signal.Signals
+) -> None:
     dam = serve(footage).start()
     process = begun(footage)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 130, said
+    assert process.returncode == 128 + number, said
     assert "2 that waited were taken back" in said or "1 that waited were taken back" in said
     until(lambda: jobs(footage).keys() == {"done"}, "what ran is finished, what waited is gone", LIMIT_S)
     before = jobs(footage)["done"]
