@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from damfs.settings import SETTINGS_FILE
 from tests.mount.consistency import check_consistent
 from tests.mount.daemon_process import (
     DAMFS,
@@ -174,6 +175,23 @@ def test_killed_it_starts_again(footage: Path) -> None:
     done = answer("transcode", footage, "*", "--profile", "h264")
     assert (int(str(done["made"])) + int(str(done["there"])), done["failed"]) == (3, {})
     assert left_behind(footage) == []
+    assert jobs(footage) == {"done": 3}
+
+
+def test_as_many_are_made_at_once_as_the_settings_say(footage: Path) -> None:
+    """Of three clips two, all the time until the last one."""
+    (footage / SETTINGS_FILE).write_text(OFF.replace("workers = 1", "workers = 2"))
+    at_once: list[int] = []
+    process = begun(footage)
+
+    def ended() -> bool:
+        at_once.append(jobs(footage).get("leased", 0))
+        return process.poll() is not None
+
+    until(ended, "it ends", LIMIT_S)
+    process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert max(at_once) == 2
     assert jobs(footage) == {"done": 3}
 
 
