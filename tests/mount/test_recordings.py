@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from damfs.core.arriving import QUIET_S
 from damfs.presentation.fuse.unfinished import WAIT_S
 from tests.mount.conftest import Serve
 from tests.mount.daemon_process import Daemon, rows, run, until
 from tests.sample_media import h264, truncated
+from tests.sample_media.sound import write_sound
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def in_turns(path: Path, content: bytes, turns: int = 5) -> float:
         with path.open("ab", buffering=0) as file:
             longest = max(longest, time.monotonic() - closed)
             file.write(content[turn * part : None if turn == turns - 1 else (turn + 1) * part])
-        closed = time.monotonic()
+            closed = time.monotonic()  # the daemon may count from here on
     return longest
 
 
@@ -57,6 +59,28 @@ def test_a_recording_that_is_closed_in_between_arrives_once_and_whole(dam: Daemo
             dam.idle()
             assert (path.stat().st_ino, versions_of(dam, name)) == (inode, 1), "the bytes are those from before"
             break
+
+
+@pytest.mark.parametrize("ending", [".ts", ".mp3", ".pieces.mp4", ".mkv"])
+def test_one_that_could_end_anywhere_arrives_once_as_well(shared: Daemon, tmp_path: Path, ending: str) -> None:
+    """What was there at each close is a whole file of its own; but of Matroska, which says how long it is."""
+    pieces = {"movflags": "frag_keyframe+empty_moov"} if ending == ".pieces.mp4" else {}
+    source = tmp_path / f"take{ending}"
+    if ending == ".mp3":
+        write_sound(source, "libmp3lame", 1.0, 440, {}, {})
+    else:
+        options = {"preset": "veryfast", "g": "2"}
+        h264(source, seconds=0.5, size=(64, 48), options=options, container_options=pieces)
+    content = source.read_bytes()
+    for take in count():
+        name = f"take{take}{ending}"
+        if in_turns(shared / "inbox" / name, content) > QUIET_S / 2:
+            continue
+        status = shared.idle()
+        assert ((shared / "inbox" / name).read_bytes(), versions_of(shared, name)) == (content, 1)
+        assert name not in {failure.name for failure in status.failures}
+        assert name in os.listdir(shared / f"by-type/{'audio' if ending == '.mp3' else 'video'}")
+        break
 
 
 def test_one_that_is_never_finished_arrives_all_the_same_and_says_why(dam: Daemon, tmp_path: Path) -> None:

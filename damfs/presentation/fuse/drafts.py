@@ -26,7 +26,7 @@ from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import AssetId, AssetState
 from damfs.presentation.fuse.draft_files import LITTLE, Draft, Shown, cut, first_source, own, quickly, stage, write
-from damfs.presentation.fuse.unfinished import Unfinished, is_unfinished
+from damfs.presentation.fuse.unfinished import Unfinished, wait_of
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
@@ -272,8 +272,8 @@ class Drafts:
             await self._seal_when_finished(draft)
 
     async def _seal_when_finished(self, draft: Draft) -> None:
-        if await is_unfinished(self._library, draft):
-            self._unfinished.wait(draft.asset)
+        if wait_s := await wait_of(self._library, draft):
+            self._unfinished.wait(draft.asset, wait_s)
         else:
             self.begin_seal(draft.asset)
 
@@ -339,10 +339,11 @@ class Drafts:
     def begin_seal(self, asset: AssetId) -> None:
         """Seal in the background, unless it is being written. One that is being sealed is sealed once more after that:
         it may have got its final name behind the back of the first time."""
-        self._unfinished.forget(asset)
         draft = self._drafts.get(asset)
         if draft is not None and draft.writers:
+            self._unfinished.goes_on(asset)
             return
+        self._unfinished.forget(asset)
         if asset in self._sealing:
             self._again.add(asset)
         else:
