@@ -79,10 +79,10 @@ def packets_of(
     """The packets of a piece, each with the time at which it is shown."""
     origin, window = pieces.origin_of(streams), Window(first, end)
     window.over = not isinstance(streams[0], VideoStream)
-    if isinstance(streams[0], VideoStream):
-        pieces.go_to(container, streams[0], first)
-    else:  # PCM is cut into packets from where reading begins
+    if (media.codec_name(streams[0]) or "").startswith("pcm_"):  # it is cut into packets from where reading begins
         places.seek(container, streams[0], first)
+    else:
+        pieces.go_to(container, streams[0], first)
     for packet in media.packets(container, streams, media.Damage()):
         at = packet.pts if packet.pts is not None else packet.dts
         if at is None or not packet.size or packet.time_base is None:
