@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 class Answering(Protocol):
     counters: Counters
 
+    def catch_up(self) -> None:
+        """With what happened without asking; it must not raise."""
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +55,7 @@ def answers(
     @functools.wraps(handler)
     async def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         self.counters[name] += 1
+        self.catch_up()
         return await guard(self, *args, **kwargs)
 
     return answer

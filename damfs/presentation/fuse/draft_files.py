@@ -12,13 +12,16 @@ from typing import NamedTuple, TypeVar
 
 import trio
 
-from damfs.catalog import stores
+from damfs.catalog import rewrites, stores
+from damfs.core.installing import check_writable
 from damfs.core.library import Library
-from damfs.errors import Unavailable
+from damfs.core.rewriting import BeginRewrite
+from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, Key
 from damfs.storage.local import LocalStore
 
 T = TypeVar("T")
+ACTOR = "fuse"
 LITTLE = 128 << 10
 """Bytes of the beginning of a file: so many at most are written without a thread."""
 
@@ -47,6 +50,17 @@ class Draft:
     """Another file was renamed over its asset: what is written to it is nobody's."""
     writers: int = 0
     readers: int = 0
+
+    def wrote(self, end: int, at_ns: int) -> None:
+        """Bytes up to ``end``."""
+        self.size = max(self.size, end)
+        self.mtime_ns, self.changed, self.dated = at_ns, True, False
+
+    @property
+    def is_plain(self) -> bool:
+        """A new file of one writer with nothing special to it."""
+        special = self.rewrites or self.detached or self.lost_at is not None or self.opening is not None
+        return not special and self.writers == 1 and not self.readers and self.size <= LITTLE
 
     @property
     def is_idle(self) -> bool:
@@ -106,3 +120,24 @@ def write_at(fd: int, data: bytes, offset: int) -> int:
     while written < len(data):
         written += os.pwrite(fd, memoryview(data)[written:], offset + written)
     return written
+
+
+async def staged_again(library: Library, asset: AssetId, *, truncate: bool) -> Draft:
+    """A draft of the next version of an original. Raises ReadOnly, Unavailable, NoSpace."""
+    row = rewrites.of(library.db.writer, asset)
+    if row is None:
+        known = check_writable(library, asset)
+        fd = await trio.to_thread.run_sync(stage, library, None if truncate else first_source(library, known), asset)
+    else:
+        try:
+            fd = await trio.to_thread.run_sync(own, library, asset)
+        except NotFound:
+            raise Unavailable("its next version is just being stored; try again in a moment") from None
+    draft = Draft(asset, fd, os.fstat(fd).st_size, rewrites=True, changed=row is not None)
+    try:
+        library.execute([BeginRewrite(asset, draft.size)], ACTOR)
+    except DamfsError:
+        os.close(fd)
+        raise
+    draft.mtime_ns = None if row is None else row.mtime_ns
+    return draft

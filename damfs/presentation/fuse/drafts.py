@@ -18,19 +18,16 @@ from damfs.catalog import rewrites
 from damfs.core.batch_sealing import BatchSealing
 from damfs.core.closing import CloseReceived
 from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
-from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.rewriting import BeginRewrite, CloseRewrite, EndRewrite, SizeRewrite
+from damfs.core.rewriting import CloseRewrite, EndRewrite, SizeRewrite
 from damfs.core.superseding import supersede, supersede_by_draft
-from damfs.errors import DamfsError, NotFound, Refused, Unavailable
+from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, AssetState
-from damfs.presentation.fuse.draft_files import LITTLE, Draft, Shown, first_source, own, quickly, stage, write_at
+from damfs.presentation.fuse.draft_files import ACTOR, LITTLE, Draft, Shown, own, quickly, staged_again, write_at
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
-
-ACTOR = "fuse"
 
 
 class Drafts:
@@ -86,17 +83,20 @@ class Drafts:
         sealing = self._sealing.get(asset)
         if sealing is None:
             return False
+        self._batches.hurry(asset)
         await sealing.wait()
         return True
 
     async def settled(self) -> None:
         """Wait until everything that was closed is sealed."""
         while self._sealing:
+            self._batches.hurry_all()
             await next(iter(self._sealing.values())).wait()
 
     async def create(self, asset: AssetId) -> Draft:
         """For the asset's first bytes. When staging cannot take them, the asset is forgotten."""
         opening = trio.Event()
+        self._batches.more_comes()
         draft = self._drafts[asset] = Draft(asset, -1, 0, writers=1, opening=opening)
         try:
             draft.fd = await quickly(self._library, self._library.staging.create, asset)
@@ -122,33 +122,11 @@ class Drafts:
         async with self._reception.rewritten(asset):
             draft = self.written(asset)
             if draft is None:
-                draft = await self._staged_again(asset, truncate=truncate)
+                draft = await staged_again(self._library, asset, truncate=truncate)
                 self._drafts[asset] = draft
                 self._closed.pop(asset, None)
                 self._reception.held_back.pop(asset, None)
             draft.writers += 1
-        return draft
-
-    async def _staged_again(self, asset: AssetId, *, truncate: bool) -> Draft:
-        library = self._library
-        row = rewrites.of(library.db.writer, asset)
-        if row is None:
-            known = check_writable(library, asset)
-            fd = await trio.to_thread.run_sync(
-                stage, library, None if truncate else first_source(library, known), asset
-            )
-        else:
-            try:
-                fd = await trio.to_thread.run_sync(own, library, asset)
-            except NotFound:
-                raise Unavailable("its next version is just being stored; try again in a moment") from None
-        draft = Draft(asset, fd, os.fstat(fd).st_size, rewrites=True, changed=row is not None)
-        try:
-            library.execute([BeginRewrite(asset, draft.size)], ACTOR)
-        except DamfsError:
-            os.close(fd)
-            raise
-        draft.mtime_ns = None if row is None else row.mtime_ns
         return draft
 
     async def join(self, asset: AssetId, *, writes: bool, truncate: bool) -> Draft:
@@ -183,8 +161,7 @@ class Drafts:
             raise
         if draft.lost_at is not None and offset <= draft.lost_at < offset + written:
             draft.lost_at = None
-        draft.size = max(draft.size, offset + written)
-        draft.mtime_ns, draft.changed, draft.dated = self._library.clock(), True, False
+        draft.wrote(offset + written, self._library.clock())
         return written
 
     async def truncate(self, asset: AssetId, size: int) -> None:
@@ -260,6 +237,16 @@ class Drafts:
             else:  # of one that was removed its blocks are freed now, which takes long
                 await trio.to_thread.run_sync(os.close, draft.fd)
 
+    def left_alone(self, draft: Draft) -> None:
+        """Whoever made a file, and alone had it open, has closed it; it was only written meanwhile."""
+        if not draft.is_plain or draft.asset in self._handed:
+            self._nursery.start_soon(functools.partial(self.leave, draft, writes=True))
+            return
+        draft.writers = 0
+        self._forget(draft)
+        self._close_received(draft)
+        os.close(draft.fd)
+
     def _forget(self, draft: Draft) -> None:
         """Who opens the file from now on gets a draft of his own."""
         if self._drafts.get(draft.asset) is draft:
@@ -279,13 +266,23 @@ class Drafts:
             if draft.rewrites:
                 await self._close_rewrite(draft)
                 return
-            self._library.perform(CloseReceived(asset, draft.size, draft.mtime_ns), ACTOR)
+        except DamfsError as error:
+            self._hold_back(asset, error)
+        else:
+            self._close_received(draft)
+
+    def _close_received(self, draft: Draft) -> None:
+        try:
+            self._library.perform(CloseReceived(draft.asset, draft.size, draft.mtime_ns), ACTOR, quiet=True)
             self.on_close()
         except DamfsError as error:
-            log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
-            self._reception.held_back[asset] = str(error)
+            self._hold_back(draft.asset, error)
         else:
-            self.begin_seal(asset)
+            self.begin_seal(draft.asset, draft.size)
+
+    def _hold_back(self, asset: AssetId, error: DamfsError) -> None:
+        log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
+        self._reception.held_back[asset] = str(error)
 
     async def _close_rewrite(self, draft: Draft) -> None:
         """Nothing happens where nothing was written."""
@@ -345,17 +342,19 @@ class Drafts:
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
             self._library.execute([EndRewrite(asset)], ACTOR)
 
-    def begin_seal(self, asset: AssetId) -> None:
-        """Seal in the background, unless it is being written. One that is being sealed is sealed once more after that:
-        it may have got its final name behind the back of the first time."""
+    def begin_seal(self, asset: AssetId, size: int | None = None) -> None:
+        """Seal in the background, unless it is being written; with a ``size`` it may wait while more files come. One
+        that is being sealed is sealed once more after that: it may have got its final name behind the back of the
+        first time."""
         draft = self._drafts.get(asset)
         if draft is not None and draft.writers:
             return
         if asset in self._sealing:
             self._again.add(asset)
+            self._batches.hurry(asset)
         else:
             self._sealing[asset] = trio.Event()
-            self._batches.begin(asset, functools.partial(self._sealed, asset))
+            self._batches.begin(asset, functools.partial(self._sealed, asset), size)
 
     def _sealed(self, asset: AssetId) -> None:
         if asset in self._again:
