@@ -74,7 +74,8 @@ def main() -> None:
     news = _news_of_death()
     if os.getppid() != parent:
         return
-    os.write(sys.stdout.fileno(), b"\n")
+    with suppress(BrokenPipeError):  # killed meanwhile
+        os.write(sys.stdout.fileno(), b"\n")
     armed = False
     while sys.stdin.fileno() in select.select([news, sys.stdin.fileno()], [], [])[0]:
         word = os.read(sys.stdin.fileno(), 1)
@@ -111,3 +112,4 @@ def end_connection(mount: Mount) -> None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # the signal may still come: nothing of Python is taken down that would complain of it

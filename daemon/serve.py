@@ -22,13 +22,14 @@ from daemon.control import serve_control
 from daemon.guard import Guard, guarding
 from daemon.mount import answer_kernel_calls, fuse_options, mounted, prepare_mountpoint, raise_read_ahead
 from daemon.signals import watch_signals
+from damfs.core import volumes
 from damfs.core.library import Library, open_library
 from damfs.core.model_switch import serve_models
 from damfs.core.outlasting import outlast
 from damfs.core.status import named
 from damfs.core.status_report import Status
 from damfs.core.upkeep import repair, serve_chores
-from damfs.core.watcher import watch_stores
+from damfs.core.watcher import LOOK_EVERY_S, watch_stores
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import DamfsError
 from damfs.integration.service import Service
@@ -135,6 +136,11 @@ async def _scan_writable(library: Library, service: Service) -> None:
     for store in library.stores():
         if store.kind is StoreKind.WRITABLE or library.settings.indexer.watch:
             await outlast(f'the scan of the store "{store.name}"', functools.partial(service.watch, store, _unheard), 0)
+    while True:  # watched are the others
+        await trio.sleep(LOOK_EVERY_S)
+        own = library.library_store()
+        if not own.online and await volumes.look(library, "scan"):
+            await outlast("the scan of the originals, which are back", functools.partial(service.watch, own, _unheard))
 
 
 def _unheard(_: object) -> None:

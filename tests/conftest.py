@@ -26,12 +26,15 @@ import pytest
 
 MOUNT_TESTS = Path(__file__).parent / "mount"
 SESSION_VARIABLE = "DAMFS_TEST_SESSION"
-GRACE_S = 20.0
+GRACE_S = 90.0
 PYTHONS_OWN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
 """Processes that multiprocessing keeps until the interpreter ends."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell starts what runs in the background so, and every command that a test interrupts would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "expect_warnings(*patterns): this test makes damfs log these warnings")
     config.addinivalue_line("markers", "needs_programs(*names): skipped where one of these programs is not installed")
 
@@ -122,8 +125,8 @@ def pytest_make_collect_report(
 
 
 def mounts_below(directory: Path) -> list[str]:
-    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    paths = [re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split()[4]) for line in lines]
+    lines = Path("/proc/self/mountinfo").read_bytes().rstrip(b"\n").split(b"\n")  # a carriage return is part of a name
+    paths = [re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split(b" ")[4]) for line in lines]
     return [os.fsdecode(path) for path in paths if path.startswith(os.fsencode(directory) + b"/")]
 
 

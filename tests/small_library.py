@@ -35,7 +35,7 @@ TABLES = (
     "dropped_vector", "space",
     "trashed", "aside", "doomed", "trash_name", "trash_note",
     "destination", "placed", "folder_attribute", "asset_owner", "folder_move", "file_move", "rewrite",
-    "sidecar", "parted_sidecar", "near", "compared", "clip_mark",
+    "sidecar", "parted_sidecar", "sidecar_due", "near", "compared", "clip_mark",
     "field_text", "field_number",
 )  # fmt: skip
 

@@ -18,8 +18,8 @@ from damfs.catalog.predicates import (
     Traits,
     quoted,
     tag_facet,
-    term_marks,
 )
+from damfs.catalog.term_clauses import one_of, term_marks
 from damfs.catalog.word_breaks import spread
 from damfs.model import Facet, TermId
 
@@ -163,8 +163,7 @@ class Says(Predicate):
         found = "EXISTS (SELECT 1 FROM asset_text WHERE asset_text MATCH ? AND rowid = a.id)"
         if not self.terms:
             return f"{ALONE} AND {found}", (self.pattern(),)
-        marks, terms = term_marks(self.terms)
-        tagged = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # marks only
+        tagged, terms = one_of(self.terms)
         return f"{ALONE} AND ({found} OR {tagged})", (self.pattern(), *terms)
 
     def pattern(self) -> str:

@@ -74,6 +74,13 @@ def list_ids(connection: Connection, predicate: Predicate) -> list[AssetId]:
     return [id_ for (id_,) in connection.rows(f"SELECT a.id FROM asset AS a WHERE {clause}", *values)]  # noqa: S608  # as above
 
 
+def newest_ids(connection: Connection, predicate: Predicate, limit: int) -> list[AssetId]:
+    """The last that came first."""
+    clause, values = predicate.clause()
+    rows = connection.rows(f"SELECT a.id FROM asset AS a WHERE {clause} ORDER BY a.id DESC LIMIT ?", *values, limit)  # noqa: S608  # as above
+    return [id_ for (id_,) in rows]
+
+
 def list_rows_of(connection: Connection, ids: Sequence[AssetId]) -> list[ListedRow]:
     """Those of the assets that are shown anywhere, in this order."""
     rows = connection.rows(

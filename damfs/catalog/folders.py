@@ -197,6 +197,17 @@ def moves(connection: Connection) -> list[Move]:
     return [Move._make(row) for row in connection.rows("SELECT folder, parent, name FROM folder_move ORDER BY folder")]
 
 
+NOWHERE = Key(b"")
+"""In place of a new key: the name is to be removed."""
+LEADS = b"/"
+"""Behind a key: the name is to lead to other bytes."""
+
+
+def is_about_names(key: Key) -> bool:
+    """Whether no file is being renamed to it."""
+    return key == NOWHERE or key.endswith(LEADS)
+
+
 def begin_file_move(tx: Connection, copy: CopyId, key: Key) -> None:
     tx.run("INSERT OR REPLACE INTO file_move (copy, key) VALUES (?, ?)", copy, key)
 

@@ -17,7 +17,8 @@ import msgspec
 from damfs.catalog import derived
 from damfs.catalog.asked_predicates import Says
 from damfs.catalog.database import Connection
-from damfs.catalog.predicates import ALONE, Clause, Predicate, joined, term_marks
+from damfs.catalog.predicates import ALONE, Predicate, joined
+from damfs.catalog.term_clauses import one_of, term_marks
 from damfs.catalog.word_breaks import VERSION, is_unspaced, name_words, spread
 from damfs.model import LIBRARY_STORE, AssetId, TermId
 
@@ -177,7 +178,7 @@ def _tagged(
 ) -> list[AssetId]:
     """The newest whose terms say the first words, and whose texts the others. The candidates come from the texts that
     match, or else from whatever carries the first terms."""
-    others = [_carries(each) for each in (terms if written else terms[1:])]
+    others = [one_of(each.terms) for each in (terms if written else terms[1:])]
     clause, values = joined([(ALONE, ()), where.row_clause(), *others])
     if written:
         sql = f"{WRITTEN} AND {clause} ORDER BY a.id DESC LIMIT ?"
@@ -186,12 +187,6 @@ def _tagged(
     sql = f"SELECT DISTINCT a.id FROM (SELECT asset FROM tagging WHERE term IN ({marks})) AS w"  # noqa: S608  # marks only
     sql += f" CROSS JOIN asset AS a ON a.id = w.asset WHERE {clause} ORDER BY a.id DESC LIMIT ?"
     return [id_ for (id_,) in connection.rows(sql, *carried, *values, limit)]
-
-
-def _carries(word: Says) -> Clause:
-    marks, values = term_marks(word.terms)
-    clause = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # as above
-    return clause, values
 
 
 def match_of(words: Sequence[Says]) -> str:

@@ -120,6 +120,19 @@ class OldTagging(NamedTuple):
     term: int
     source: TagSource
     confidence: float
+    processor: str
+    model: str
+
+
+class OldPlainTagging(NamedTuple):
+    """Before schema 3: by which model is not told."""
+
+    asset: int
+    term: int
+    source: TagSource
+    confidence: float
+    processor: str = ""
+    model: str = ""
 
 
 class OldSearch(NamedTuple):
@@ -231,7 +244,11 @@ QUERIES: dict[type, tuple[str, str]] = {
         "SELECT folder, mode, mtime_ns, uid, gid FROM folder_attribute WHERE folder > ? AND folder <= ?",
     ),
     OldTerm: ("term", "SELECT id, name, broader FROM term WHERE id > ? AND id <= ?"),
-    OldTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
+    OldTagging: (
+        "tagging",
+        "SELECT asset, term, source, confidence, processor, model FROM tagging WHERE asset > ? AND asset <= ?",
+    ),
+    OldPlainTagging: ("tagging", "SELECT asset, term, source, confidence FROM tagging WHERE asset > ? AND asset <= ?"),
     OldSearch: ("saved_search", "SELECT id, query FROM saved_search WHERE id > ? AND id <= ?"),
     OldJudgement: (
         "judgement",

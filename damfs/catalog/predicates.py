@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
+from damfs.catalog.term_clauses import one_of, term_marks
 from damfs.model import AssetId, Facet, FolderId, Media, TermId
 
 SqlValue = int | float | str | bytes
@@ -148,15 +149,6 @@ class Everything(Predicate):
         return "*"
 
 
-MARKS = 1000
-"""Terms that are told one by one: SQLite takes some 30,000 values, and there may be more below one."""
-
-
-def term_marks(terms: tuple[TermId, ...]) -> Clause:
-    many = len(terms) > MARKS
-    return ("SELECT value FROM json_each(?)", (str(list(terms)),)) if many else (", ".join("?" * len(terms)), terms)
-
-
 @dataclass(frozen=True, slots=True)
 class HasTag(Predicate):
     """Carries the term or a narrower one. ``narrower``: the ids of all terms below, itself included."""
@@ -170,8 +162,7 @@ class HasTag(Predicate):
         return f"a.visible AND a.id IN (SELECT asset FROM tagging WHERE term IN ({marks}))", values  # noqa: S608  # marks only
 
     def row_clause(self) -> Clause:
-        marks, values = term_marks(self.narrower)
-        carried = f"EXISTS (SELECT 1 FROM tagging WHERE asset = a.id AND term IN ({marks}))"  # noqa: S608  # as above
+        carried, values = one_of(self.narrower)
         return f"a.visible AND {carried}", values
 
     def match(self, asset: Traits) -> bool:
@@ -395,5 +386,6 @@ def joined(clauses: Iterable[Clause], word: str = " AND ") -> Clause:
 
 
 def all_of(parts: list[Predicate]) -> Predicate:
-    """The one part itself, or an And of several."""
-    return parts[0] if len(parts) == 1 else And(tuple(parts))
+    """The one part itself, or an And of several; none of them is an And."""
+    flat = tuple(chain.from_iterable(part.parts if isinstance(part, And) else (part,) for part in parts))
+    return flat[0] if len(flat) == 1 else And(flat)

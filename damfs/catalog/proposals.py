@@ -121,6 +121,16 @@ def is_judged(connection: Connection, asset: AssetId, term: TermId) -> bool:
     return connection.exists("SELECT 1 FROM judgement WHERE asset = ? AND term = ?", asset, term)
 
 
+def refused_of(connection: Connection, asset: AssetId) -> list[TermId]:
+    """What a person did not want said of the asset."""
+    rows = connection.rows(
+        "SELECT term FROM judgement AS j WHERE asset = ?"
+        " AND NOT EXISTS (SELECT 1 FROM tagging AS g WHERE g.asset = j.asset AND g.term = j.term) ORDER BY term",
+        asset,
+    )
+    return [term for (term,) in rows]
+
+
 def forget_judgement(tx: Connection, asset: AssetId, term: TermId) -> None:
     tx.run("DELETE FROM judgement WHERE asset = ? AND term = ?", asset, term)
 

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Protocol, TypeVar
 
 from damfs.catalog import fields
+from damfs.catalog.alternatives import LIKE, LIMIT, Side, sentences_of, sides_of
 from damfs.catalog.asked_predicates import CapturedBetween, Named, OfSize, Rated, Says, Span
 from damfs.catalog.field_predicates import NumberIn, asked, is_field
 from damfs.catalog.predicates import (
@@ -28,13 +29,26 @@ from damfs.catalog.predicates import (
     Untagged,
     all_of,
 )
-from damfs.catalog.query_text import Condition, Either, Every, Everywhere, Node, Phrase, Without, Word, bad, cut, parsed
+from damfs.catalog.query import Query
+from damfs.catalog.query_text import (
+    Condition,
+    Either,
+    Every,
+    Everywhere,
+    Node,
+    Phrase,
+    Without,
+    Word,
+    bad,
+    cut,
+    parsed,
+    text_of,
+)
 from damfs.errors import Refused
 from damfs.model import AssetId, Media, TermId
 
 T = TypeVar("T")
 
-LIKE = "like"
 MEDIA_WORDS = {"photo": Media.IMAGE, "picture": Media.IMAGE, "still": Media.IMAGE, "sound": Media.AUDIO}
 SIZES = {"": 1, "b": 1} | {f"{unit}b": 1000**power for power, unit in enumerate("kmgt", 1)} | {
     f"{unit}ib": 1024**power for power, unit in enumerate("kmgt", 1)
@@ -60,38 +74,6 @@ class Meanings(Protocol):
         """Terms whose name, or a synonym, holds the words in their order; and all that are narrower."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """``where`` are conditions that hold of all that is found; ``words`` and ``like`` rank it. Without these it has no
-    order."""
-
-    where: Predicate
-    words: tuple[Says, ...] = ()
-    like: tuple[AssetId, ...] = ()
-
-    @property
-    def must(self) -> Predicate:
-        """All that has to hold exactly: the conditions, and that phrases are there."""
-        phrases: list[Predicate] = [each for each in self.words if each.is_phrase]
-        if not phrases:
-            return self.where
-        return all_of(phrases if self.where == Everything() else [*phrases, self.where])
-
-    @property
-    def is_ranked(self) -> bool:
-        return bool(self.words or self.like)
-
-    @property
-    def sentence(self) -> str:
-        """The words as one text, for a model."""
-        return " ".join(each.words for each in self.words)
-
-    def text(self) -> str:
-        parts = [each.text() for each in self.words]
-        parts += [] if self.where == Everything() and self.is_ranked else [self.where.text()]
-        return " ".join([*parts, *(f"{LIKE}:{id_}" for id_ in self.like)])
-
-
 Mean = Callable[[str, Meanings], Predicate]
 
 
@@ -108,11 +90,10 @@ def meant(text: str, meanings: Meanings) -> Query:
     return _Reading(meanings).query(parsed(text))
 
 
-def sentence_of(text: str) -> str:
-    """The words that rank, as one text for a model; without asking what anything means. Raises BadQuery."""
-    tree = parsed(text)
-    parts = tree.parts if isinstance(tree, Every) else (tree,)
-    return " ".join(part.text for part in parts if isinstance(part, Word | Phrase))
+def sentences(text: str) -> list[str]:
+    """The words that rank, a text for a model for each alternative; without asking what anything means. Raises
+    BadQuery."""
+    return sentences_of(parsed(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +101,14 @@ class _Reading:
     meanings: Meanings
 
     def query(self, tree: Node) -> Query:
+        sides = [self._side(side) for side in sides_of(tree)]
+        return sides[0] if len(sides) == 1 else Query(Everything(), sides=tuple(sides), said=text_of(tree))
+
+    def _side(self, parts: Side) -> Query:
         where: list[Predicate] = []
         words: list[Says] = []
         like: list[AssetId] = []
-        for part in tree.parts if isinstance(tree, Every) else (tree,):
+        for part in parts:
             match part:
                 case Word() | Phrase():
                     words.append(self._says(part))
@@ -157,7 +142,10 @@ class _Reading:
 
     def _condition(self, test: Condition) -> Predicate:
         if test.name == LIKE:
-            raise bad(test.at, "like: ranks what is found, so it cannot stand beside OR or after NOT")
+            raise bad(
+                test.at,
+                f"like: ranks what is found, so it cannot stand after NOT or in one of more than {LIMIT} alternatives",
+            )
         field = FIELDS.get(test.name)
         if field is None:
             raise bad(test.at, self._unknown(test))

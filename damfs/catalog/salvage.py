@@ -112,6 +112,9 @@ class Salvage:
         """Whether the schema of that catalog has the table: an older one may not."""
         return bool(self._number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", table))
 
+    def has_column(self, table: str, column: str) -> bool:
+        return bool(self._number("SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", table, column))
+
     def tree(self) -> OldTree:
         """Where files lie, or lay, and which folders there were."""
         store_names = {store.id: store.name for store in self.each(OldStore)}

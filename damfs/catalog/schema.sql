@@ -142,7 +142,8 @@ CREATE TABLE folder_move (
   name   BLOB NOT NULL
 ) STRICT;
 
--- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished.
+-- A file that is just being renamed on the disk, to this key; start-up takes back what was not finished. An empty key:
+-- this name of the file is to be removed; one with a slash behind: it is to lead to the current version.
 CREATE TABLE file_move (
   copy INTEGER PRIMARY KEY REFERENCES copy (id) ON DELETE CASCADE,
   key  BLOB NOT NULL
@@ -486,6 +487,13 @@ CREATE TABLE sidecar (
   problem  TEXT NOT NULL                -- why they could not be read, one line; '': they were
 ) STRICT;
 CREATE INDEX sidecar_by_original ON sidecar (original);
+CREATE INDEX sidecar_by_problem ON sidecar (asset) WHERE problem <> '';
+
+-- An asset of which people say something that its sidecar does not: writing that failed, and is tried again.
+CREATE TABLE sidecar_due (
+  asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE, -- the original
+  reason TEXT NOT NULL                  -- why it could not be written, one line
+) STRICT;
 
 -- A sidecar that does not stand beside that original any more: what it had said holds again when it does.
 CREATE TABLE parted_sidecar (

@@ -93,13 +93,26 @@ def list_unread(connection: Connection) -> list[AssetId]:
     return [asset for (asset,) in rows]
 
 
-def list_problems(connection: Connection) -> list[tuple[str, str]]:
-    """Names and reasons of those that could not be read."""
-    rows = connection.rows(
-        "SELECT a.name, s.problem FROM sidecar AS s JOIN asset AS a ON a.id = s.asset"
-        " WHERE s.problem <> '' ORDER BY a.id"
-    )
-    return [(name, problem) for name, problem in rows]
+def problems(connection: Connection, limit: int) -> dict[AssetId, str]:
+    """Why some could not be read."""
+    return dict(connection.rows("SELECT asset, problem FROM sidecar WHERE problem <> '' ORDER BY asset LIMIT ?", limit))
+
+
+def due_reason(connection: Connection, original: AssetId) -> str:
+    """Why the last attempt to write what is said of it failed; '': it did not."""
+    return connection.value(str, "SELECT reason FROM sidecar_due WHERE asset = ?", original) or ""
+
+
+def set_due(tx: Connection, original: AssetId, reason: str) -> None:
+    """'': all that is said of it is written."""
+    tx.run("DELETE FROM sidecar_due WHERE asset = ?", original)
+    if reason:
+        tx.run("INSERT INTO sidecar_due (asset, reason) SELECT id, ? FROM asset WHERE id = ?", reason, original)
+
+
+def due(connection: Connection, limit: int = -1) -> dict[AssetId, str]:
+    """Originals of which something is to be written once more, with the reasons."""
+    return dict(connection.rows("SELECT asset, reason FROM sidecar_due ORDER BY asset LIMIT ?", limit))
 
 
 def list_files(connection: Connection, store: StoreId) -> list[AssetId]:

@@ -115,7 +115,8 @@ class VectorIndex:
             self._widen()
 
     def add_rows(self, rows: Iterable[tuple[int, bytes]]) -> int:
-        """Add rows of the embedding table (little-endian float32); how many. A row of another length is left out."""
+        """Add rows of the embedding table (little-endian float32); how many. One that does not fit is left out: it must
+        not keep all later ones out."""
         import numpy as np
 
         added = 0
@@ -124,9 +125,13 @@ class VectorIndex:
             fit = [(key, vector) for key, vector in batch if len(vector) == 4 * self.dimension]
             if len(fit) < len(batch):
                 log.warning("%d embedding rows have not %d dimensions", len(batch) - len(fit), self.dimension)
+            keys = np.array([key for key, _ in fit], dtype=np.uint64)
             vectors = np.frombuffer(b"".join(vector for _, vector in fit), dtype="<f4").reshape(-1, self.dimension)
-            self.add([key for key, _ in fit], vectors)
-            added += len(fit)
+            finite = np.isfinite(vectors).all(axis=1)
+            if not finite.all():
+                log.warning("%d embedding rows hold what is no number", len(fit) - int(finite.sum()))
+            self.add(keys[finite].tolist(), vectors[finite])
+            added += int(finite.sum())
         return added
 
     def remove(self, keys: Iterable[int]) -> int:

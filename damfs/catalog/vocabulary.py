@@ -164,9 +164,8 @@ def taggings_of_many(
 
 
 def names_of_assets(connection: Connection, assets: tuple[AssetId, ...]) -> list[str]:
-    marks = ", ".join("?" * len(assets))
-    rows = connection.rows(f"SELECT DISTINCT name FROM asset WHERE id IN ({marks}) ORDER BY name", *assets)  # noqa: S608  # marks only
-    return [name for (name,) in rows]
+    sql = "SELECT DISTINCT name FROM asset WHERE id IN (SELECT value FROM json_each(?)) ORDER BY name"
+    return [name for (name,) in connection.rows(sql, _text(assets))]
 
 
 def list_counts(connection: Connection) -> list[tuple[Term, int]]:
@@ -243,8 +242,8 @@ def attach(
 
 def detach(tx: Connection, asset: AssetId, ids: tuple[TermId, ...]) -> bool:
     """Untag from each of the terms. Whether anything changed."""
-    marks = ", ".join("?" * len(ids))
-    return bool(tx.run(f"DELETE FROM tagging WHERE asset = ? AND term IN ({marks})", asset, *ids))  # noqa: S608  # marks only
+    sql = "DELETE FROM tagging WHERE asset = ? AND term IN (SELECT value FROM json_each(?))"
+    return bool(tx.run(sql, asset, _text(ids)))
 
 
 def detach_many(tx: Connection, assets: tuple[AssetId, ...], ids: tuple[TermId, ...]) -> None:

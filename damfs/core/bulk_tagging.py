@@ -46,11 +46,11 @@ class RemoveTags:
         return len(self.assets)
 
 
-async def untag_all(library: Library, term: TermId, actor: str) -> int:
-    """How many assets carried it or a narrower term."""
+async def untag_all(library: Library, term: TermId, actor: str, group: str = "") -> int:
+    """How many assets carried it or a narrower term. ``group``: what is taken back with it, see `Library.new_group`."""
     total = 0
     ids = vocabulary.with_narrower(library.db.writer, term)
     while assets := vocabulary.some_carriers(library.db.writer, ids, AT_ONCE):
-        total += library.perform(RemoveTags(tuple(assets), term), actor)
+        total += library.perform(RemoveTags(tuple(assets), term), actor, group=group)
         await trio.lowlevel.checkpoint()
     return total

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from damfs.catalog import remarks, stores, versions, vocabulary
+from damfs.catalog import proposals, remarks, stores, versions, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.duplicates import Member, Pair
 from damfs.core import duplicate_groups
@@ -26,9 +26,10 @@ from damfs.core.duplicate_groups import Group, Sort, reason_of
 from damfs.core.good_copies import GoodCopy, still
 from damfs.core.library import Library
 from damfs.core.reception import Reception
+from damfs.core.suggesting import RefuseAsWell
 from damfs.core.trashing import settle
 from damfs.errors import DamfsError, Unavailable
-from damfs.model import AssetId, AssetState, BlobId, CopyState, Facts
+from damfs.model import AssetId, AssetState, BlobId, CopyState, Facts, TagSource
 from damfs.model import Copy as FileCopy
 
 ACTOR = "cli"
@@ -232,6 +233,8 @@ def _merged(connection: Connection, kept: AssetId, others: Sequence[AssetId]) ->
     for other in others:
         for term in vocabulary.tagged_terms(connection, other):
             tagging = vocabulary.tagging(connection, other, term.id)
+            if tagging.source is TagSource.MODEL and proposals.is_judged(connection, kept, term.id):
+                continue
             commands.append(AddTag(kept, term.id, tagging.source, tagging.confidence, tagging.origin))
         theirs = remarks.remark(connection, other)
         rating = max(rating, theirs.rating)
@@ -242,4 +245,5 @@ def _merged(connection: Connection, kept: AssetId, others: Sequence[AssetId]) ->
             if name not in known and value is not None:
                 known.add(name)
                 commands.append(SetAttribute(kept, name, value))
-    return [*commands, SetRating(kept, rating), SetComment(kept, comment)]
+    refused = [RefuseAsWell(kept, other) for other in others]
+    return [*commands, *refused, SetRating(kept, rating), SetComment(kept, comment)]

@@ -59,7 +59,7 @@ async def settle_file_moves(library: Library) -> None:
     """What a crash cut short."""
     for id_, new_key in folders.file_moves(library.db.writer):
         copy = stores.copy(library.db.writer, id_)
-        if copy is not None:
+        if copy is not None and not folders.is_about_names(new_key):
             await _settle(library, copy, new_key)
 
 

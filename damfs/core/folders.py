@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import trio
 
-from damfs.catalog import folders, stores, versions
+from damfs.catalog import folders, stores
 from damfs.catalog.folders import Move
 from damfs.catalog.stores import Folder
 from damfs.core.arranging import (
@@ -29,13 +29,14 @@ from damfs.core.arranging import (
 )
 from damfs.core.commands import Command
 from damfs.core.file_moves import move_placed, settle_file_moves
+from damfs.core.further_names import settle_names
 from damfs.core.indexing import HideFolders
 from damfs.core.ingest import MoveCopy
-from damfs.core.keys import is_taken, keys_beside, link_or_take, version_keys
+from damfs.core.keys import is_taken, keys_beside, link_or_take
 from damfs.core.library import Library
 from damfs.core.trashing import settle
 from damfs.errors import Conflict, NotEmpty, NotFound, Refused, Unavailable
-from damfs.model import TRASH_FOLDER, Asset, AssetId, AssetState, Copy, CopyId, CopyState, FolderId, Key, Store
+from damfs.model import TRASH_FOLDER, AssetId, AssetState, Copy, CopyId, CopyState, FolderId, Key, Store
 from damfs.storage.local import LocalStore
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ async def settle_moves(library: Library) -> None:
         new = _key(library, move.parent, move.name)
         done = done and await trio.to_thread.run_sync(files.has_folder, new)
         library.perform(EndMove(move, done=done), ACTOR, durable=True)
+    await settle_names(library)
     await settle_file_moves(library)
 
 
@@ -190,41 +192,6 @@ async def _make_way(library: Library, copy: Copy) -> None:
                     placed = await trio.to_thread.run_sync(files.move, key, new_key)
                     library.perform(MoveCopy(copy.id, placed), ACTOR)
                     return
-
-
-def names_of(library: Library, asset: Asset) -> list[Copy]:
-    """The files of the writable store under which the asset is listed there."""
-    store = library.library_store().id
-    return [
-        copy
-        for copy in stores.copies_of_asset(library.db.writer, asset.id)
-        if (copy.store, copy.blob, copy.state) == (store, asset.blob, CopyState.PRESENT)
-    ]
-
-
-async def follow(library: Library, id_: AssetId, names: Sequence[Copy]) -> None:
-    """Of a file with several names one has the bytes of the next version now: so have the others. What they had is kept
-    beside them. A crash in between leaves a name less; the bytes are in versions/."""
-    asset = library.asset(id_)
-    current = None if asset is None or asset.state is AssetState.TRASHED else next(iter(names_of(library, asset)), None)
-    for old in names if len(names) > 1 and current is not None else ():
-        copy = stores.copy(library.db.writer, old.id)
-        if current is not None and copy is not None and copy.blob != current.blob and copy.name == old.name:
-            async with library.publishing.alone():
-                await _follow(library, current, copy)
-
-
-async def _follow(library: Library, current: Copy, copy: Copy) -> None:
-    files, key = library.blob_store(copy.store), _key(library, copy.folder, copy.name)
-    number = len(versions.of_asset(library.db.writer, copy.asset)) - 1
-    for kept in version_keys(key, number):
-        if not is_taken(library.db.writer, copy.store, kept, AssetId(0)):
-            with suppress(Conflict):
-                library.perform(MoveCopy(copy.id, await trio.to_thread.run_sync(files.move, key, kept)), ACTOR)
-                break
-    source = _key(library, current.folder, current.name)
-    placed = await trio.to_thread.run_sync(link_or_take, files, source, key)
-    library.perform(AddName(current.id, placed), ACTOR)
 
 
 async def reconcile_folders(library: Library, store: Store) -> None:

@@ -109,12 +109,14 @@ class IndexFile:
         return self.gone.get(copy.id) == stores.key_of(x.tx, copy.folder, copy.name)
 
     def _is_shared(self, x: Execution, here: Copy) -> bool:
-        """Whether the asset that is shown at the key has another file with its bytes: then it stays what it is."""
+        """Whether the asset that is shown at the key has another file with its bytes: then it stays what it is. One
+        that keeps them as an earlier version beside the key says the opposite."""
         return any(
             copy.id != here.id
             and copy.blob == here.blob
             and copy.state is CopyState.PRESENT
             and not self._is_gone(x, copy)
+            and (copy.folder, versioned_name(copy.name)) != (here.folder, here.name)
             for copy in stores.copies_of_asset(x.tx, here.asset)
         )
 

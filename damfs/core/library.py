@@ -8,6 +8,7 @@ library open (a lock on state/lock). Crash rule: closing is a courtesy, never ne
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import time
@@ -20,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from damfs.catalog import assets, derived, full_text, stores, vectors
+from damfs.catalog import assets, derived, full_text, statistics, stores, vectors
 from damfs.catalog.change_feed import Recorder, new_group
 from damfs.catalog.database import Connection, Database
 from damfs.catalog.migrations import open_catalog
@@ -41,6 +42,7 @@ from damfs.core.nearest import Nearest
 from damfs.core.planner import Planner
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.processors.processor import Worker
+from damfs.core.refusals import Refusals
 from damfs.core.search_turns import SearchTurns
 from damfs.core.searching import Searches
 from damfs.core.shown_answers import ShownAnswers
@@ -49,7 +51,7 @@ from damfs.core.status import status_of
 from damfs.core.status_report import Status
 from damfs.core.text_upkeep import TextUpkeep
 from damfs.core.vector_indexes import VectorIndexes
-from damfs.errors import BadLibrary, NotFound, Unavailable
+from damfs.errors import BadLibrary, DamfsError, NotFound, Unavailable
 from damfs.model import (
     LIBRARY_STORE,
     Asset,
@@ -65,6 +67,8 @@ from damfs.model import (
 from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 TERM_CHANGES = frozenset(
@@ -104,6 +108,7 @@ class Library:
         self.search_turns = SearchTurns(settings.search.at_once, self.counters, self.texts.catch_up)
         self.shown = ShownAnswers()
         self.complaints = Complaints()
+        self.refusals = Refusals()
         self.held_back: dict[AssetId, str] = {}
         """Received files that could not be published yet, with the reason."""
         self.not_made: dict[tuple[BlobId, RenditionKind, str], str] = {}
@@ -187,6 +192,7 @@ class Library:
             root = Path(row.root) if row.root else self.originals
             skip = self.skip if row.kind is StoreKind.READ_ONLY else frozenset[Path]()
             self._stores[store] = LocalStore(root, row.kind, skip)
+            self._stores[store].is_away = not row.online
         return self._stores[store]
 
     def sources(self, blob: BlobId, prefer: AssetId | None = None) -> list[Copy]:
@@ -233,9 +239,12 @@ class Library:
         return model_status(connection, self.settings.model.name, self.model_health, pace)
 
     def save_vectors(self) -> None:
-        """Stop following with the vector indexes and save those that changed. Blocks: for the end."""
+        """Stop following with the vector indexes and save those that changed, if there is room. Blocks: for the end."""
         self.vectors.indexes.close()
-        self.note_vectors(self.vectors.indexes.save())
+        try:
+            self.note_vectors(self.vectors.indexes.save())
+        except (DamfsError, OSError) as error:
+            log.warning("the vector index could not be saved (it is made again when needed): %s", error)
 
     def note_vectors(self, digests: Mapping[str, bytes]) -> None:
         """Remember what was saved, before the files of before are removed; forget what every index has heard of."""
@@ -291,6 +300,7 @@ def open_library(path: Path) -> Iterator[Library]:
             yield library
         finally:
             library.vectors.indexes.close()
+            statistics.gather(db.writer, time.time_ns())
 
 
 @contextmanager

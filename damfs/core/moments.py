@@ -67,4 +67,4 @@ class Moments:
         _, vector = min(told, key=lambda each: abs(each[0] - moment.at_ns))
         hits = self._nearest.nearest(connection, model, np.frombuffer(vector, dtype="<f4"), self._count + 1)
         others = [hit for hit in hits if hit.asset != moment.asset][: self._count]
-        return [found for hit in others if (found := shown(connection, hit)) is not None]
+        return [found for hit in others if (found := shown(connection, hit, model)) is not None]

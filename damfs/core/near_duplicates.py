@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from damfs.core.sequences import Sequence as Clip
 
 PROCESSOR = "fingerprint"
-MARK: Final = "1"
+MARK: Final = "2"
 """Version of the comparison: another one compares everything again."""
 CANDIDATES, TURNED_CANDIDATES, CLIPS = 10, 3, 20
 FLOORS = {LOOK_MODEL: 0.5, EFFICIENTNET: 0.4}
@@ -181,6 +181,8 @@ def _compared_clips(connection: Connection, own: Looks, blob: BlobId) -> Near | 
 
 def clip_reason(found: Overlap) -> str:
     """``share`` is of the shorter one."""
+    if not found.is_placed:
+        return "the same film, or another take of the same view: too little moves to tell"
     what = "the same film" if found.share >= WHOLE else f"{found.share:.0%} of the same film"
     seconds = abs(found.offset_ms) / 1000
     return what if seconds < 1 else f"{what}, one begins {seconds:.1f} s into the other"

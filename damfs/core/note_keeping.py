@@ -8,6 +8,7 @@ where the catalog has gone on since, everything is written anew at the start.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -18,17 +19,23 @@ import trio
 from damfs.catalog import change_feed, derived, standing
 from damfs.catalog.database import Connection
 from damfs.catalog.standing import ORDINARY_MODE, FolderNote
-from damfs.core import store_notes
+from damfs.core import store_notes, volumes
 from damfs.core.feed import Batch
 from damfs.core.library import Library
 from damfs.core.outlasting import outlast
+from damfs.core.store_notes import parsed
 from damfs.errors import Unavailable
 from damfs.model import AssetId, AssetState, Change, FolderId, Seq, StoreId
 from damfs.storage.disk_errors import disk_errors
-from damfs.storage.folder_steps import is_bare
 from damfs.storage.note_file import NoteFile
 from damfs.storage.tree_walk import NOTES
 
+log = logging.getLogger(__name__)
+
+ASIDE = os.fsdecode(NOTES) + "-"
+"""And a number: notes that an older catalog found."""
+TAKEN_IN = "-taken-in"
+"""Ending of those that a catalog made anew has read."""
 GRACE_S = 1.0
 END_S = 5.0
 """So long the last notes may take when the daemon ends."""
@@ -130,15 +137,21 @@ class NoteKeeper:
         """Nothing is to be done where the file was in step when the daemon ended."""
         library = self._library
         store, name = library.library_store().id, derived.property_value(library.db.writer, "library-id") or ""
-        device = await self._find_volume(store)
+        device = await self._find_volume()
         seq = change_feed.last_seq(library.db.writer)
         first, last = await trio.to_thread.run_sync(lambda: (self._file.first(), self._file.last()))
         if (first, last) != (store_notes.first_line(name), store_notes.end_line(name, seq)):
+            await trio.to_thread.run_sync(keep_newer, self._file, name, seq)
             await self._write_anew(store)
-        self._size = await trio.to_thread.run_sync(self._file.size)
+        await self._measure()
         self._folders = await library.db.read(functools.partial(standing.list_folders, store=store))
         self._device = device
         self.begun.set()
+
+    async def _measure(self) -> None:
+        """What was written anew is another file."""
+        self._size, inode = await trio.to_thread.run_sync(lambda: (self._file.size(), self._file.inode()))
+        volumes.keep_inode(self._library, inode)
 
     async def _keep(self) -> None:
         while True:
@@ -165,7 +178,7 @@ class NoteKeeper:
     async def _write_down(self, stirred: _Stirred) -> None:
         library, store = self._library, self._library.library_store().id
         name = derived.property_value(library.db.writer, "library-id") or ""
-        is_same = await self._find_volume(store) == self._device
+        is_same = await self._find_volume() == self._device
         if not is_same or not await trio.to_thread.run_sync(self._file.size):
             await self._begin()
             return
@@ -184,21 +197,20 @@ class NoteKeeper:
         if await trio.to_thread.run_sync(self._file.size) > self._size * 1.5 + WASTE:
             # what was appended is not appended again when this fails
             await outlast("notes of the store, shortened", functools.partial(self._write_anew, store), 0)
-            self._size = await trio.to_thread.run_sync(self._file.size)
+            await self._measure()
 
-    async def _find_volume(self, store: StoreId) -> int:
+    async def _find_volume(self) -> int:
         """Its device. Raises Unavailable where it is away: notes in its mount point would hide that."""
-        expected = await self._library.db.read(functools.partial(standing.expects_files, store=store))
-        return await trio.to_thread.run_sync(self._look, expected)
+        library = self._library
+        return await trio.to_thread.run_sync(self._look, await volumes.known_of(library, library.library_store()))
 
-    def _look(self, expected: bool) -> int:  # blocks, called through to_thread
-        root = self._file.path.parent
-        with disk_errors(root):
-            device = root.stat().st_dev
-            is_away = expected and is_bare(os.fsencode(root))
+    def _look(self, known: volumes.Known) -> int:  # blocks, called through to_thread
+        with disk_errors(known.root):
+            device = known.root.stat().st_dev
+            is_away = volumes.is_away(known)
         is_other = self._device not in {None, device} and not self._file.size()  # a volume that was there has notes
         if is_away or is_other:
-            raise Unavailable(f"{root}: the volume of the originals is away; notes are written when it is back")
+            raise Unavailable(f"{known.root}: the volume of the originals is away; notes are written when it is back")
         return device
 
     async def _write_anew(self, store: StoreId) -> None:
@@ -207,6 +219,28 @@ class NoteKeeper:
                 write_all(connection, self._file, store)
 
         await trio.to_thread.run_sync(write)
+
+
+def keep_newer(file: NoteFile, library: str, seq: int) -> None:
+    """Notes that tell of more than the catalog does, or of another one, are not written over: it is a backup that came
+    back, or the originals are another library's. Blocks."""
+    notes = parsed(*file.read())
+    if notes.library in {None, library} and notes.seq <= seq:
+        return
+    number = 1 + max((int(found.path.name[len(ASIDE) :]) for found in kept_aside(file)), default=0)
+    aside = f"{ASIDE}{number}"
+    file.rename(aside)
+    log.warning(
+        "%s know of changes that the catalog does not (was an older one brought back?); what they say is kept as %s:"
+        " unmount and run `damfs rebuild` to take it in",
+        file.path, aside,
+    )  # fmt: skip
+
+
+def kept_aside(file: NoteFile) -> list[NoteFile]:
+    """Oldest first. Blocks briefly."""
+    found = [path for path in file.path.parent.glob(ASIDE + "*") if path.name[len(ASIDE) :].isdecimal()]
+    return [NoteFile(path) for path in sorted(found, key=lambda path: int(path.name[len(ASIDE) :]))]
 
 
 def note_file(library: Library) -> NoteFile:

@@ -7,7 +7,7 @@ from the backup, so that one which was taken away since may come back.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from damfs.catalog.old_rows import (
     OldAsset,
     OldAttribute,
     OldBlob,
+    OldPlainTagging,
     OldRemark,
     OldRewrite,
     OldSearch,
@@ -25,12 +26,13 @@ from damfs.catalog.old_rows import (
 )
 from damfs.catalog.remarks import SILENT, Remark
 from damfs.catalog.salvage import Salvage
+from damfs.catalog.vocabulary import GivenTag
 from damfs.core.backups import newest_first
-from damfs.core.old_notes import Noted, brought_up, is_of, noted_in, together
+from damfs.core.old_notes import Noted, brought_up, completed, is_of, noted_in, together
 from damfs.core.old_terms import Judged, SaidOfTerm, judged, said_of_terms
 from damfs.core.restoring import KnownAsset, Place
 from damfs.core.store_notes import StoreNotes
-from damfs.model import AssetState, Digest, TagSource
+from damfs.model import AssetState, Digest
 
 DIGEST_SIZE = 32
 TOLD = (
@@ -56,7 +58,7 @@ DERIVED = ("blob", "fact", "rendition", "embedding", "job")
 NUMBERED = ("asset", "version", "folder", "rendition", "change")
 """Tables whose ids others know: inode numbers."""
 
-Tags = dict[int, list[tuple[str, TagSource, float]]]
+Tags = dict[int, list[GivenTag]]
 Attributes = dict[int, list[tuple[bytes, bytes]]]
 
 
@@ -99,23 +101,32 @@ def salvaged(path: Path) -> Iterator[Salvage]:
         yield old
 
 
-def learn(catalog: Path, backups: Path, notes: StoreNotes) -> Learnt:
-    """From the catalog and, where that has gaps, from the notes of the store and the newest backup that can be read."""
+def learn(catalog: Path, backups: Path, notes: StoreNotes, asides: Sequence[StoreNotes] = ()) -> Learnt:
+    """From the catalog and, where that has gaps, from the notes of the store and the newest backup that can be read.
+    ``asides``: notes that an older catalog found when it came back."""
     learnt = Learnt()
     whole = catalog.is_file() and _learn_from(learnt, catalog)
     for backup in newest_first(backups) if not whole else ():
         if _learn_from(learnt, backup):
             break
     learnt.terms = _broader_first(learnt.terms)
-    _compare(learnt, notes, whole=whole)
+    _compare(learnt, notes, whole=whole and not _is_older(learnt, notes))
+    for aside in asides:
+        if aside.library == learnt.library_id:
+            learnt.noted = completed(learnt.noted, aside, learnt.assets)
+    learnt.old_versions = sum(len(note.versions) - 1 for note in learnt.noted.assets.values())
     return learnt
+
+
+def _is_older(learnt: Learnt, notes: StoreNotes) -> bool:
+    """Whether the catalog is a backup that was brought back."""
+    return notes.library == learnt.library_id and notes.seq > learnt.highest.get("change", 0)
 
 
 def _compare(learnt: Learnt, notes: StoreNotes, *, whole: bool) -> None:
     learnt.library_id = learnt.library_id or notes.library
     learnt.from_notes = not whole and notes.library is not None
     learnt.noted = together(learnt.noted, notes, whole=whole)
-    learnt.old_versions = sum(len(note.versions) - 1 for note in learnt.noted.assets.values())
     for id_, known in learnt.assets.items() if learnt.from_notes else ():
         note = learnt.noted.assets.get(id_)
         if note is None or is_of(known, note):
@@ -161,9 +172,12 @@ def _tags(learnt: Learnt, old: Salvage) -> Tags:
     learnt.said = {**said_of_terms(old, names), **learnt.said}
     learnt.judged = {**judged(old, names), **learnt.judged}
     tags: Tags = defaultdict(list)
-    for tagging in old.each(OldTagging):
-        if tagging.term in terms:
-            tags[tagging.asset].append((terms[tagging.term].name, tagging.source, tagging.confidence))
+    plain = old.has("tagging") and not old.has_column("tagging", "model")
+    rows: Iterator[OldTagging | OldPlainTagging] = old.each(OldPlainTagging) if plain else old.each(OldTagging)
+    for row in rows:
+        if row.term in terms:
+            given = GivenTag(terms[row.term].name, row.source, row.confidence, row.processor, row.model)
+            tags[row.asset].append(given)
     return tags
 
 
@@ -204,8 +218,8 @@ def _together(known: KnownAsset | None, new: KnownAsset) -> KnownAsset:
     """What an earlier source said, completed."""
     if known is None:
         return new
-    names = {name for name, _, _ in known.tags}
-    tags = [*known.tags, *(tag for tag in new.tags if tag[0] not in names)]
+    names = {tag.term for tag in known.tags}
+    tags = [*known.tags, *(tag for tag in new.tags if tag.term not in names)]
     return replace(
         known, places=known.places or new.places, tags=tags,
         remark=new.remark if known.remark == SILENT else known.remark, attributes=known.attributes or new.attributes,

@@ -95,6 +95,39 @@ def together(catalogs: Noted, notes: StoreNotes, *, whole: bool) -> Noted:
     return Noted({**catalogs.assets, **_by_number(notes.assets)}, {**catalogs.folders, **_by_number(notes.folders)})
 
 
+def completed(noted: Noted, aside: StoreNotes, known: Mapping[int, KnownAsset]) -> Noted:
+    """With what notes say that were kept aside when an older catalog came back. Since then it has given some of their
+    ids to others: an asset is recognised by its bytes, and by where they lie."""
+    by_key = {place.key: id_ for id_, each in known.items() for place in each.places if place.store == LIBRARY_STORE}
+    assets, folders = dict(noted.assets), dict(noted.folders)
+    for id_, note in aside.assets.items():
+        here = [int(id_), *(by_key[key] for key in note.versions[-1].keys if key in by_key)]
+        found = next((each for each in here if each in known and _shares(known[each], assets.get(each), note)), -id_)
+        assets[found] = _joined(assets[found], note) if found in assets else note
+    keys = {each.key for each in folders.values()}
+    folders |= {-int(id_): folder for id_, folder in aside.folders.items() if folder.key not in keys}
+    return Noted(assets, folders)
+
+
+def _shares(known: KnownAsset, noted: AssetNote | None, aside: AssetNote) -> bool:
+    """Whether any bytes were both one's and the other's."""
+    ever = {bytes(known.digest), *(each.digest for each in (noted.versions if noted else ()))}
+    return not ever.isdisjoint(each.digest for each in aside.versions)
+
+
+def _joined(note: AssetNote, aside: AssetNote) -> AssetNote:
+    """With the versions that only the other tells of."""
+    met = {each.digest for each in note.versions}
+    *earlier, last = note.versions
+    earlier = sorted([*earlier, *(each for each in aside.versions if each.digest not in met)], key=_age)
+    versions = tuple(replace(each, number=number) for number, each in enumerate([*earlier, last], 1))
+    return replace(note, versions=versions if len(versions) > len(note.versions) else note.versions)
+
+
+def _age(version: VersionNote) -> int:
+    return version.created_ns
+
+
 def _by_number(notes: Mapping[AssetId, T] | Mapping[FolderId, T]) -> dict[int, T]:
     return {int(id_): note for id_, note in notes.items()}
 

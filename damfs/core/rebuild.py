@@ -25,7 +25,7 @@ from damfs.core.commands import AddStore, Command
 from damfs.core.keys import keys_for
 from damfs.core.library import Library, locked, new_catalog
 from damfs.core.makers import maker
-from damfs.core.note_keeping import write_all
+from damfs.core.note_keeping import TAKEN_IN, kept_aside, write_all
 from damfs.core.old_catalogs import Learnt, learn, salvaged
 from damfs.core.old_terms import RestoreSaid
 from damfs.core.processor_registry import ProcessorRegistry
@@ -39,6 +39,7 @@ from damfs.core.scanner import scan
 from damfs.core.search_commands import SaveSearch
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.store_notes import out_of_step, parsed
+from damfs.core.suggesting import AUTO_TAG
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, DamfsError, Unavailable
 from damfs.model import AssetId, AssetState, Digest, Facts, JobState, Store, StoreId, StoreKind
@@ -73,7 +74,9 @@ async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildRep
     with locked(path):
         notes = NoteFile(path / "originals" / os.fsdecode(NOTES))
         said = parsed(*await trio.to_thread.run_sync(notes.read))
-        learnt = await trio.to_thread.run_sync(learn, path / "state" / CATALOG, path / "state" / "backups", said)
+        asides = kept_aside(notes)
+        more = [parsed(*await trio.to_thread.run_sync(each.read)) for each in asides]
+        learnt = await trio.to_thread.run_sync(learn, path / "state" / CATALOG, path / "state" / "backups", said, more)
         with closing(_begun(path / "state" / MAKING)) as db:
             library = Library(path, settings, db, ProcessorRegistry.load())
             await _fill(library, learnt, summary, report)
@@ -81,6 +84,8 @@ async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildRep
         if said.library is not None:  # its ids are those of a catalog that is no more
             await trio.to_thread.run_sync(notes.append, [out_of_step()])
         summary.aside = await trio.to_thread.run_sync(_take_place, path / "state")
+        for aside in asides:  # their ids are those of no catalog any more
+            await trio.to_thread.run_sync(aside.rename, aside.path.name + TAKEN_IN)
         await trio.to_thread.run_sync(_note_anew, path / "state" / CATALOG, notes, store)
     return summary
 
@@ -226,6 +231,7 @@ def _restorable(root: Path, found: Derived) -> RestoreDerived:
         (facts_in(fact.facts).get("profile") for fact in found.facts if fact.processor == "proxy"), None
     )
     again = {maker(made.kind, made.profile, made_by_proxy or made.profile, facts_in(made.detail)) for made in gone}
+    again.add(AUTO_TAG)  # what it proposed does not come back
     jobs = [job for job in found.jobs if job.state in {JobState.DONE, JobState.FAILED} and job.processor not in again]
     return RestoreDerived(Digest(found.digest), found.facts, there, found.embeddings, jobs)
 

@@ -98,7 +98,7 @@ def _not_back(report: RebuildReport) -> list[str]:
         lines.append(f"not back   {report.old_versions:,} earlier versions of files that are not there")
     if report.unrecalled:
         lines.append(f"not back   permissions, versions or trash of {report.unrecalled:,} files that are not there")
-    lines.append("not back   proposals, history and undo; inode numbers of the mount are new")
+    lines.append("not back   history and undo; what models propose is asked again; inode numbers of the mount are new")
     for what, number in report.lost.items():
         lines.append(f"not back   {what}: {'nothing could be read' if number < 0 else f'{number:,} rows at most'}")
     return lines

@@ -19,7 +19,8 @@ import trio
 from damfs.catalog import assets, folders, rewrites, stores
 from damfs.core.commands import Abandon, Command
 from damfs.core.filing import file_by_capture
-from damfs.core.folders import follow, free_name, names_of
+from damfs.core.folders import free_name
+from damfs.core.further_names import follow, names_of, to_follow
 from damfs.core.good_copies import GoodCopy, good_copy, still
 from damfs.core.ingest import Heal, Merge, PlanAgain, Seal
 from damfs.core.installing import adopt, install
@@ -106,8 +107,8 @@ class Reception:
                 if id_ in self.held_back:
                     await self._close_again(id_)
                 names = names_of(library, asset)
-                sealed = await self.seal_version(id_)
-            await follow(library, id_, names)
+                sealed = await self.seal_version(id_, to_follow(library, names))
+            await follow(library, names)
             return sealed
         if asset is None:
             await trio.to_thread.run_sync(library.staging.discard, id_)

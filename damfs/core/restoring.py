@@ -13,13 +13,14 @@ import msgspec
 
 from damfs.catalog import assets, derived, proposals, remarks, salvage, stores, term_names, trash, vocabulary
 from damfs.catalog.old_rows import OldAsset, OldEmbedding, OldFact, OldJob, OldRendition
-from damfs.catalog.proposals import Proposal
+from damfs.catalog.proposals import Origin, Proposal
 from damfs.catalog.remarks import SILENT, Remark
+from damfs.catalog.vocabulary import GivenTag
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution
 from damfs.core.describing import HIGHEST_RATING
 from damfs.core.news import seen, tell
-from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyState, Digest, Facts, TagSource
+from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyState, Digest, Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class KnownAsset:
     row: OldAsset
     digest: Digest
     places: Sequence[Place] = ()
-    tags: Sequence[tuple[str, TagSource, float]] = ()
+    tags: Sequence[GivenTag] = ()
     remark: Remark = SILENT
     attributes: Sequence[tuple[bytes, bytes]] = ()
     judged: Sequence[tuple[str, float | None, str, str]] = ()
@@ -85,7 +86,7 @@ class RestoreAsset:
         self.taken.add(id_)
         if same is not None:
             self._describe(x, same.id)
-        given = sum(_tag(x, id_, *tag) for tag in self.known.tags)
+        given = sum(_tag(x, id_, tag) for tag in self.known.tags)
         self._remark(x, id_)
         for judged in self.known.judged:
             _judge(x, id_, *judged)
@@ -195,10 +196,11 @@ class RestoreDerived:
         return True
 
 
-def _tag(x: Execution, id_: AssetId, name: str, source: TagSource, confidence: float) -> bool:
-    term = term_names.resolve(x.tx, name)
-    term_id = vocabulary.define(x.tx, name, None, x.at_ns) if term is None else term.id
-    return vocabulary.attach(x.tx, id_, term_id, source, confidence, x.at_ns).changed
+def _tag(x: Execution, id_: AssetId, given: GivenTag) -> bool:
+    term = term_names.resolve(x.tx, given.term)
+    term_id = vocabulary.define(x.tx, given.term, None, x.at_ns) if term is None else term.id
+    origin = Origin(given.processor, given.model)
+    return vocabulary.attach(x.tx, id_, term_id, given.source, given.confidence, x.at_ns, origin).changed
 
 
 def _judge(x: Execution, id_: AssetId, name: str, confidence: float | None, processor: str, model: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from damfs.catalog import assets, remarks, rewrites, stores, versions
+from damfs.catalog import assets, folders, remarks, rewrites, stores, versions
 from damfs.core.asset_names import split_ending
 from damfs.core.commands import Execution, known
 from damfs.core.ingest import describe_known, known_copy, move_tags, place_copy, revive
@@ -129,7 +129,8 @@ class AddVersion:
 class Absorb:
     """`mv temporary original`: the source vanishes and its bytes become the target's. Its tags are the target's from
     now on as well, what it says else (`rsync -X` wrote that to the temporary file) holds instead of what the target
-    said, and its earlier versions are the target's. To be followed by `AddVersion`, in the same transaction."""
+    said, and its earlier versions are the target's. To be followed by `AddVersion`, in the same transaction, and
+    then by `further_names.remove_superfluous`: until then its names lead to the target."""
 
     source: AssetId
     target: AssetId
@@ -145,10 +146,9 @@ class Absorb:
             if current is None or version.id != current.id:
                 versions.give(x.tx, version.id, self.target)
         for copy in stores.copies_of_asset(x.tx, self.source):
+            stores.give_copy(x.tx, copy.id, self.target)
             if copy.blob == source.blob and copy.store == own_store(x):
-                stores.remove_copy(x.tx, copy.id)
-            else:
-                stores.give_copy(x.tx, copy.id, self.target)
+                folders.begin_file_move(x.tx, copy.id, folders.NOWHERE)
         assets.delete(x.tx, self.source)
         tell(x.changes, "merged", self.source, gone, detail={"into": self.target})
         tell(x.changes, "tagged", self.target, before, seen(x.tx, self.target))

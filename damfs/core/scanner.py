@@ -17,8 +17,7 @@ from functools import partial
 import trio
 
 from damfs.catalog import stores
-from damfs.core import arriving
-from damfs.core.commands import SetOnline
+from damfs.core import arriving, volumes
 from damfs.core.folders import reconcile_folders
 from damfs.core.indexing import HideFolders, IndexFile, MarkMissing
 from damfs.core.library import Library
@@ -27,7 +26,7 @@ from damfs.core.scan_report import ScanProgress, ScanReport
 from damfs.errors import DamfsError, Unavailable
 from damfs.model import Copy, CopyId, CopyState, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed, WalkProblem
-from damfs.storage.disk_errors import shown
+from damfs.storage.disk_errors import disk_errors, shown
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ async def scan(
     """
     files = library.blob_store(store.id)
     known = await library.db.read(lambda connection: stores.list_copies(connection, store.id))
-    facts, problems = await _walked(library, store, files, bool(known), report)
+    facts, problems = await _walked(library, store, files, report)
     summary = ScanReport(store.name, len(facts), problems=[f"{shown(each.key)}: {each.reason}" for each in problems])
     difference = _compare(known, facts, [each.key for each in problems])
     summary.count("unchanged", len(facts) - len(difference.to_read))
@@ -89,22 +88,31 @@ async def _without_arriving(
 
 
 async def _walked(
-    library: Library, store: Store, files: BlobStore, expects_files: bool, report: Report
+    library: Library, store: Store, files: BlobStore, report: Report
 ) -> tuple[list[FileFact], list[WalkProblem]]:
-    online = await trio.to_thread.run_sync(files.online)
+    root = await volumes.known_of(library, store)
     facts: list[FileFact] = []
     problems: list[WalkProblem] = []
-    if online:
+    is_there = await trio.to_thread.run_sync(files.online)
+    if is_there:
         await trio.to_thread.run_sync(_walk, files, facts, problems)
         report(ScanProgress(len(facts), 0, 0, 0, 0))
-    # an empty folder where files are known is a volume that is not mounted, not a library that was emptied
-    if not online or (expects_files and not facts and store.root):
-        if store.online:
-            library.perform(SetOnline(store.id, online=False), ACTOR)
-        raise Unavailable(f'the store "{store.name}" ({store.root}) is offline; connect its volume and scan again')
-    if not store.online:
-        library.perform(SetOnline(store.id, online=True), ACTOR)
+        is_there = bool(facts) or await trio.to_thread.run_sync(_is_emptied, store, root)
+    volumes.set_online(library, store, ACTOR, online=is_there)
+    if not is_there:
+        raise Unavailable(
+            f'the store "{store.name}" ({root.root}) is offline; connect its volume and scan again'
+            " (if you emptied it yourself: put any file there first)"
+        )
     return facts, problems
+
+
+def _is_emptied(store: Store, root: volumes.Known) -> bool:
+    """No file was met: whether that is not the mount point of a volume that is away. Blocks."""
+    if store.kind is StoreKind.READ_ONLY:
+        return not root.expects_files
+    with disk_errors(root.root):
+        return not volumes.is_away(root)
 
 
 def _walk(files: BlobStore, facts: list[FileFact], problems: list[WalkProblem]) -> None:

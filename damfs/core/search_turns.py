@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from damfs.catalog.query_language import sentence_of
+from damfs.catalog.query_language import sentences
 from damfs.core.counters import Counters
 from damfs.core.query_vectors import QueryVectors
 from damfs.core.searching import Asked
@@ -54,16 +54,22 @@ class SearchTurns:
 
     def asked(self, text: str) -> Asked:
         """As it was at the last turn of this query."""
-        return self._asked.get(text, Asked(None, NO_MODEL))
+        return self._asked.get(text, Asked(trouble=NO_MODEL))
 
     async def _ask(self, text: str) -> Asked:
         try:
-            words = sentence_of(text)
+            wanted = sentences(text)
         except BadQuery:
             return Asked()
-        if not words:
+        if not wanted:
             return Asked()
         if self.vectors is None:
-            return Asked(None, NO_MODEL)
-        found = await self.vectors.of(words)
-        return Asked(found, self.vectors.trouble, self.vectors.is_pending(words))
+            return Asked(trouble=NO_MODEL)
+        found, trouble = {}, ""
+        for words in wanted:
+            vectors = await self.vectors.of(words)
+            if vectors is None:
+                trouble = trouble or self.vectors.trouble
+            else:
+                found[words] = vectors
+        return Asked(found, trouble, any(map(self.vectors.is_pending, wanted)))

@@ -10,15 +10,16 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from damfs.catalog import assets, change_feed, derived, full_text, spaces
 from damfs.catalog.database import Connection
 from damfs.catalog.embedder import MINILM
 from damfs.catalog.predicates import Everything
-from damfs.catalog.query_language import Query, meant
+from damfs.catalog.query import Query
+from damfs.catalog.query_language import meant
 from damfs.core.meanings import CatalogMeanings
 from damfs.core.nearest import Hit, Nearest
 from damfs.core.query_vectors import Vectors
@@ -27,6 +28,8 @@ from damfs.core.search_answer import Answer, Reason, Source
 from damfs.core.similar import best_model
 from damfs.model import AssetId
 
+Order = dict[AssetId, Reason]
+"""Best first."""
 KEPT = 32
 WITHOUT_MODEL_S = 30.0
 """An answer that had to do without a model: there may be one after that."""
@@ -43,9 +46,9 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """``vectors``: of the words; None: there are none (``trouble`` says why)."""
+    """``vectors``: of the words, by these as one text. Without those of some of them, ``trouble`` says why."""
 
-    vectors: Vectors | None = None
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
     trouble: str = ""
     may_come: bool = False
     """Whether they are on their way: the same search may find more in a moment."""
@@ -98,34 +101,40 @@ class Searches:
         self.ran += 1
         if not query.is_ranked:
             return Answer(query, assets.list_rows(connection, query.where))
-        orders = self._by_text(connection, query)
-        vectors = asked.vectors or {} if query.words else {}
+        sides = query.sides or (query,)
+        found = [self._orders(connection, side, asked.vectors.get(side.sentence, {})) for side in sides]
+        ranked = _ranked(found)[: self._count]
+        rows = assets.list_rows_of(connection, [asset for asset, _ in ranked])
+        reasons = {row[0]: _reasons(found, row[0]) for row in rows}
+        wanted = {side.sentence for side in sides if side.words}
+        trouble = asked.trouble if any(not asked.vectors.get(sentence) for sentence in wanted) else ""
+        known = [space for sentence in wanted for space in asked.vectors.get(sentence, ())]
+        compared = [reason.space for told in reasons.values() for reason in told if reason.space]
+        return Answer(query, rows, dict(ranked), reasons, tuple(dict.fromkeys([*known, *compared])), trouble)
+
+    def _orders(self, connection: Connection, query: Query, vectors: Vectors) -> list[Order]:
+        """Best first, each by another way."""
+        if not query.is_ranked:
+            newest = assets.newest_ids(connection, query.where, self._count)
+            return [dict.fromkeys(newest, Reason(Source.CONDITION))]
         filtered = (vectors or query.like) and query.must != Everything()
         allowed = set(assets.list_ids(connection, query.must)) if filtered else None
+        orders = self._by_text(connection, query)
         orders += [self._by_vector(connection, space, vector, allowed) for space, vector in vectors.items()]
-        orders += [self._by_likeness(connection, asset, allowed) for asset in query.like]
-        ranked = fused([list(order) for order in orders if order])[: self._count]
-        rows = assets.list_rows_of(connection, [asset for asset, _ in ranked])
-        reasons = {row[0]: [order[row[0]] for order in orders if row[0] in order] for row in rows}
-        trouble = asked.trouble if query.words and not vectors else ""
-        return Answer(query, rows, dict(ranked), reasons, tuple(vectors), trouble)
+        return orders + [self._by_likeness(connection, asset, allowed) for asset in query.like]
 
-    def _by_text(self, connection: Connection, query: Query) -> list[dict[AssetId, Reason]]:
+    def _by_text(self, connection: Connection, query: Query) -> list[Order]:
         hits = full_text.find_texts(connection, query.words, query.where, self._count)
         return [
             dict.fromkeys(hits.tagged, Reason(Source.TAG)),
             dict.fromkeys(hits.written, Reason(Source.TEXT)),
         ]
 
-    def _by_vector(
-        self, connection: Connection, space: str, vector: bytes, allowed: Set[AssetId] | None
-    ) -> dict[AssetId, Reason]:
+    def _by_vector(self, connection: Connection, space: str, vector: bytes, allowed: Set[AssetId] | None) -> Order:
         source = Source.WORDS if _is_of_words(space) else Source.PICTURE
         return self._near(connection, space, vector, source, allowed, self._count)
 
-    def _by_likeness(
-        self, connection: Connection, asset: AssetId, allowed: Set[AssetId] | None
-    ) -> dict[AssetId, Reason]:
+    def _by_likeness(self, connection: Connection, asset: AssetId, allowed: Set[AssetId] | None) -> Order:
         known = assets.asset(connection, asset)
         if known is None or known.blob is None:
             return {}
@@ -144,13 +153,25 @@ class Searches:
         source: Source,
         allowed: Set[AssetId] | None,
         count: int,
-    ) -> dict[AssetId, Reason]:
+    ) -> Order:
         import numpy as np
 
         hits: Sequence[Hit] = self._nearest.nearest(
             connection, space, np.frombuffer(vector, dtype="<f4"), count, allowed
         )
-        return {hit.asset: Reason(source, hit.score, hit.at_ns) for hit in hits if hit.score >= LEAST}
+        return {hit.asset: Reason(source, hit.score, hit.at_ns, space) for hit in hits if hit.score >= LEAST}
+
+
+def _ranked(sides: Sequence[Sequence[Order]]) -> list[tuple[AssetId, float]]:
+    """Each side by its own orders, then all sides by their places."""
+    each = [ranked for orders in sides if (ranked := fused([list(order) for order in orders if order]))]
+    return each[0] if len(sides) == 1 and each else fused([[asset for asset, _ in ranked] for ranked in each])
+
+
+def _reasons(sides: Sequence[Sequence[Order]], asset: AssetId) -> list[Reason]:
+    return [
+        order[asset]._replace(side=number) for number, orders in enumerate(sides) for order in orders if asset in order
+    ]
 
 
 def _state(connection: Connection) -> tuple[int, int]:

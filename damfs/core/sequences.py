@@ -18,6 +18,10 @@ NEAR_MS: Final = 600
 """Moments of two clips that were looked at are so far apart at most, where the clips run together."""
 ENOUGH: Final = 0.6
 """Share of the moments that both have which must agree."""
+APART_MS: Final = 2_000
+"""Moments so far apart look different in a film in which something happens."""
+STILL: Final = 0.8
+"""Share of the moments that far apart which agree all the same, from which where they lie says nothing."""
 BANDS: Final = 8
 BAND_MOMENTS: Final = 60
 
@@ -33,11 +37,13 @@ class Sequence:
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """``offset_ms``: where the first clip begins in the second. ``share``: of the shorter one that both show;
-    ``bits``: by which moments that agree differ, on average."""
+    ``bits``: by which moments that agree differ, on average. ``is_placed``: whether they run together there and nowhere
+    else; of clips in which little moves nobody can say that, and another take of the same view looks the same."""
 
     offset_ms: int
     share: float
     bits: float
+    is_placed: bool
 
 
 def sequence(marks: bytes, times_ms: list[int]) -> Sequence:
@@ -80,11 +86,26 @@ def _agreement(
         return 0.0, None
     closest = np.where(near, differ, BITS).min(axis=1)[both]
     agreeing = closest <= AGREE
-    share = moments / min(len(one.marks), len(other.marks))
-    if agreeing.mean() < ENOUGH or (share < 0.5 and agreeing.sum() < 6):
+    looked_at = moments / min(len(one.marks), len(other.marks))
+    if agreeing.mean() < ENOUGH or (looked_at < 0.5 and agreeing.sum() < 6):
         return 0.0, None
-    found = Overlap(offset_ms, round(min(1.0, share), 2), round(float(closest[agreeing].mean()), 1))
+    bits = round(float(closest[agreeing].mean()), 1)
+    found = Overlap(offset_ms, round(_share(one, other, offset_ms), 2), bits, _is_placed(one, other, differ, offset_ms))
     return float(agreeing.sum()) * (1 - found.bits / BITS), found
+
+
+def _share(one: Sequence, other: Sequence, offset_ms: int) -> float:
+    """By time: of a long film few moments were looked at. To the nearest moments at both ends."""
+    ends = [(int(each.times_ms[0]), int(each.times_ms[-1])) for each in (one, other)]
+    shorter = min(end - begin for begin, end in ends)
+    common = min(ends[0][1] + offset_ms, ends[1][1]) - max(ends[0][0] + offset_ms, ends[1][0])
+    return min(1.0, (common + NEAR_MS) / shorter) if shorter > 0 else 1.0
+
+
+def _is_placed(one: Sequence, other: Sequence, differ: NDArray[np.int32], offset_ms: int) -> bool:
+    """Whether moments that do not lie beside each other look different; too short a clip has none that could."""
+    apart = np.abs(one.times_ms[:, None] + offset_ms - other.times_ms[None, :]) >= APART_MS
+    return not apart.any() or float((differ[apart] <= AGREE).mean()) < STILL
 
 
 def band_values(clip: Sequence, moments: int | None = None) -> list[int]:

@@ -2,13 +2,14 @@
 
 A follower of the feed. Whoever moves a file and its sidecar himself is given `GRACE_S` for it. Concurrency: one task on
 the loop, disk work and parsing in threads. Crash rule: nothing is kept here; at the start all is asked about once,
-and the feed is read from where sidecars were written last (`sidecar_backlog`).
+and the feed is read from where sidecars were written last (`sidecar_backlog`). What failed is kept (`sidecar_dues`).
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from damfs.core.library import Library
 from damfs.core.outlasting import outlast
 from damfs.core.reception import Reception
 from damfs.core.sidecar_backlog import remember, said_meanwhile
+from damfs.core.sidecar_dues import Tried, settle
 from damfs.core.sidecar_links import (
     LinkSidecar,
     current_copies,
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 
 ACTOR = "sidecar"
 GRACE_S = 1.0
+AGAIN_S = 60.0
+"""What could not be written is tried again after that."""
 AT_ONCE = 500
 """So many assets of which something was said are looked after in a round: what moved meanwhile waits no longer."""
 MOVED = frozenset(
@@ -76,6 +80,13 @@ class Stirred:
     def __bool__(self) -> bool:
         return bool(self.moved or self.said or self.together)
 
+    def add(self, other: Stirred) -> None:
+        self.moved |= other.moved
+        self.placed |= other.placed
+        self.said |= other.said
+        self.together += other.together
+        self.seq = max(self.seq, other.seq)
+
 
 class SidecarKeeper:
     def __init__(self, library: Library, reception: Reception) -> None:
@@ -84,6 +95,10 @@ class SidecarKeeper:
         self._stirred = Stirred()
         self._news = trio.Event()
         self._tending = False
+        self._missed = Stirred()
+        """Of rounds that did not come to their end."""
+        self._is_due = False
+        """Whether anything could not be written."""
         self._has_any = False
         """Whether any file is called like a sidecar: a library without pays nothing for them."""
 
@@ -109,7 +124,16 @@ class SidecarKeeper:
             said, seq = await said_meanwhile(self._library, ACTOR)
             self._stirred.said |= said
             self._stirred.seq = seq
+            await self._take_up()
         self._news.set()
+
+    async def _take_up(self) -> None:
+        """Once more, what could not be written."""
+        due = await self._library.db.read(sidecars.due)
+        self._is_due = bool(due)
+        missed, self._missed = self._missed, Stirred()
+        self._stirred.add(missed)
+        self._stirred.said.update(due)
 
     async def _listen(self, batches: AsyncIterator[Batch]) -> None:
         async for batch in batches:
@@ -148,17 +172,25 @@ class SidecarKeeper:
 
     async def _look_after(self) -> None:
         while True:
-            await self._news.wait()
+            with trio.move_on_after(AGAIN_S if self._is_due or self._missed else math.inf) as waited:
+                await self._news.wait()
+            if waited.cancelled_caught:
+                await outlast("sidecars that are to be written again", self._take_up, 0)
             await trio.sleep(GRACE_S)
             self._news = trio.Event()
             stirred, self._stirred = self._stirred, Stirred()
             self._tending = True
-            is_whole = await outlast("sidecars", functools.partial(self._look_up, stirred))
-            is_whole &= not self._put_off(stirred)
-            is_whole &= await outlast("sidecars", functools.partial(self.tend, stirred))
-            if is_whole and stirred.seq and self._library.settings.sidecars.write:
-                remember(self._library, stirred.seq)
+            await self._tend_whole(stirred)
             self._tending = False
+
+    async def _tend_whole(self, stirred: Stirred) -> None:
+        is_done = await outlast("sidecars", functools.partial(self._look_up, stirred))
+        is_put_off = self._put_off(stirred)
+        is_done &= await outlast("sidecars", functools.partial(self.tend, stirred))
+        if not is_done:
+            self._missed.add(stirred)
+        elif stirred.seq and not is_put_off and not self._missed and self._library.settings.sidecars.write:
+            remember(self._library, stirred.seq)
 
     async def _look_up(self, stirred: Stirred) -> None:
         if stirred.together:
@@ -197,24 +229,39 @@ class SidecarKeeper:
         return asset is not None and is_sidecar_name(asset.name)
 
     async def _sync(self, touched: Iterable[AssetId], said: set[AssetId]) -> None:
-        connection, write = self._library.db.writer, self._library.settings.sidecars.write
+        connection, write, tried = self._library.db.writer, self._library.settings.sidecars.write, Tried()
         read = self._library.settings.sidecars.read
         known = {row.asset for original in said for row in sidecars.of_original(connection, original)}
         for id_ in sorted({*touched, *known}) if read or write else ():
-            await outlast("a sidecar", functools.partial(self._sync_one, id_, write=write), 0)
+            if (row := sidecars.of(connection, id_)) is not None:
+                one = functools.partial(self._sync_one, id_, row.original, tried, write=write)
+                if not await outlast("a sidecar", one, 0):
+                    tried.note_unexpected(row.original)
             await trio.lowlevel.checkpoint()
         for original in sorted(said) if write else ():
             if not sidecars.of_original(connection, original) and not self._is_sidecar(original):
-                new = functools.partial(write_new, self._library, self._reception, original, ACTOR)
-                await outlast("a new sidecar", new, 0)
+                if not await outlast("a new sidecar", functools.partial(self._write_new, original, tried), 0):
+                    tried.note_unexpected(original)
                 await trio.lowlevel.checkpoint()
+        if write:
+            settle(self._library, tried.reasons)
+            self._is_due |= any(tried.reasons.values())
 
-    async def _sync_one(self, id_: AssetId, *, write: bool) -> None:
+    async def _sync_one(self, id_: AssetId, original: AssetId, tried: Tried, *, write: bool) -> None:
         outcome = await try_sync(self._library, self._reception, id_, ACTOR, write=write)
+        tried.note(original, outcome.problem if outcome.is_due else "")
         if outcome.problem:
             log.info("a sidecar is left alone: %s", outcome.problem)
         if outcome.remark:
             log.info("%s", outcome.remark)
+
+    async def _write_new(self, original: AssetId, tried: Tried) -> None:
+        try:
+            await write_new(self._library, self._reception, original, ACTOR)
+            tried.note(original, "")
+        except DamfsError as error:
+            tried.note(original, str(error))
+            log.info("a new sidecar: %s", error)
 
     async def _follow(self, id_: AssetId, original: AssetId) -> None:
         """Into the trash, out of it, or to where the original is now."""

@@ -14,6 +14,7 @@ from damfs.catalog import sidecars
 from damfs.core.commands import Command
 from damfs.core.library import Library
 from damfs.core.reception import Reception
+from damfs.core.sidecar_dues import Tried, settle
 from damfs.core.sidecar_links import LinkSidecar
 from damfs.core.sidecar_report import SidecarReport
 from damfs.core.sidecar_sync import Outcome, sync_sidecar, write_new
@@ -45,33 +46,39 @@ async def sync_all(
     found, new = await library.db.read(sidecars.list_all), list[AssetId]()
     if write:
         new = await library.db.read(sidecars.list_spoken_of)
-    summary, total = SidecarReport(), len(found) + len(new)
+    summary, tried, total = SidecarReport(), Tried(), len(found) + len(new)
     for done, id_ in enumerate(found):
         summary.sidecars += 1
-        count(summary, await try_sync(library, reception, id_, actor, write=write))
+        row, outcome = sidecars.of(library.db.writer, id_), await try_sync(library, reception, id_, actor, write=write)
+        if row is not None:
+            tried.note(row.original, outcome.problem if outcome.is_due else "")
+        count(summary, outcome)
         report(done, total)
         await trio.lowlevel.checkpoint()
     for done, id_ in enumerate(new, start=len(found)):
-        await _make(library, reception, id_, actor, summary)
+        if not sidecars.of_original(library.db.writer, id_):
+            tried.note(id_, await _make(library, reception, id_, actor, summary))
         report(done, total)
+    if write:
+        settle(library, tried.reasons)
     report(total, total)
     return summary
 
 
-async def _make(library: Library, reception: Reception, id_: AssetId, actor: str, summary: SidecarReport) -> None:
-    if sidecars.of_original(library.db.writer, id_):
-        return
+async def _make(library: Library, reception: Reception, id_: AssetId, actor: str, summary: SidecarReport) -> str:
+    """Why it was not made; '' where none is needed."""
     try:
         made = await write_new(library, reception, id_, actor)
     except DamfsError as error:
         summary.problems.append(str(error))
-        return
+        return str(error)
     if made is not None:
         summary.sidecars += 1
         summary.made += 1
         summary.written += 1
         remark = remark_of(library.db.writer, id_, library.known(made).name)
         summary.remarks += [remark] if remark else []
+    return ""
 
 
 async def try_sync(library: Library, reception: Reception, id_: AssetId, actor: str, *, write: bool) -> Outcome:
@@ -80,7 +87,7 @@ async def try_sync(library: Library, reception: Reception, id_: AssetId, actor: 
         return await sync_sidecar(library, reception, id_, actor, write=write)
     except DamfsError as error:
         asset = library.asset(id_)
-        return Outcome(problem=f"{'' if asset is None else asset.name}: {error}")
+        return Outcome(problem=f"{'' if asset is None else asset.name}: {error}", is_due=write)
 
 
 def count(summary: SidecarReport, outcome: Outcome) -> None:

@@ -79,6 +79,8 @@ class Outcome:
     written: bool = False
     problem: str = ""
     remark: str = ""
+    is_due: bool = False
+    """With ``problem``: what is said here is not written, and may be later."""
 
 
 async def sync_sidecar(library: Library, reception: Reception, id_: AssetId, actor: str, *, write: bool) -> Outcome:
@@ -215,7 +217,7 @@ async def _rewrite(
         data = await trio.to_thread.run_sync(_packet, there, target, asset.name)
         await _write_over(library, reception, asset, data, functools.partial(_check_unchanged, own, seen, asset.name))
     except (BadMedia, Conflict) as error:
-        return Outcome(read=was_read, problem=str(error))
+        return Outcome(read=was_read, problem=str(error), is_due=isinstance(error, Conflict))
     foreign = await trio.to_thread.run_sync(_foreign, library, former)
     if foreign is not None:
         return await _give_back(library, reception, asset.id, base, former, foreign)
@@ -275,7 +277,8 @@ async def _give_back(
     record = msgspec.convert(base.said, SidecarRecord)
     library.perform(NoteSidecar(id_, former.digest, record, own=False), "sidecar")
     await _write_over(library, reception, asset, foreign, lambda: None)
-    return Outcome(problem=f"{asset.name} was written by another program meanwhile; its edit is taken over next time")
+    told = f"{asset.name} was written by another program meanwhile; its edit is taken over next time"
+    return Outcome(problem=told, is_due=True)
 
 
 def _note_written(library: Library, id_: AssetId, record: SidecarRecord, actor: str) -> None:

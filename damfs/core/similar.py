@@ -30,6 +30,8 @@ class Neighbour(NamedTuple):
     mtime_ns: int
     mode: int
     score: float
+    space: str
+    """Whose vectors were compared (embedding.model)."""
     at_ns: int | None = None
     """The moment of a video that is most like it; None: the whole."""
 
@@ -71,14 +73,14 @@ class Similar:
         self.searches += 1
         hits = self._nearest.nearest(connection, model, np.frombuffer(vector, dtype="<f4"), self._count + 1)
         others = [hit for hit in hits if hit.asset != id_][: self._count]
-        return [found for hit in others if (found := shown(connection, hit)) is not None]
+        return [found for hit in others if (found := shown(connection, hit, model)) is not None]
 
 
-def shown(connection: Connection, hit: Hit) -> Neighbour | None:
+def shown(connection: Connection, hit: Hit, space: str) -> Neighbour | None:
     asset = assets.asset(connection, hit.asset)
     if asset is None:
         return None
-    return Neighbour(asset.id, asset.name, asset.size, asset.mtime_ns, asset.mode, hit.score, hit.at_ns)
+    return Neighbour(asset.id, asset.name, asset.size, asset.mtime_ns, asset.mode, hit.score, space, hit.at_ns)
 
 
 def best_model(models: Collection[str], space: Space | None) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from damfs.catalog import assets, job_table, stores
+from damfs.catalog import assets, job_table, sidecars, stores
 from damfs.catalog.database import Connection
 from damfs.core.processor_registry import ProcessorRegistry
 from damfs.core.status_report import FailedJob, JobCount, Status, StoreStatus
@@ -36,6 +36,9 @@ def status_of(connection: Connection, library: str, registry: ProcessorRegistry,
         processors=dict(registry.statuses),
         model=model,
         receiving=by_state.get("receiving", 0),
+        sidecars=named(
+            connection, {**sidecars.due(connection, FAILURES_SHOWN), **sidecars.problems(connection, FAILURES_SHOWN)}
+        ),
         held_back=named(connection, dict.fromkeys(_unpublished(connection), UNPUBLISHED)),
     )
 

@@ -60,6 +60,9 @@ class Status:
     held_back: dict[str, str] = field(default_factory=dict)
     """Names of files that were received whole and are not published, with the reason."""
 
+    sidecars: dict[str, str] = field(default_factory=dict)
+    """Names of files whose sidecar does not say what is said of them, and of sidecars that cannot be read: why."""
+
     @property
     def to_do(self) -> int:
         """Steps that are still to be done."""
@@ -89,6 +92,7 @@ def as_text(status: Status) -> str:
     lines += [f"processor {name}: {state}" for name, state in status.processors.items() if state != "ready"]
     lines += [f"scanning  {name}" for name in status.scanning]
     lines += [f"held back {name}: {reason}" for name, reason in status.held_back.items()]
+    lines += [f"sidecar   {name}: {reason}" for name, reason in status.sidecars.items()]
     lines += [f"failed    {failure.processor}: {failure.name}: {failure.error}" for failure in status.failures]
     return "\n".join(lines) + "\n"
 

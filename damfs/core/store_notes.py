@@ -38,6 +38,8 @@ _decoder = msgspec.json.Decoder(Line)
 @dataclass(slots=True)
 class StoreNotes:
     library: str | None = None
+    seq: int = -1
+    """Up to which change of the catalog they say all."""
     assets: dict[AssetId, AssetNote] = field(default_factory=dict)
     folders: dict[FolderId, FolderNote] = field(default_factory=dict)
     begun: bool = False
@@ -91,6 +93,7 @@ def parsed(lines: Iterable[bytes], damaged: int = 0) -> StoreNotes:
 
 def _take(notes: StoreNotes, line: Line) -> None:
     notes.library = line.library or notes.library
+    notes.seq = notes.seq if line.seq is None else line.seq
     notes.begun = notes.begun or line.about is not None
     if line.asset is not None:
         notes.assets.pop(line.asset, None)

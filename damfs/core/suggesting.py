@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from damfs.catalog import job_table, predicates, proposals
+from damfs.catalog import job_table, predicates, proposals, vocabulary
 from damfs.catalog.proposals import Origin
 from damfs.core.commands import AddTag, Execution, known, known_term
 from damfs.core.thresholds import threshold
@@ -76,6 +76,26 @@ class RefuseProposal:
         detail = {"term": term.name, "proposed": proposal}
         facets = predicates.proposed_facets(self.term)
         x.changes.record("refused", facets, asset=self.asset, names=(asset.name,), detail=detail)
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseAsWell:
+    """What was refused of another asset that shows the same is never proposed for this one either. It teaches nothing
+    about the term: that was learnt from the other."""
+
+    asset: AssetId
+    other: AssetId
+
+    def apply(self, x: Execution) -> None:
+        asset, carried = known(x, self.asset), {each.id for each in vocabulary.tagged_terms(x.tx, self.asset)}
+        for term in proposals.refused_of(x.tx, self.other):
+            if term in carried or proposals.is_judged(x.tx, self.asset, term):
+                continue
+            proposal = proposals.take(x.tx, self.asset, term)
+            proposals.judge(x.tx, self.asset, term, None, x.at_ns)
+            detail = {"term": known_term(x, term).name, "proposed": proposal}
+            facets = predicates.proposed_facets(term)
+            x.changes.record("refused", facets, asset=self.asset, names=(asset.name,), detail=detail)
 
 
 def _proposed(x: Execution, asset: AssetId, term: TermId) -> None:

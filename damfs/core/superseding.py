@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 
 import trio
 
 from damfs.catalog import rewrites, stores, versions
 from damfs.catalog.versions import Version
 from damfs.core.commands import Command
-from damfs.core.folders import follow, names_of
+from damfs.core.further_names import follow, names_of, remove_superfluous, to_follow
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.rewriting import Absorb, AbsorbDraft, BeginRewrite, CloseRewrite
-from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
+from damfs.errors import Conflict, NotFound, Unavailable
 from damfs.model import Asset, AssetId, BlobId, Key
 from damfs.storage.blob_store import BlobStore
 
@@ -38,8 +37,8 @@ async def revert(library: Library, reception: Reception, id_: AssetId, number: i
         if wanted.blob != asset.blob:
             await _stage(library, reception, id_, wanted.blob)
             library.perform(CloseRewrite(id_, wanted.size, wanted.mtime_ns), ACTOR, durable=True)
-            await reception.seal_version(id_)
-    await follow(library, id_, names)
+            await reception.seal_version(id_, to_follow(library, names))
+    await follow(library, names)
     now = versions.current(library.db.writer, id_)
     assert now is not None
     return now
@@ -58,12 +57,12 @@ async def supersede(
         names = names_of(library, _not_written(library, target))
         new = _not_written(library, source)
         assert new.blob is not None
-        gone = _own_names(library, new)
+        gone = [copy.id for copy in names_of(library, new)]
         await _stage(library, reception, target, new.blob)
         library.perform(CloseRewrite(target, new.size, new.mtime_ns), ACTOR, durable=True)
-        await reception.seal_version(target, [*also, Absorb(source, target)])
-        await trio.to_thread.run_sync(_remove, library.blob_store(library.library_store().id), gone)
-    await follow(library, target, names)
+        await reception.seal_version(target, [*also, Absorb(source, target), *to_follow(library, names)])
+        await remove_superfluous(library, gone)
+    await follow(library, names)
 
 
 async def supersede_by_draft(
@@ -109,22 +108,3 @@ def _stage_copy(library: Library, files: BlobStore, id_: AssetId, key: Key) -> N
         os.close(library.staging.stage_copy(id_, source))
     finally:
         os.close(source)
-
-
-def _own_names(library: Library, asset: Asset) -> list[tuple[Key, int]]:
-    """Where the current bytes of an asset lie in the writable store, with the inode of each."""
-    connection, store = library.db.writer, library.library_store().id
-    return [
-        (stores.key_of(connection, copy.folder, copy.name), copy.inode)
-        for copy in stores.copies_of_asset(connection, asset.id)
-        if copy.store == store and copy.blob == asset.blob
-    ]
-
-
-def _remove(files: BlobStore, names: list[tuple[Key, int]]) -> None:
-    """The target's file has the same bytes, and was just read. What lies there now may be another's: that stays.
-    Blocks."""
-    for key, inode in names:
-        with suppress(DamfsError):
-            if files.stat(key).inode == inode:
-                files.remove(key)

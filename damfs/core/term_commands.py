@@ -40,6 +40,25 @@ class CoinTerm:
         return DefineTerm(self.name, self.broader).apply(x)
 
 
+@dataclass(frozen=True, slots=True)
+class IntroduceTerm:
+    """A new term with all that is said of it from the start: there as a whole, or not at all."""
+
+    name: str
+    broader: TermId | None = None
+    synonyms: tuple[str, ...] = ()
+    note: str = ""
+    prompt: str = ""
+
+    def apply(self, x: Execution) -> TermId:
+        term = DefineTerm(self.name, self.broader).apply(x)
+        for synonym in self.synonyms:
+            AddLabel(term, Label("", synonym)).apply(x)
+        SetTermNote(term, "", self.note).apply(x)
+        SetTermDetail(term, Detail(prompt=self.prompt)).apply(x)
+        return term
+
+
 def unknown(connection: Connection, name: str) -> str:
     """That there is no such term, and which names are near. Scans the names of terms."""
     return f'there is no term "{name}"{did_you_mean(name, term_names.list_all(connection))}'

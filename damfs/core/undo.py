@@ -171,7 +171,9 @@ def _judged(change: Told) -> Judged | None:
 def _suggest_again(x: Execution, change: Told) -> None:
     id_, term = asset_of(change), term_named(x, str(change.detail["term"]))
     proposals.forget_judgement(x.tx, id_, term)
-    propose_again(x, id_, term, msgspec.convert(change.detail["proposed"], Proposal))
+    proposed = change.detail["proposed"]
+    if proposed is not None:
+        propose_again(x, id_, term, msgspec.convert(proposed, Proposal))
 
 
 def _rename_back(x: Execution, change: Told) -> None:

@@ -15,13 +15,15 @@ import trio
 
 from damfs.catalog import assets, derived, folders, job_table, rewrites, stores, versions, vocabulary
 from damfs.catalog.rewrites import Rewrite
+from damfs.core import volumes
 from damfs.core.arranging import SetDestination
 from damfs.core.backups import back_up_daily
 from damfs.core.batch_sealing import BatchSealing
 from damfs.core.camera_proxies import settle_pairs
 from damfs.core.commands import Abandon, AddTag, Command, Receive, ReceiveInto, Rename, SetSize
 from damfs.core.feed import Batch
-from damfs.core.folders import names_of, settle_moves
+from damfs.core.folders import settle_moves
+from damfs.core.further_names import names_of
 from damfs.core.ingest import PlanAgain
 from damfs.core.keys import keys_beside
 from damfs.core.library import Library
@@ -59,6 +61,7 @@ async def repair(library: Library, reception: Reception) -> None:
     if released:
         log.info("%d interrupted jobs go on", released)
     await trio.to_thread.run_sync(shutil.rmtree, library.state / "work", True)  # ignore_errors
+    await volumes.look(library, ACTOR)
     await settle_moves(library)
     await settle_interrupted_trash(library)
     await settle_interrupted(library, reception)

@@ -8,20 +8,19 @@ where this one stopped.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import trio
 
 from damfs.catalog import stores, verification
 from damfs.catalog.verification import Unread
-from damfs.core.commands import Command, Execution, SetOnline
+from damfs.core import volumes
+from damfs.core.commands import Command, Execution
 from damfs.core.indexing import MarkMissing
 from damfs.core.ingest import MarkDamaged, known_copy, revive
 from damfs.core.library import Library
@@ -30,7 +29,6 @@ from damfs.core.verify_report import Verdict, VerifyProgress, VerifyReport
 from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import BlobId, Copy, CopyId, CopyState, Digest, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed
-from damfs.storage.folder_steps import is_bare
 
 ACTOR = "verify"
 BATCH = 100
@@ -141,8 +139,8 @@ class _Run:
         library = self._library
         files = library.blob_store(store.id)
         unread = await library.db.read(lambda connection: verification.list_unread(connection, store.id, began_ns))
-        root = Path(store.root) if store.root else library.originals
-        volume = await trio.to_thread.run_sync(_volume, root, bool(store.root and unread))
+        root = await volumes.known_of(library, store)
+        volume = await trio.to_thread.run_sync(_volume, replace(root, expects_files=bool(unread)))
         if volume is None:
             self._went_offline(store)
             return
@@ -160,8 +158,7 @@ class _Run:
 
     def _went_offline(self, store: Store) -> None:
         self.summary.offline.append(store.name)
-        if store.online:
-            self._library.perform(SetOnline(store.id, online=False), ACTOR)
+        volumes.set_online(self._library, store, ACTOR, online=False)
 
     async def _read_round(self, store: Store, files: BlobStore, is_there: Callable[[], bool]) -> bool:
         """Read what is queued, several at a time; whether the store went away meanwhile."""
@@ -351,20 +348,19 @@ def _walk(files: BlobStore) -> list[Key]:
     return [found.key for found in files.walk() if isinstance(found, FileFact)]
 
 
-def _volume(root: Path, expects_files: bool) -> tuple[int, int] | None:  # blocks, called through to_thread
-    """What is at the root of a store; None when it is offline. A folder without files where some are known is a volume
-    that is not mounted; damfs itself may have written into it."""
+def _volume(known: volumes.Known) -> tuple[int, int] | None:  # blocks, called through to_thread
+    """What is at the root of a store; None when it is offline."""
     try:
-        status = root.stat()
-        if expects_files and is_bare(os.fsencode(root)):
+        status = known.root.stat()
+        if volumes.is_away(known):
             return None
-    except OSError:
+    except (OSError, DamfsError):
         return None
     return status.st_dev, status.st_ino
 
 
-def _volume_is(root: Path, volume: tuple[int, int]) -> bool:
-    return _volume(root, expects_files=True) == volume
+def _volume_is(known: volumes.Known, volume: tuple[int, int]) -> bool:
+    return _volume(replace(known, expects_files=True)) == volume
 
 
 def shown(key: Key) -> str:

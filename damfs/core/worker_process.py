@@ -12,6 +12,7 @@ import errno
 import faulthandler
 import functools
 import gc
+import math
 import os
 import pkgutil
 import platform
@@ -151,12 +152,20 @@ def _plain(output: Output, out: Path) -> Output:
             for made in output.renditions
         ),
         embeddings=tuple(
-            MadeEmbedding(str(made.model), bytes(made.vector), None if made.at_ns is None else int(made.at_ns))
+            MadeEmbedding(str(made.model), _vector(made), None if made.at_ns is None else int(made.at_ns))
             for made in output.embeddings
         ),
         replaces=tuple(str(model) for model in output.replaces),
         proposals=tuple(Proposal(str(made.term), float(made.confidence)) for made in output.proposals),
     )
+
+
+def _vector(made: MadeEmbedding) -> bytes:
+    """What is no number would be as near to anything as to anything else."""
+    data = bytes(made.vector)
+    if not data or len(data) % 4 or not all(map(math.isfinite, memoryview(data).cast("f"))):
+        raise ValueError(f"a vector of {made.model} is empty or holds what is no number")
+    return data
 
 
 def _json(facts: Facts) -> Facts:

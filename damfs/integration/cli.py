@@ -33,6 +33,7 @@ from damfs.integration import (
     cli_terms,
     cli_trash,
     cli_versions,
+    ending,
     launching,
     mount_command,
     mounts,
@@ -277,6 +278,7 @@ def main() -> None:
 
 def _main() -> None:
     """Errors become one line."""
+    ending.heed()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -285,8 +287,7 @@ def _main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was done so far is kept, run the command again to go on", err=True)
-        sys.exit(130)
+        ending.interrupted("interrupted; what was done so far is kept, run the command again to go on")
     except BrokenPipeError:
         sys.exit(0)
     except DamfsError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ import msgspec
 
 from damfs.core.spans import said_ms, time_name
 from damfs.errors import Refused
-from damfs.integration import delivering, mounts, progress
+from damfs.integration import delivering, ending, mounts, progress
 from damfs.integration.cli_options import AS_JSON, examples
 from damfs.integration.cli_versions import OWNER, PATH, found
 from damfs.integration.client import call
@@ -23,7 +22,6 @@ from damfs.integration.cut_row import CutRow
 from damfs.integration.wire import Cut, Target
 from damfs.model import RenditionKind
 
-INTERRUPTED = 130
 FOLDERS = {RenditionKind.CLIP: "clips", RenditionKind.FRAME: "frames"}
 
 
@@ -94,8 +92,7 @@ def made(owner: Path, request: Cut, *, quiet: bool) -> CutRow:
             return msgspec.convert(call(owner, request, report), CutRow)
     except KeyboardInterrupt:
         call(owner, msgspec.structs.replace(request, withdraw=True))
-        click.echo("interrupted; nothing was left behind", err=True)
-        sys.exit(INTERRUPTED)
+        ending.interrupted("interrupted; nothing was left behind")
 
 
 def wanted(target: Target, span: tuple[int | None, int | None], at_ms: int | None, *, exact: bool) -> Cut:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from damfs.core.processors.profiles import USUAL
-from damfs.integration import progress
+from damfs.integration import ending, progress
 from damfs.integration.cli_options import AS_JSON, examples
 
-INTERRUPTED = 130
+if TYPE_CHECKING:  # takes long to import; most commands do without
+    from damfs.integration.concat import JoinedPart
 
 
 @click.command(
@@ -50,12 +51,17 @@ def concat(paths: tuple[Path, ...], output: Path, profile: str, as_json: bool) -
         with progress.shown(quiet=as_json) as report:
             made = join(Order(paths, output, profile, hint), report)
     except KeyboardInterrupt:
-        click.echo("interrupted; nothing was left behind", err=True)
-        sys.exit(INTERRUPTED)
+        ending.interrupted("interrupted; nothing was left behind")
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(made), indent=2, ensure_ascii=False))
     else:
-        click.echo(f"{output} ({made.size:,} bytes, {len(made.parts)} clips, {made.frames:,} frames, {made.method})")
+        said = f"{made.size:,} bytes, {len(made.parts)} clips, {made.frames:,} frames, {made.method}"
+        click.echo(f"{output} ({said}{''.join(map(lacks, made.parts))})")
+
+
+def lacks(part: JoinedPart) -> str:
+    packets = "1 packet" if part.errors == 1 else f"{part.errors} packets"
+    return f"; {part.name} is damaged: {packets} could not be decoded" if part.errors else ""
 
 
 COMMANDS = (concat,)

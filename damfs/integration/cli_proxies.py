@@ -17,7 +17,7 @@ import msgspec
 from damfs.core import batch_report
 from damfs.core.batch_report import BatchReport
 from damfs.errors import DamfsError, Refused
-from damfs.integration import mounts, progress, proxy_text
+from damfs.integration import ending, mounts, progress, proxy_text
 from damfs.integration.cli_options import AS_JSON, LIBRARY, examples
 from damfs.integration.cli_versions import OWNER, PATH, found
 from damfs.integration.client import call
@@ -25,7 +25,6 @@ from damfs.integration.proxy_report import ProxyReport
 from damfs.integration.wire import GetProxies, Target, Transcode
 
 PROFILE = click.option("--profile", default="", help="Which; that of the settings (proxy.profile) if left out.")
-INTERRUPTED = 130
 
 
 @click.command(
@@ -150,8 +149,7 @@ def _run(library: Path, asked: Transcode, *, quiet: bool) -> BatchReport:
             return msgspec.convert(call(library, asked, report), BatchReport)
     except KeyboardInterrupt:
         taken = msgspec.convert(call(library, msgspec.structs.replace(asked, withdraw=True)), BatchReport)
-        click.echo(batch_report.interrupted(taken.withdrawn), err=True)
-        sys.exit(INTERRUPTED)
+        ending.interrupted(batch_report.interrupted(taken.withdrawn))
 
 
 COMMANDS = (proxy, transcode)

@@ -117,6 +117,8 @@ def _show(found: Found, *, as_json: bool) -> None:
         click.echo("nothing found")
     elif len(found.rows) < found.total:
         click.echo(f"{len(found.rows):,} of {found.total:,} shown; --limit 0 shows all")
+    if found.spaces and found.rows:
+        click.echo(f"compared by {', '.join(found.spaces)}", err=True)
     if found.trouble:
         click.echo(f"compared as texts only: {found.trouble}", err=True)
 

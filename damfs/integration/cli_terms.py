@@ -99,15 +99,11 @@ def show(library: Path, name: str, as_json: bool) -> None:
 @TERM
 @click.option("--below", default="", metavar="TERM", help="The broader term.")
 @click.option("--synonym", "synonyms", multiple=True, help="Another name; may be given again.")
-@click.option("--note", default=None, help="What it means, when to use it.")
-@click.option("--prompt", default=None, help='What a picture of it shows, for suggestions: "a photo taken on a beach".')
-def add(library: Path, name: str, below: str, synonyms: tuple[str, ...], note: str | None, prompt: str | None) -> None:
+@click.option("--note", default="", help="What it means, when to use it.")
+@click.option("--prompt", default="", help='What a picture of it shows, for suggestions: "a photo taken on a beach".')
+def add(library: Path, name: str, below: str, synonyms: tuple[str, ...], note: str, prompt: str) -> None:
     """Define a term, also where the vocabulary is closed."""
-    _ask(library, AddTerm(name, below))
-    for synonym in synonyms:
-        _ask(library, LabelTerm(name, synonym))
-    if note is not None or prompt is not None:
-        _ask(library, DescribeTerm(name, note, prompt=prompt))
+    _ask(library, AddTerm(name, below, synonyms, note, prompt))
 
 
 @term.command(epilog=examples('damfs term rename ~/library "see side" sea', "damfs term rename ~/library a b --keep"))

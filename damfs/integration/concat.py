@@ -1,14 +1,15 @@
 """`damfs concat`: joins clips in a worker process of its own, so that it needs neither a library nor a daemon.
 
 Blocks; runs a loop of its own. Crash rule: everything is made in a hidden directory beside the file that is wanted (for
-one in a mount: in the library's work directory) and moved there whole; an interrupt removes the directory.
+one in a mount: in the library's work directory) and moved there whole; an interrupt removes the directory, and what a
+kill left of it goes with the next run.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from damfs.core.processors.profiles import PROFILES
 from damfs.core.processors.telling import PROGRESS, TELL_EVERY_S, share_of
 from damfs.core.worker_pool import JobTimedOut, open_worker_pool
 from damfs.errors import NotFound, Refused, Unavailable
-from damfs.integration import delivering, mounts
+from damfs.integration import delivering, mounts, unfinished
 from damfs.integration.running import first_of, run
 from damfs.integration.wire import Progress
 from damfs.model import Media
@@ -36,8 +37,11 @@ Report = Callable[[Progress], None]
 
 
 class JoinedPart(Struct, frozen=True):
+    """``errors``: packets of it that cannot be decoded; none of them costs a frame."""
+
     name: str
     frames: int
+    errors: int = 0
 
 
 class JoinedFile(Struct, frozen=True):
@@ -82,7 +86,7 @@ def concat(order: Order, report: Report) -> JoinedFile:
     check(order)
     mount = mounts.mount_of(order.target)
     with _work(order, None if mount is None else Path(mount.source)) as work:
-        output = run(_joined, order, work, _settings(order), report)
+        output = run(_joined, order, work, *bounds(order), report)
         made = output.renditions[0].path
         if mount is None:
             delivering.publish(made, order.target)
@@ -97,7 +101,7 @@ def concat(order: Order, report: Report) -> JoinedFile:
         frames=int(str(facts["frames"])),
         duration_s=float(str(facts["duration_s"])),
         method=str(facts["method"]),
-        parts=tuple(JoinedPart(str(part["name"]), int(part["frames"])) for part in parts),
+        parts=tuple(JoinedPart(str(part["name"]), int(part["frames"]), int(part["errors"])) for part in parts),
     )
 
 
@@ -105,23 +109,27 @@ def concat(order: Order, report: Report) -> JoinedFile:
 def _work(order: Order, library: Path | None) -> Iterator[Path]:
     folder = order.target.absolute().parent if library is None else library / "state/work"
     folder.mkdir(exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{order.target.name}.", suffix=".part", dir=folder))
+    unfinished.clear_away(folder)
+    work = unfinished.part_of(folder / order.target.name)
+    work.mkdir(mode=0o700)
     try:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _settings(order: Order) -> Settings:
-    """Of the library that the clips, or what is made of them, belong to; else the usual ones."""
+def bounds(order: Order) -> tuple[Settings, float]:
+    """The settings of the library that the clips, or what is made of them, belong to, with the seconds that it may
+    take; the usual ones and no limit outside of a library: whoever waits sees how far it is, and may interrupt it."""
     for path in (*order.sources, order.target):
         mount = mounts.mount_of(path)
         if mount is not None:
-            return read_settings(Path(mount.source))
-    return Settings()
+            settings = read_settings(Path(mount.source))
+            return settings, float(settings.clips.time_limit_s)
+    return Settings(), math.inf
 
 
-async def _joined(order: Order, work: Path, settings: Settings, report: Report) -> Output:
+async def _joined(order: Order, work: Path, settings: Settings, limit_s: float, report: Report) -> Output:
     names = [source.name for source in order.sources]
     asked = {
         "sources": [os.fspath(source.absolute()) for source in order.sources],
@@ -130,7 +138,6 @@ async def _joined(order: Order, work: Path, settings: Settings, report: Report) 
         "profile": order.profile,
         "hint": order.hint,
     }
-    limit_s = float(settings.clips.time_limit_s)
     ref = ProcessorRef("concat", CONCAT, Worker.PROMPT, limit_s)
     subject = Subject(names[0], Media.VIDEO, 0, settings=asked)
     made: list[Output] = []

@@ -12,17 +12,17 @@ from fractions import Fraction
 
 import trio
 
-from damfs.catalog import derived
+from damfs.catalog import derived, job_table
 from damfs.core.library import Library
 from damfs.core.on_demand import ENDINGS, Maker, Wanted
 from damfs.core.processors.telling import TELL_EVERY_S, share_of
 from damfs.core.spans import Span, time_name
 from damfs.core.worker_pool import open_worker_pool
-from damfs.errors import Refused, Unavailable
+from damfs.errors import DamfsError, Refused, Unavailable
 from damfs.integration.cut_row import CutRow
 from damfs.integration.running import first_of
 from damfs.integration.wire import Progress
-from damfs.model import AssetId, Rendition, RenditionKind
+from damfs.model import Asset, AssetId, Rendition, RenditionKind
 
 MS_NS = 1_000_000
 Report = Callable[[Progress], None]
@@ -32,7 +32,7 @@ async def cut(
     library: Library, maker: Maker | None, id_: AssetId, span: Span | None, at_ms: int, report: Report
 ) -> CutRow:
     """A piece where there is a span, else the frame that is shown at that time. Raises Refused, Unavailable."""
-    wanted = checked(library, id_, span, at_ms)
+    wanted = checked(library, id_, span, at_ms, mounted=maker is not None)
     async with _maker(library, maker) as owner:
         made = await _made(library, owner, wanted, span, report)
     detail = derived.detail_of(library.db.writer, made.id)
@@ -54,7 +54,7 @@ async def cut(
 
 def withdraw(library: Library, maker: Maker | None, id_: AssetId, span: Span | None, at_ms: int) -> dict[str, bool]:
     """Who asked for it does not wait any more."""
-    return {"withdrawn": maker is not None and maker.withdraw(checked(library, id_, span, at_ms))}
+    return {"withdrawn": maker is not None and maker.withdraw(checked(library, id_, span, at_ms, mounted=True))}
 
 
 async def _made(library: Library, maker: Maker, wanted: Wanted, span: Span | None, report: Report) -> Rendition:
@@ -87,13 +87,13 @@ def frames_of(library: Library, wanted: Wanted, span: Span) -> int:
     return max(1, round(Fraction(span.end_ms - span.start_ms, 1000) * Fraction(str(rate or 25))))
 
 
-def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int) -> Wanted:
+def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int, *, mounted: bool) -> Wanted:
     """Raises Refused with what the clip has, Unavailable for one that is not looked at yet."""
     asset = library.known(id_)
     facts = {} if asset.blob is None else derived.facts_of(library.db.writer, asset.blob).get("probe", {})
     length = facts.get("duration_ns")
     if asset.blob is None or not facts:
-        raise Unavailable(f"{asset.name} was not looked at yet; wait for it with: damfs status {library.path} --wait")
+        raise unseen(library, asset, mounted=mounted)
     if not isinstance(length, int) or (span is None and facts.get("media") != "video"):
         raise Refused(f"{asset.name} cannot be cut: it has no {'frames' if span is None else 'duration'}")
     length_ms = -(-length // MS_NS)
@@ -103,6 +103,18 @@ def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int) -> Wa
     if span is None:
         return Wanted(id_, asset.blob, RenditionKind.FRAME, time_name(at_ms))
     return Wanted(id_, asset.blob, RenditionKind.CLIP, span.profile)
+
+
+def unseen(library: Library, asset: Asset, *, mounted: bool) -> DamfsError:
+    """Why nothing is known of its times, and what to do."""
+    failed = [] if asset.blob is None else job_table.failures_of(library.db.writer, asset.blob)
+    for job in failed:
+        if job.processor == "probe":
+            return Refused(f"{asset.name} cannot be cut; {job.error}")
+    yet = f"{asset.name} was not looked at yet"
+    if mounted:
+        return Unavailable(f"{yet}; wait for it with: damfs status {library.path} --wait")
+    return Unavailable(f"{yet}, which happens while its library is mounted: damfs mount {library.path} MOUNTPOINT")
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Putting a file where a person wants it: whole or not at all, never over something that is there, on any disk.
 
-Blocks. Crash rule: a hidden name that ends in .part may stay behind a kill; an interrupt removes it.
+Blocks. Crash rule: a hidden name that ends in .part may stay behind a kill, see `unfinished`; an interrupt removes it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from damfs.errors import Conflict, NotFound, Refused
+from damfs.integration import unfinished
 from damfs.storage import placing
 from damfs.storage.spots import Spot, fsync_folder
-
-HIDDEN = len(".") + len(".12345678.part")
-"""Bytes by which names of what is being made are longer."""
 
 
 def check_free(target: Path) -> None:
@@ -25,7 +23,7 @@ def check_free(target: Path) -> None:
         raise Conflict(f"{target} is there already; choose another name or remove it")
     if not target.parent.is_dir():
         raise NotFound(f"{target.parent} is no folder; make it first, or choose another place")
-    longest = os.pathconf(target.parent, "PC_NAME_MAX") - HIDDEN
+    longest = os.pathconf(target.parent, "PC_NAME_MAX") - unfinished.LONGER
     if len(os.fsencode(target.name)) > longest:
         raise Refused(f"the name of {target} is too long; choose one of {longest} bytes at most")
 
@@ -39,16 +37,13 @@ def copy(source: Path, target: Path) -> None:
 @contextmanager
 def made_whole(target: Path) -> Iterator[Path]:
     """A name beside the target to write to; at the end of the block it becomes the target."""
-    part = part_of(target)
+    unfinished.clear_away(target.parent)
+    part = unfinished.part_of(target)
     try:
         yield part
         publish(part, target)
     finally:
         part.unlink(missing_ok=True)
-
-
-def part_of(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.part")
 
 
 def publish(part: Path, target: Path) -> None:

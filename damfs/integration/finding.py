@@ -16,7 +16,7 @@ import trio
 from damfs.catalog import saved_searches, stores
 from damfs.catalog.database import Connection
 from damfs.catalog.embedder import NO_MODEL
-from damfs.catalog.query_language import sentence_of
+from damfs.catalog.query_language import sentences
 from damfs.core.asking_model import model_of, vectors_of
 from damfs.core.library import Library
 from damfs.core.likeness import answer_of
@@ -75,7 +75,7 @@ class Finder:
             return
         while library.texts.step():
             await trio.lowlevel.checkpoint()
-        if not sentence_of(text) or model_of(library) == NO_MODEL:
+        if not sentences(text) or model_of(library) == NO_MODEL:
             yield
             return
         report(Progress("loading the model", 0, 0))

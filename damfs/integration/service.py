@@ -210,7 +210,8 @@ class Service:
 
     async def _untag_everywhere(self, request: Tag) -> object:
         terms = [self._term(name, make=False) for name in dict.fromkeys(request.terms)]
-        numbers = [await untag_all(self._library, term.id, ACTOR) for term in terms]
+        group = self._library.new_group()
+        numbers = [await untag_all(self._library, term.id, ACTOR, group) for term in terms]
         return {"assets": sum(numbers), "terms": [term.name for term in terms]}
 
     def _term(self, raw: str, *, make: bool) -> Term:

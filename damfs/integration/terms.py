@@ -13,7 +13,7 @@ from damfs.catalog import proposals, term_names, vocabulary
 from damfs.catalog.database import Connection
 from damfs.catalog.term_names import Label
 from damfs.core.asset_names import clean_name
-from damfs.core.commands import Command, DefineTerm, RemoveTerm, RenameTerm
+from damfs.core.commands import Command, RemoveTerm, RenameTerm
 from damfs.core.concepts import Concept, ConceptLabel
 from damfs.core.importing_terms import import_terms
 from damfs.core.judging import judge_all
@@ -22,6 +22,7 @@ from damfs.core.merging_terms import merge
 from damfs.core.suggesting import SuggestAgain
 from damfs.core.term_commands import (
     AddLabel,
+    IntroduceTerm,
     RelateTerms,
     RemoveLabel,
     SetTermDetail,
@@ -81,7 +82,7 @@ class Terms:
     def _edit(self, request: Editing) -> object:
         match request:
             case AddTerm():
-                commands: list[Command[object]] = [DefineTerm(request.name, self._below(request.below))]
+                commands: list[Command[object]] = [self._introduction(request)]
             case ChangeTerm():
                 commands = self._changes(request)
             case DescribeTerm():
@@ -95,6 +96,10 @@ class Terms:
                 raise AssertionError(request)
         self._library.execute(commands, ACTOR)
         return {}
+
+    def _introduction(self, request: AddTerm) -> IntroduceTerm:
+        synonyms = tuple(map(clean_name, request.synonyms))
+        return IntroduceTerm(request.name, self._below(request.below), synonyms, request.note, request.prompt)
 
     def _changes(self, request: ChangeTerm) -> list[Command[object]]:
         term = self._term(request.term)

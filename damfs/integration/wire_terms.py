@@ -22,6 +22,9 @@ class AddTerm(Struct, frozen=True, tag="add-term"):
 
     name: str
     below: str = ""
+    synonyms: tuple[str, ...] = ()
+    note: str = ""
+    prompt: str = ""
 
 
 class ChangeTerm(Struct, frozen=True, tag="change-term"):

@@ -39,6 +39,8 @@ class LocalStore:
         self._skip = frozenset(os.path.abspath(os.fsencode(folder)) for folder in skip)
         self._settled: set[Identity] = set()
         self._one_copy_at_a_time = threading.Lock()
+        self.is_away = False
+        """Whether nothing may be written: what is at the root is not its volume."""
 
     @property
     def kind(self) -> StoreKind:
@@ -109,8 +111,10 @@ class LocalStore:
 
     def place_all(self, staged: Sequence[tuple[Path, Key]]) -> list[FileFact | DamfsError]:
         """Each folder is made durable once."""
-        if self._kind is StoreKind.READ_ONLY:
-            return [ReadOnly(f"{shown(self._absolute(key))}: belongs to a read-only store") for _, key in staged]
+        try:
+            self._must_be_writable(staged[0][1] if staged else Key(b""))
+        except DamfsError as error:
+            return [error for _ in staged]
         answers: dict[Key, FileFact | DamfsError] = {}
         by_folder: dict[bytes, list[tuple[Path, Key]]] = {}
         for each in staged:
@@ -295,6 +299,8 @@ class LocalStore:
     def _must_be_writable(self, key: Key) -> None:
         if self._kind is StoreKind.READ_ONLY:
             raise ReadOnly(f"{shown(self._absolute(key))}: belongs to a read-only store, which damfs never changes")
+        if self.is_away:
+            raise Unavailable(f"{shown(self._root)}: the volume of this store is away; connect it and try again")
 
 
 @contextmanager

@@ -60,6 +60,14 @@ class NoteFile:
             except FileNotFoundError:
                 return 0
 
+    def inode(self) -> int:
+        """0 where there is no file."""
+        with disk_errors(self.path):
+            try:
+                return self.path.stat().st_ino
+            except FileNotFoundError:
+                return 0
+
     def first(self) -> bytes:
         """The first line; empty where that is not whole, or there is none."""
         with disk_errors(self.path):
@@ -83,6 +91,12 @@ class NoteFile:
         last = lines[-1] if lines and not rest else b""
         return last[_SUM + 1 :] if last == _marked(last[_SUM + 1 :]) else b""
 
+    def rename(self, name: str) -> None:
+        """In its folder, durably. Raises Unavailable."""
+        with disk_errors(self.path):
+            self.path.rename(self.path.with_name(name))
+            _sync_folder(self.path.parent)
+
     def rewrite(self, pages: Iterable[Sequence[bytes]]) -> None:
         """These lines and no others. Raises NoSpace, Unavailable, and what the pages raise; then it is as it was."""
         part = self.path.with_name(self.path.name + ".new")
@@ -95,11 +109,15 @@ class NoteFile:
             finally:
                 os.close(descriptor)
             part.replace(self.path)
-            folder = os.open(self.path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fsync_folder(folder)
-            finally:
-                os.close(folder)
+            _sync_folder(self.path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fsync_folder(folder)
+    finally:
+        os.close(folder)
 
 
 def _marked(line: bytes) -> bytes:

@@ -29,7 +29,7 @@ from tests.bench.figure import Size
 from tests.bench.synthetic import Populated, populate
 
 NO_MODEL = '[model]\nname = "none"\n'
-END_LIMIT_S = 30.0
+END_LIMIT_S = 120.0
 QUIET_LIMIT_S = 600.0
 ASK_EVERY_S = 0.05
 LOG_LINES = 30

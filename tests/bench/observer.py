@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 WATCHING = "watching"
 
 

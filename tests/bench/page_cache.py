@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import time
 from pathlib import Path
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
@@ -15,12 +16,20 @@ NAMES_AND_INODES = "2"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+TRIES = 40
+
+
 def forget_content(path: Path) -> None:
-    """Write back what is dirty and drop the file's pages, on whatever file system it is."""
+    """Write back what is dirty and drop the file's pages. A page that just then is looked at by another stays: once
+    more. Where a file system keeps nothing but pages, they all stay."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fdatasync(fd)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        for _ in range(TRIES):
+            os.fdatasync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            if not cached_share(path):
+                return
+            time.sleep(0.05)
     finally:
         os.close(fd)
 

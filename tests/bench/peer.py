@@ -24,7 +24,7 @@ TMSU = "the same tag in TMSU"
 FLAGS = "-lU"
 AT_ONCE = 500
 """Files for each call of its program."""
-MOUNT_LIMIT_S = 30.0
+MOUNT_LIMIT_S = 120.0
 
 
 def measure(ground: Ground) -> Iterator[Figure]:

@@ -12,7 +12,7 @@ from tests.bench.figure import Figure, figure
 from tests.bench.ground import BenchFailed, Ground
 from tests.bench.synthetic import MANY
 
-SEEN_LIMIT_S = 30.0
+SEEN_LIMIT_S = 120.0
 
 
 def measure(ground: Ground) -> Iterator[Figure]:

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from PIL import Image, ImageGrab
 
-from tests.mount.daemon_process import await_end
+from tests.mount.daemon_process import LIMIT_S, await_end
 
 OUTPUT = Path(__file__).parent.parent.parent / "test-output"
 """Pictures are kept here, to be looked at; git ignores it."""
 MARK = "DAMFS_TEST_DESKTOP"
 SIZE = (1000, 700)
-END_LIMIT_S = 30.0
+END_LIMIT_S = 90.0
 WINDOW = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <channel name="thunar" version="1.0">
@@ -128,12 +128,12 @@ def _session_bus(environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], 
 
 def _end_all(mark: str) -> None:
     """What carries the mark in its environment: services of the bus are children of nobody."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number, limit_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, LIMIT_S)):
         for pid in _marked(mark):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
             with suppress(AssertionError):
-                await_end(pid, 3.0)
+                await_end(pid, limit_s)
     assert _marked(mark) == []
 
 

@@ -35,9 +35,9 @@ SETTINGS = QUICK + "[indexer]\nworkers = 1\n[proxy]\nenabled = false\n"
 PROGRAMS = 3
 DEEP_EVERY = 10
 """Rounds after which the library is also checked at rest."""
-DEAD_WITHIN_S = 30.0
-NOTICES_WITHIN_S = 30.0
-RECEIVED_WITHIN_S = 60.0
+DEAD_WITHIN_S = 90.0
+NOTICES_WITHIN_S = 90.0
+RECEIVED_WITHIN_S = 90.0
 ATTEMPTS = 5
 PART = ".part"
 STEPS = (*kill_steps.STEPS, *kill_saves.STEPS, *kill_folders.STEPS)

@@ -20,7 +20,7 @@ from damfs.integration.client import call
 from damfs.integration.wire import Tag
 from damfs.model import AssetId
 from damfs.presentation.views.names import shown_names
-from tests.mount.daemon_process import QUICK, Daemon, rows, run, until
+from tests.mount.daemon_process import QUICK, Daemon, drawn_seed, rows, run, until
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Serve
@@ -140,8 +140,7 @@ def test_writers_and_readers(
 ) -> None:
     environment = {"DAMFS_NATIVE": "off"} if native == "off" else {}
     dam = serve(settings=f"{QUICK}[mount]\nlive = {live}\n", environment=environment).start()
-    seed = int(os.environ.get("DAMFS_TEST_SEED", time.time_ns() % 10_000))
-    print(f"seed {seed}")
+    seed = drawn_seed()
     for term in TERMS:
         (dam / "by-tag" / term).mkdir()
     for number in range(FILES):
@@ -160,7 +159,7 @@ def test_writers_and_readers(
         for each in programs:
             each.start()
         for each in programs:
-            each.join(60)
+            each.join(120)
         codes = [each.exitcode for each in programs]
         for each in programs:
             each.kill()
@@ -174,7 +173,7 @@ def test_writers_and_readers(
             return not wrong[-1]  # noqa: B023
 
         try:
-            until(agrees, "mount and catalog agree", 30)
+            until(agrees, "mount and catalog agree")
         except AssertionError:
             raise AssertionError(f"seed {seed}, round {round_}: {wrong[-1]}") from None
     assert dam.stats().get("damfs_fuse_unexpected_errors_total", 0) == 0, dam.log()

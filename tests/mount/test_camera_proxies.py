@@ -139,7 +139,7 @@ def test_a_camera_s_file_that_goes_away_is_shown_no_more(dam: Daemon) -> None:
     pair(dam / "originals/library/Flight", "DJI_0002.MP4", "DJI_0002.LRF")
     dam.idle()
     proxy = dam / "editors/resolve/library/Flight/Proxy/DJI_0002.mp4"
-    until(proxy.exists, "the camera's proxy is shown", 60)
+    until(proxy.exists, "the camera's proxy is shown")
     assert not {"DJI_0002.MP4", "DJI_0002.LRF"} & encoded(dam)
     (dam / "originals/library/Flight/DJI_0002.LRF").unlink()
     until(lambda: not proxy.exists(), "it is gone")
@@ -153,6 +153,6 @@ def test_a_camera_s_file_that_goes_away_is_shown_no_more(dam: Daemon) -> None:
     dam.start()
     dam.idle()
     joined = dam / "editors/resolve/library/Beside/Proxy/DJI_0004.mp4"
-    until(joined.exists, "two that came together are found at the start", 60)
+    until(joined.exists, "two that came together are found at the start")
     assert "DJI_0002.MP4" in encoded(dam), "a proxy of our own takes its place"
     assert (dam / "editors/resolve/library/Flight/Proxy/DJI_0002.mov").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from damfs.core.backups import DAILY
-from tests.mount.daemon_process import Daemon, damfs, until
+from tests.mount.daemon_process import Daemon, damfs, rows, until
 
 
 def original(dam: Daemon, name: str) -> Path:
@@ -115,3 +115,31 @@ def looks(dam: Daemon) -> dict[str, object]:
         "times": {name: (versions / name).stat().st_mtime_ns for name in os.listdir(versions)},
         "trash": os.listdir(dam / "trash"),
     }
+
+
+def test_originals_whose_volume_is_away_wait_for_it(dam: Daemon) -> None:
+    """P11: nothing is missing, what is received meanwhile waits elsewhere, and all goes on by itself."""
+    (dam / "inbox/clip.txt").write_text("clip")
+    dam.settled()
+    dam.end()
+    originals, volume = dam.library / "originals", dam.library.with_name("volume")
+    originals.rename(volume)
+    originals.mkdir()
+    dam.announced = [*dam.announced, "held back"]
+    dam.start()
+    until(lambda: rows(dam.library, "SELECT online FROM store WHERE name = 'library'") == [(0,)], "it is offline")
+    with pytest.raises(OSError, match="Input/output error"):
+        (dam / "inbox/clip.txt").read_text()
+    (dam / "inbox/new.txt").write_text("new")
+    until(lambda: "new.txt" in os.listdir(dam / "failed"), "it is told")
+    with pytest.raises(OSError, match="Input/output error"):
+        (dam / "originals/library/folder").mkdir()
+    assert os.listdir(originals) == []
+    assert rows(dam.library, "SELECT state FROM copy") == [("present",)]
+    originals.rmdir()
+    volume.rename(originals)
+    until(lambda: rows(dam.library, "SELECT online FROM store WHERE name = 'library'") == [(1,)], "it is back")
+    assert (dam / "inbox/clip.txt").read_text() == "clip"
+    until(lambda: list(originals.rglob("new.txt")) != [], "what waited is stored")
+    assert (dam / "inbox/new.txt").read_text() == "new"
+    dam.settled()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from damfs.integration import concat
+from damfs.settings import Settings
 from tests.mount.conftest import Serve
 from tests.mount.daemon_process import DAMFS, QUICK, damfs, environment, run, until
 from tests.sample_media import Clip, h264, write
@@ -39,6 +44,13 @@ def test_pieces_in_the_mount_become_a_file_of_the_library(serve: Serve, tmp_path
     assert not list((dam.library / "state/work").glob("*.part"))
 
 
+def test_only_a_library_sets_a_limit(serve: Serve, tmp_path: Path) -> None:
+    dam = serve(settings=QUICK + "[clips]\ntime_limit_s = 7\n").start()
+    inside, outside = dam / "inbox/best.mov", tmp_path / "best.mov"
+    assert concat.bounds(concat.Order((outside, outside), inside, "", ""))[1] == 7
+    assert concat.bounds(concat.Order((outside, outside), outside, "", "")) == (Settings(), math.inf)
+
+
 def test_files_of_a_folder_need_no_library(tmp_path: Path) -> None:
     clip = h264(tmp_path / "clip.mov", size=SIZE, seconds=0.4, options=GOP)
     done = damfs("concat", clip, clip, "-o", tmp_path / "both.mov")
@@ -61,14 +73,43 @@ def test_files_of_a_folder_need_no_library(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["both.mov", "clip.mov", "other.mov"]
 
 
-def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
-    clip = write(tmp_path / "clip.mov", Clip(options={"preset": "ultrafast"}, size=(960, 540), seconds=12, tracks=()))
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "clip.mov"
+    return write(path, Clip(options={"preset": "ultrafast"}, size=(960, 540), seconds=12, tracks=()))
+
+
+def begun(tmp_path: Path, long: Path, *, deaf: bool = False) -> subprocess.Popen[str]:
+    """The command, when it is in the middle of its work. ``deaf``: as a shell starts one in the background."""
+    clip = tmp_path / "clip.mov"
+    clip.hardlink_to(long)
     process = subprocess.Popen(
         [*DAMFS, "concat", clip, clip, "-o", tmp_path / "both.mov", "--profile", "prores-proxy"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if deaf else None,
     )  # fmt: skip
     until(lambda: any(tmp_path.glob(".both.mov.*.part/progress")) or process.poll() is not None, "it is begun", 100)
-    process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=100)
-    assert (process.returncode, out, said) == (130, "", "interrupted; nothing was left behind\n")
+    return process
+
+
+@pytest.mark.parametrize(
+    ("number", "deaf"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGHUP, False), (signal.SIGTERM, True)],
+    ids=str,
+)
+def test_interrupted_it_leaves_nothing_behind(tmp_path: Path, long: Path, number: signal.Signals, deaf: bool) -> None:
+    process = begun(tmp_path, long, deaf=deaf)
+    process.send_signal(number)
+    out, said = process.communicate(timeout=180)
+    assert (process.returncode, out, said) == (128 + number, "", "interrupted; nothing was left behind\n")
     assert os.listdir(tmp_path) == ["clip.mov"]
+
+
+def test_what_a_killed_one_left_goes_when_it_is_run_again(tmp_path: Path, long: Path) -> None:
+    process = begun(tmp_path, long)
+    process.kill()
+    process.communicate(timeout=100)
+    assert any(tmp_path.glob(".both.mov.*.part"))
+    short = h264(tmp_path / "short.mov", size=SIZE, seconds=0.4, options=GOP)
+    damfs("concat", short, short, "-o", tmp_path / "both.mov")
+    assert sorted(os.listdir(tmp_path)) == ["both.mov", "clip.mov", "short.mov"]

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.mount.conftest import Serve, serving
-from tests.mount.daemon_process import DAMFS, Daemon, damfs, environment, rows, run, until
+from tests.mount.daemon_process import Daemon, begun, damfs, new_library, rows, run, until
 from tests.sample_media import Clip, h264, jpeg, wav, write
 
 SIZE = (320, 180)
@@ -118,7 +117,7 @@ def test_many_who_ask_at_once_wait_for_one_making(dam: Daemon) -> None:
         thread.start()
     (dam / "clips/clip.mp4/00-00-00.000_00-00-00.800.mov").stat()  # others are answered meanwhile
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert len(sizes) == 8
     assert len(set(sizes)) == 1
     assert made(dam) == before + 2
@@ -175,6 +174,22 @@ def test_the_command_works_without_a_daemon(serve: Serve, tmp_path: Path) -> Non
     piece = tmp_path / "piece.mov"
     damfs("clip", clip, "--in", "0", "--out", "0.4", "-o", piece, "--library", dam.library)
     assert frames(piece) == 10
+
+
+def test_a_clip_that_nobody_looked_at_says_what_to_do(tmp_path: Path) -> None:
+    clip, library = h264(tmp_path / "Reel/clip.mp4", size=SIZE, seconds=0.4), new_library(tmp_path / "library")
+    damfs("add", library, clip.parent)
+    done = damfs("clip", clip, "--in", "0", "--out", "0.2", "--library", library, check=False)
+    said = (
+        f"clip.mp4 was not looked at yet, which happens while its library is mounted: damfs mount {library} MOUNTPOINT"
+    )
+    assert (done.returncode, done.stderr) == (1, f"damfs: {said}\n")
+
+
+def test_a_clip_that_does_not_play_says_why_it_is_not_cut(dam: Daemon) -> None:
+    done = damfs("clip", dam / "originals/Reel/broken.mov", "--in", "0", "--out", "0.2", check=False)
+    assert done.stderr.startswith("damfs: broken.mov cannot be cut; broken.mov: not playable: ")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 def test_a_watcher_hears_of_a_piece_that_is_made(dam: Daemon, tmp_path: Path) -> None:
@@ -278,9 +293,11 @@ def long_clip(tmp_path: Path) -> Path:
     return write(tmp_path / "Old/old.mp4", old)
 
 
-@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "alone"])
+@pytest.mark.parametrize(
+    ("mounted", "number"), [(True, signal.SIGINT), (True, signal.SIGTERM), (False, signal.SIGTERM)], ids=str
+)
 def test_a_command_that_is_interrupted_leaves_nothing_behind(
-    serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool
+    serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool, number: signal.Signals
 ) -> None:
     dam = serve(settings=NO_PROXIES).start()
     dam.add(long_clip.parent)
@@ -290,15 +307,12 @@ def test_a_command_that_is_interrupted_leaves_nothing_behind(
         dam.end()
         path = long_clip
     piece, work = tmp_path / "piece.mov", dam.library / "state/work"
-    process = subprocess.Popen(
-        [*DAMFS, "clip", str(path), "--in", "0.2", "--out", "11.8", "--exact", "-o", str(piece),
-         "--library", str(dam.library)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
-    until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
-    process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=100)
-    assert (process.returncode, out) == (130, ""), said
+    words = ("clip", path, "--in", "0.2", "--out", "11.8", "--exact", "-o", piece, "--library", dam.library)
+    with begun(*words) as process:
+        until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=180)
+    assert (process.returncode, out) == (128 + number, ""), said
     assert said.splitlines()[-1] == "interrupted; nothing was left behind"
     assert "Traceback" not in said
     until(lambda: not work.exists() or not any(work.iterdir()), "the work is cleared away")

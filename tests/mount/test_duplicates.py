@@ -27,7 +27,7 @@ def test_duplicates_are_shown_merged_and_brought_back(dam: Daemon, tmp_path: Pat
     run("cp", whole, root / "inbox" / "again.jpg")
     damfs("tag", root / "inbox" / "small.jpg", "Garden")
     near = root / "duplicates" / "near"
-    until(lambda: len(names(near)) == 1, "what looks alike is found", 90)
+    until(lambda: len(names(near)) == 1, "what looks alike is found")
     (group,) = (near / name for name in names(near))
     assert group.name.startswith("whole~")
     assert names(group) == ["again.jpg", "small.jpg", "whole.jpg", "why.txt"]

@@ -97,7 +97,7 @@ def test_nothing_can_be_created_renamed_or_removed_there(dam: Daemon, proxies: d
 def test_a_proxy_comes_and_goes_with_its_original(dam: Daemon) -> None:
     h264(dam / "originals/library/Reel/take.mp4", seconds=0.4, size=(320, 180), seed=3)
     kdenlive, blender = dam / "editors/kdenlive/library/Reel", dam / "editors/blender/library/Reel/BL_proxy"
-    until(lambda: "take.LRF" in os.listdir(kdenlive), "the proxy is listed", 60)
+    until(lambda: "take.LRF" in os.listdir(kdenlive), "the proxy is listed")
     dam.idle()
     assert os.listdir(blender) == ["take.mp4"]
     assert os.listdir(blender / "take.mp4") == ["proxy_100.avi"]
@@ -140,7 +140,7 @@ def melted(source: Path, target: Path) -> Path:
     """What melt renders of a file, losslessly, with MLT's own reading, clock and picture pipeline."""
     subprocess.run(
         ["melt", source, "-consumer", f"avformat:{target}", "vcodec=ffv1", "an=1", "real_time=-1", "progress=0"],
-        check=True, capture_output=True, timeout=100, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        check=True, capture_output=True, timeout=180, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
     )  # fmt: skip
     return target
 

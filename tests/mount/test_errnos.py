@@ -218,7 +218,7 @@ def test_an_error_that_nobody_foresaw_is_eio_and_the_mount_goes_on(serve: Serve)
 
 
 def rename_table(library: Path, old: str, new: str) -> None:
-    with closing(sqlite3.connect(library / "state" / "catalog.sqlite3", timeout=10)) as connection:
+    with closing(sqlite3.connect(library / "state" / "catalog.sqlite3", timeout=60)) as connection:
         connection.execute("PRAGMA legacy_alter_table = ON")  # leave what refers to the table alone
         connection.execute(f'ALTER TABLE "{old}" RENAME TO "{new}"')
         connection.commit()

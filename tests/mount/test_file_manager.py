@@ -106,7 +106,7 @@ def test_a_newly_tagged_file_appears_and_a_deleted_one_lies_in_the_trash(
 
 def test_a_clip_without_a_preview_is_read(dam: Daemon, session: Desktop) -> None:
     """The other way round, so that the count means something: Tumbler can make posters, and then reads clips."""
-    with closing(sqlite3.connect(dam.library / "state/catalog.sqlite3", timeout=10)) as catalog, catalog:
+    with closing(sqlite3.connect(dam.library / "state/catalog.sqlite3", timeout=60)) as catalog, catalog:
         catalog.execute(
             "DELETE FROM rendition WHERE kind = 'thumbnail' AND blob = (SELECT blob FROM asset WHERE name = 'surf.mp4')"
         )

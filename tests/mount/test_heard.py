@@ -51,7 +51,7 @@ def test_what_is_heard_and_read_is_found_with_the_reason(serve: Serve, tmp_path:
     for name, source in (("interview.mp4", "testsrc2"), ("sign.mp4", "beach")):
         h264(tmp_path / name, source=source, seconds=1.0, size=(160, 90))
         run("cp", tmp_path / name, dam / "inbox")
-    assert dam.idle(110).processors["heard"] == "ready"
+    assert dam.idle().processors["heard"] == "ready"
     for words, name in (
         ("lighthouse keeper", "interview.mp4"),
         ("swimming", "sign.mp4"),

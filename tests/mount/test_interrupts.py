@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import Serve
-from tests.mount.daemon_process import DAMFS, QUICK, damfs, environment, new_library, rows, until
+from tests.mount.daemon_process import QUICK, begun, damfs, new_library, rows, until
 
 ENDLESS = 1 << 40
 """Bytes of a file that occupies none."""
@@ -43,12 +42,10 @@ def has_open(process: int, name: str) -> bool:
 
 def interrupted(what: str, *words: str) -> None:
     """``what``: what the command has open when it is in the middle of its work."""
-    process = subprocess.Popen(
-        [*DAMFS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    )
-    until(lambda: has_open(process.pid, what) or process.poll() is not None, f"{words[0]} is at work", 100)
-    process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=100)
+    with begun(*words) as process:
+        until(lambda: has_open(process.pid, what) or process.poll() is not None, f"{words[0]} is at work", 100)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=180)
     assert (process.returncode, out, said.lstrip("\n")) == (130, "", SAID)
 
 

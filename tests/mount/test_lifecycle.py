@@ -72,7 +72,7 @@ def wreck(library: Path, mountpoint: Path) -> None:
         connection.close()
         pid = daemon_of(library)
         os.kill(pid, signal.SIGKILL)
-        await_end(pid, 10)
+        await_end(pid)
     while is_mounted(mountpoint):
         subprocess.run(["umount", "-l", mountpoint], check=True)
 
@@ -104,7 +104,7 @@ def test_mount_returns_when_it_answers_and_umount_when_all_is_in_order(library: 
         assert not is_mounted(mountpoint)
         assert os.listdir(mountpoint) == []
         for child in children:
-            await_end(child, 5)
+            await_end(child)
     with closing(sqlite3.connect(library / "state/catalog.sqlite3")) as catalog:
         assert catalog.execute("SELECT name, state FROM asset").fetchall() == [("last.bin", "present")]
     assert "Traceback" not in log_of(library)
@@ -162,11 +162,10 @@ def test_stopping_while_news_are_told_and_the_kernel_asks(serve: Serve) -> None:
     )
     try:
         until(lambda: len(os.listdir(dam / "inbox")) > 30, "files arrive")
-        began = time.monotonic()
         dam.signal(signal.SIGTERM)
         dam.announced.append("interrupted")
         dam.check_end()
-        assert time.monotonic() - began < 15
+        assert "Timeout (" not in dam.log(), "it was stuck, and said where"
     finally:
         for process in (looking, writing):
             process.kill()
@@ -176,11 +175,11 @@ def test_stopping_while_news_are_told_and_the_kernel_asks(serve: Serve) -> None:
 def test_the_foreground_stays_and_logs_to_the_terminal(library: Path, mountpoint: Path) -> None:
     process = subprocess.Popen([*DAMFS, "mount", "-f", library, mountpoint], stderr=subprocess.PIPE, text=True)
     try:
-        until(lambda: is_mounted(mountpoint) and connect_and_close(library), "mounted", 30)
+        until(lambda: is_mounted(mountpoint) and connect_and_close(library), "mounted")
         assert "inbox" in os.listdir(mountpoint)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=180)
         assert process.returncode == 0
         assert "stopping" in said
         assert not is_mounted(mountpoint)
@@ -207,7 +206,7 @@ def test_a_killed_daemon_leaves_the_mount_dead_and_the_next_mount_repairs_it(lib
         until(lambda: not msgspec.convert(call(library, GetStatus()), Status).unsettled, "received")
         pid = daemon_of(library)
         os.kill(pid, signal.SIGKILL)
-        await_end(pid, 10)
+        await_end(pid)
         with pytest.raises(OSError, match="not connected") as caught:
             os.listdir(mountpoint)
         assert caught.value.errno == errno.ENOTCONN
@@ -239,7 +238,7 @@ def test_an_unexpected_error_leaves_the_mount_dead_and_says_so(serve: Serve) -> 
     dam = serve().start()
     dam.signal(signal.SIGABRT)
     assert dam.process is not None
-    assert dam.process.wait(20) != 0
+    assert dam.process.wait(90) != 0
     with pytest.raises(OSError, match="not connected"):
         os.listdir(dam.mountpoint)
 
@@ -502,7 +501,7 @@ def test_the_daemon_keeps_no_descriptor_of_its_starter(library: Path, mountpoint
     try:
         piped = subprocess.run(
             ["sh", "-c", 'exec "$@" | cat', "sh", *DAMFS, "mount", library, mountpoint], capture_output=True, text=True,
-            timeout=30, check=True,
+            timeout=180, check=True,
         )  # fmt: skip
         assert "is mounted on" in piped.stdout
         damfs("umount", mountpoint)

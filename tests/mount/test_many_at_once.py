@@ -8,13 +8,12 @@ import multiprocessing
 import os
 import random
 import shutil
-import time
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.mount.daemon_process import Daemon, until
+from tests.mount.daemon_process import Daemon, drawn_seed, until
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Serve
@@ -139,8 +138,7 @@ def look_at(path: Path) -> tuple[int, int, int] | None:
 
 
 def test_programs_at_work_together(serve: Serve) -> None:
-    seed = int(os.environ.get("DAMFS_TEST_SEED", time.time_ns() % 10_000))
-    print(f"seed {seed}")
+    seed = drawn_seed()
     dam = serve().start()
     for term in TERMS:
         (dam / "by-tag" / term).mkdir()
@@ -149,7 +147,7 @@ def test_programs_at_work_together(serve: Serve) -> None:
     for each in programs:
         each.start()
     for each in programs:
-        each.join(90)
+        each.join(120)
     codes = [each.exitcode for each in programs]
     for each in programs:
         each.kill()

@@ -42,7 +42,7 @@ def mountpoint(tmp_path: Path, library: Path) -> Iterator[Path]:
 
 def helper(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*HELPER, *words], capture_output=True, text=True, timeout=60, check=False, env=environment()
+        [*HELPER, *words], capture_output=True, text=True, timeout=180, check=False, env=environment()
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def in_own_namespace(script: str, **paths: Path) -> str:
     """What a shell script says that may mount and may replace folders of the system: nobody else sees it."""
     done = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script], capture_output=True, text=True,
-        timeout=90, check=False, env={**os.environ, **{name: str(path) for name, path in paths.items()}},
+        timeout=180, check=False, env={**os.environ, **{name: str(path) for name, path in paths.items()}},
     )  # fmt: skip
     assert done.returncode == 0, f"{done.returncode}: {done.stdout}{done.stderr}"
     return done.stdout

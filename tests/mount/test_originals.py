@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import Serve
-from tests.mount.daemon_process import Daemon, damfs, rows, run
+from tests.mount.daemon_process import Daemon, damfs, rows, run, until
 from tests.sample_media import jpeg
 from tests.small_library import JULY_NS
 
@@ -501,6 +501,6 @@ def test_a_file_with_two_names_is_saved_over_elsewhere_and_reverted(shared: Daem
     assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "newer", "b.txt": "newer"}
     damfs("revert", folder / "b.txt", "1")
     shared.settled()
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "old", "b.txt": "old"}
+    until(lambda: {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "old", "b.txt": "old"}, "old")
     on_disk = shared.library / "originals/two names"
     assert (on_disk / "a.txt").read_text() == (on_disk / "b.txt").read_text() == "old"

@@ -60,7 +60,7 @@ class Share:
         """What smbclient says to its commands."""
         done = subprocess.run(
             ["smbclient", "-s", self.configuration, "-p", str(self.port), "-N", "//127.0.0.1/dam", "-c",
-             "; ".join(commands)], capture_output=True, text=True, timeout=60, check=False,
+             "; ".join(commands)], capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         said = done.stdout + done.stderr
         assert not check or (done.returncode == 0 and "NT_STATUS" not in said), said
@@ -107,15 +107,15 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Share]:
             )  # fmt: skip
         made = Share(dam, configuration, port)
         try:
-            until(lambda: server.poll() is not None or made.answers(), "smbd answers", 30)
+            until(lambda: server.poll() is not None or made.answers(), "smbd answers")
             assert server.poll() is None, (folder / "smbd.log").read_text()
             yield made
         finally:
             children = descendants(server.pid)
             server.terminate()
-            server.wait(30)
+            server.wait(90)
             for child in children:
-                await_end(child, 30)
+                await_end(child)
 
 
 def test_the_client_lists_what_ls_lists(share: Share) -> None:

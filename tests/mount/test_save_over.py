@@ -53,7 +53,7 @@ def test_an_asset_that_is_saved_over_stays_itself(shared: Daemon, name: str, pla
     worked = work(shared)
     held = int(pattern in HOLDING)
     for _ in pattern(path.parent, name, content_of(name)):
-        until(lambda: shared.status().unsettled <= held, "sealed, but for the file that is held open", 30)
+        until(lambda: shared.status().unsettled <= held, "sealed, but for the file that is held open")
         assert work(shared) == worked, "a temporary file is not worked on"
         assert path.read_bytes() == OLD
     shared.idle()

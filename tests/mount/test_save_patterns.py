@@ -68,7 +68,7 @@ def test_a_new_file_is_one_asset(shared: Daemon, name: str, place: str, pattern:
         assert assets_called(shared, f"*{temporary.name}") == [(temporary.name, "receiving")]
         assert work(shared) == worked, f"{temporary.name} is not finished: no job"
         assert temporary.name in os.listdir(directory)
-    until(lambda: assets_called(shared, name) == [(name, "present")], "received", 30)
+    until(lambda: assets_called(shared, name) == [(name, "present")], "received")
     shared.idle()
     assert set(os.listdir(directory)) - before == {name}
     assert (directory / name).read_bytes() == content_of(name)
@@ -115,16 +115,16 @@ def test_rsync_ended_in_the_middle(shared: Daemon, name: str, place: str, tmp_pa
     for options in ([], ["--partial"]):
         command = ["rsync", "--bwlimit=1000", *options, str(source), f"{directory}/"]
         copying = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: arrived(directory, name) > 1 << 19, "some of it arrived", 30)
+        until(lambda: arrived(directory, name) > 1 << 19, "some of it arrived")
         copying.send_signal(signal.SIGINT)
-        assert copying.wait(30) == 20
+        assert copying.wait(90) == 20
         shared.settled()
         left = [entry for entry in os.listdir(directory) if name in entry]
         assert left == ([name] if options else [])
     received = (directory / name).read_bytes()
     assert 1 << 18 < len(received) < 4 << 20
     assert received == source.read_bytes()[: len(received)]
-    until(lambda: assets_called(shared, f"*{name}*") == [(name, "present")], "received", 30)
+    until(lambda: assets_called(shared, f"*{name}*") == [(name, "present")], "received")
 
 
 def arrived(directory: Path, name: str) -> int:

@@ -14,6 +14,7 @@ import pytest
 
 from damfs.catalog import derived
 from damfs.catalog.database import Connection
+from damfs.core.processors.processor import LOOK_MODEL
 from damfs.model import BlobId
 from tests.mount.conftest import Serve
 from tests.mount.daemon_process import Daemon, damfs, rows
@@ -219,6 +220,7 @@ def test_a_moment_of_a_video_has_neighbours_of_its_own(dam: Daemon) -> None:
     assert (late / "night.png").stat().st_ino == (dam / "inbox/night.png").stat().st_ino
     assert os.getxattr(late / "01 night.png", "user.damfs.why") == b"picture, 1.00, like film.mp4"
     assert float(os.getxattr(late / "01 night.png", "user.damfs.score")) == pytest.approx(0.995, abs=0.001)
+    assert os.getxattr(late / "01 night.png", "user.damfs.space").decode() == LOOK_MODEL
     near = dam / "similar-to/night.png"
     assert names(near)[0] == "01 film.mp4"
     assert os.getxattr(near / "01 film.mp4", "user.damfs.why") == b"clip at 00:01:12, 1.00, like night.png"
@@ -243,6 +245,9 @@ def test_the_command_line_searches_and_finds_what_is_alike(dam: Daemon) -> None:
     assert damfs("search", dam.library, "nothingness").stdout == "nothing found\n"
     alike = json.loads(damfs("similar", dam / "inbox/day.png", "--json").stdout)
     assert [row["name"] for row in alike["rows"]] == ["film.mp4", "night.png"]
+    assert alike["spaces"] == [LOOK_MODEL], "what ranked them is said"
+    liked = json.loads(damfs("search", dam.library, "like:day.png", "--json").stdout)
+    assert (liked["rows"][0]["name"], liked["spaces"]) == ("film.mp4", [LOOK_MODEL])
     moment = damfs("similar", dam / "inbox/film.mp4", "--at", "01:10", "--limit", "1").stdout
     assert "night.png" in moment.splitlines()[0]
     assert "no vectors of moments" in damfs("similar", dam / "inbox/day.png", "--at", "0:01", check=False).stderr

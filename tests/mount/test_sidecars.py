@@ -30,23 +30,23 @@ def test_a_sidecar_is_read_followed_and_written(serve: Serve, tmp_path: Path) ->
     (store / "chosen").mkdir()
     run("cp", jpeg(tmp_path / "a.jpg"), store / "shoot" / "a.jpg")
     (store / "shoot" / "a.jpg.xmp").write_text(PACKET)
-    until(lambda: names(root / "by-tag" / "Beach") == ["a.jpg"], "the sidecar is read", 30)
+    until(lambda: names(root / "by-tag" / "Beach") == ["a.jpg"], "the sidecar is read")
     assert os.getxattr(store / "shoot" / "a.jpg", "user.baloo.rating") == b"8"
     assert names(store / "shoot") == ["a.jpg", "a.jpg.xmp"]
-    until(lambda: not any("a.jpg.xmp" in names(root / place) for place in HIDDEN_IN), "it is shown nowhere else", 30)
+    until(lambda: not any("a.jpg.xmp" in names(root / place) for place in HIDDEN_IN), "it is shown nowhere else")
 
     (store / "shoot" / "a.jpg").rename(store / "chosen" / "b.jpg")
-    until(lambda: names(store / "chosen") == ["b.jpg", "b.jpg.xmp"], "it follows under the new name", 30)
+    until(lambda: names(store / "chosen") == ["b.jpg", "b.jpg.xmp"], "it follows under the new name")
     assert names(store / "shoot") == []
 
     damfs("tag", store / "chosen" / "b.jpg", "Sunset")
-    until(lambda: "Sunset" in (store / "chosen" / "b.jpg.xmp").read_text(), "it is written", 30)
+    until(lambda: "Sunset" in (store / "chosen" / "b.jpg.xmp").read_text(), "it is written")
     assert 'crs:Exposure2012="+0.35"' in (store / "chosen" / "b.jpg.xmp").read_text()
 
     (store / "chosen" / "b.jpg").unlink()
-    until(lambda: names(store / "chosen") == [], "it goes into the trash as well", 30)
+    until(lambda: names(store / "chosen") == [], "it goes into the trash as well")
     damfs("restore", root / "trash" / "b.jpg")
-    until(lambda: names(store / "chosen") == ["b.jpg", "b.jpg.xmp"], "and comes back", 30)
+    until(lambda: names(store / "chosen") == ["b.jpg", "b.jpg.xmp"], "and comes back")
 
 
 def test_who_moves_both_himself_is_not_disturbed(dam: Daemon, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_who_moves_both_himself_is_not_disturbed(dam: Daemon, tmp_path: Path) ->
     (store / "there").mkdir()
     run("cp", jpeg(tmp_path / "a.jpg"), store / "a.jpg")
     (store / "a.xmp").write_text(PACKET)
-    until(lambda: names(dam.mountpoint / "by-tag" / "Beach") == ["a.jpg"], "the sidecar is read", 30)
+    until(lambda: names(dam.mountpoint / "by-tag" / "Beach") == ["a.jpg"], "the sidecar is read")
     run("mv", store / "a.jpg", store / "a.xmp", store / "there")
     assert names(store / "there") == ["a.jpg", "a.xmp"]
     run("rm", store / "there" / "a.jpg", store / "there" / "a.xmp")

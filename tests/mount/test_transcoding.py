@@ -117,11 +117,12 @@ def begun(library: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path, number: signal.Signals) -> None:
     process = begun(footage)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 130, said
+    assert process.returncode == 128 + number, said
     assert "run the same command again to go on" in said
     assert left_behind(footage) == []
     before = jobs(footage)

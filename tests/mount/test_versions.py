@@ -130,7 +130,7 @@ def test_opening_to_write_and_writing_nothing_changes_nothing(dam: Daemon, clip:
     after = clip.stat()
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert versions_of(dam, clip) == [FIRST]
-    assert rows(dam.library, "SELECT * FROM rewrite") == []
+    until(lambda: rows(dam.library, "SELECT * FROM rewrite") == [], "what was staged is dropped")
     assert list((dam.library / "state/staging").iterdir()) == []
 
 
@@ -194,6 +194,23 @@ def test_a_mapping_of_the_old_bytes_is_never_written(dam: Daemon, clip: Path) ->
     overwritten(dam, clip, b"mapped" + FIRST[6:])
 
 
+def test_a_time_that_is_set_while_the_version_before_is_made_is_shown_at_once(dam: Daemon, clip: Path) -> None:
+    """`touch -d` opens the file to write, writes nothing, and closes it."""
+    when = 0
+    for number in range(1, 25):
+        with clip.open("r+b") as file:
+            file.truncate(number)
+        when = number * 1_000_000_007
+        descriptor = os.open(clip, os.O_WRONLY)
+        os.utime(descriptor, ns=(when, when))
+        os.close(descriptor)
+        for _ in range(5):
+            assert clip.stat().st_mtime_ns == when
+    dam.settled()
+    assert clip.stat().st_mtime_ns == when
+    until(lambda: rows(dam.library, "SELECT * FROM rewrite") == [], "what was staged is dropped")
+
+
 def test_two_writers_at_once(dam: Daemon, clip: Path) -> None:
     with clip.open("r+b") as one, clip.open("r+b") as two:
         one.write(b"one")
@@ -239,10 +256,10 @@ def test_revert_makes_a_version_and_loses_nothing(dam: Daemon, clip: Path) -> No
     dam.settled()
     with clip.open("rb") as open_before:
         damfs("revert", clip, "1")
-        assert clip.read_bytes() == FIRST
+        until(lambda: clip.read_bytes() == FIRST, "the first bytes are shown")
         assert open_before.read() == SECOND
-    assert versions_of(dam, clip) == [FIRST, SECOND, FIRST]
-    assert clip.stat().st_size == len(FIRST)
+    until(lambda: versions_of(dam, clip) == [FIRST, SECOND, FIRST], "three versions")
+    until(lambda: clip.stat().st_size == len(FIRST), "the size of the first")
     clip.write_bytes(b"fourth")
     dam.settled()
     assert versions_of(dam, clip) == [FIRST, SECOND, FIRST, b"fourth"]
@@ -355,7 +372,7 @@ def test_a_file_of_a_read_only_store_cannot_be_written(dam: Daemon, tmp_path: Pa
         os.truncate(path, 0)
     assert path.read_bytes() == (folder / name).read_bytes() == FIRST
     dam.settled()
-    assert rows(dam.library, "SELECT * FROM rewrite") == []
+    until(lambda: rows(dam.library, "SELECT * FROM rewrite") == [], "what was staged is dropped")
     with refused(errno.EROFS):
         like_libreoffice_from(dam / "by-tag/beach", path)
 
@@ -384,7 +401,7 @@ def test_a_crash_while_overwriting_loses_nothing_that_was_synced(serve: Serve, s
     dam.start()
     assert path.read_bytes() == before
     assert (path.parent / "clip.bin.part").read_bytes() == b"synced"
-    assert rows(dam.library, "SELECT * FROM rewrite") == []
+    until(lambda: rows(dam.library, "SELECT * FROM rewrite") == [], "what was staged is dropped")
     (path.parent / "clip.bin.part").rename(path)
     dam.settled()
     assert path.read_bytes() == b"synced"

@@ -326,7 +326,7 @@ def test_many_copies_at_once(shared: Daemon, word: str, tmp_path: Path) -> None:
         for file in range(20):
             (folder / f"{word}-{number}-{file}.dat").write_bytes(f"{word} {file // 2} {number // 4}".encode() * 200)
     copies = [subprocess.Popen(["cp", "-r", *folder.iterdir(), shared / "inbox"]) for folder in folders]
-    assert [copy.wait(60) for copy in copies] == [0] * 8
+    assert [copy.wait(120) for copy in copies] == [0] * 8
     shared.settled()
     for folder in folders:
         for path in folder.iterdir():
@@ -610,7 +610,7 @@ def test_a_term_is_renamed_while_somebody_is_inside(
     run("mv", beach, shared / "by-tag" / f"strand-{word}")
     assert not beach.exists()
     assert os.listdir(shared / "by-tag" / f"strand-{word}") == [note.name]
-    said, _ = inside.communicate("go\n", timeout=60)
+    said, _ = inside.communicate("go\n", timeout=180)
     assert said.splitlines() == [str(shared / "by-tag" / f"strand-{word}"), note.name, str(note.stat().st_size)]
     assert terms_of(shared, note.name) == {"strand"}
 
@@ -635,10 +635,10 @@ def test_a_renamed_term_leaves_every_place_where_it_was_reachable(
     beach, red = tag("beach"), tag("red")
     assert os.listdir(red / beach.name) == []
     run("mv", beach, shared / "by-tag" / f"strand-{word}")
-    until(lambda: not (red / beach.name).exists(), "the kernel forgets the old name elsewhere", 30)
+    until(lambda: not (red / beach.name).exists(), "the kernel forgets the old name elsewhere")
     assert (red / f"strand-{word}").is_dir()
     (shared / "by-tag" / f"strand-{word}").rmdir()
-    until(lambda: not (red / f"strand-{word}").exists(), "and that of a removed term", 30)
+    until(lambda: not (red / f"strand-{word}").exists(), "and that of a removed term")
 
 
 def test_a_term_is_moved_below_another(shared: Daemon, note: Path, tag: Callable[[str], Path]) -> None:
@@ -745,6 +745,7 @@ READ_ONLY_PLACES = (
 
 @pytest.mark.parametrize("place", READ_ONLY_PLACES)
 def test_nothing_can_be_made_where_it_has_no_meaning(shared: Daemon, dated: str, place: str) -> None:
+    shared.idle()
     before = dump(shared.library)
     with refused(errno.EPERM):
         (shared / place / "new.txt").write_text("x")
@@ -763,6 +764,7 @@ def test_nothing_can_be_made_where_it_has_no_meaning(shared: Daemon, dated: str,
 
 @pytest.mark.parametrize("place", ["by-date/2014/05/13", "by-type/other", "untagged"])
 def test_rm_where_it_has_no_meaning(shared: Daemon, dated: str, place: str) -> None:
+    shared.idle()
     before = dump(shared.library)
     with refused(errno.EPERM):
         (shared / place / dated).unlink()

@@ -42,7 +42,7 @@ from tests.mount.tree_things import (
 )  # fmt: skip
 
 ID_MASK = (1 << 56) - 1
-SEEN_LIMIT_S = 40.0
+SEEN_LIMIT_S = 90.0
 MOST_TERMS = 8
 MOST_FOLDERS = 5
 STEPS_OF_A_MOUNT = 40

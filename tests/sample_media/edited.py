@@ -29,6 +29,10 @@ class Take:
     swing: float = 0.0
     blur: float = 0.0
     """Pixels."""
+    light: float = 1.0
+    """Share of the brightness: a night is about 0.1."""
+    speed: float = 1.0
+    """Of the pan."""
 
 
 def edited(path: Path, takes: Sequence[Take], clip: Clip = H264, **changes: Unpack[Changes]) -> Path:
@@ -61,6 +65,7 @@ def pictures_of(take: Take, size: Size, frames: int) -> Iterator[Image.Image]:
         return
     scene = paint(take.source, (round(width * (1 + take.swing)), height), 1)
     scene = scene.filter(ImageFilter.GaussianBlur(take.blur)) if take.blur else scene
+    scene = scene.point([round(level * take.light) for level in range(256)] * 3)
     for number in range(frames):
-        x = round((1 - math.cos(number / 8)) / 2 * (scene.width - width))
+        x = round((1 - math.cos(take.speed * number / 8)) / 2 * (scene.width - width))
         yield scene.crop((x, 0, x + width, height))

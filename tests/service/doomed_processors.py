@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import os
 import resource
+import struct
 import sys
 from pathlib import Path
 from typing import ClassVar, Never
 
-from damfs.core.processors.processor import MadeRendition, Output, Processor, Subject
+from damfs.core.processors.processor import MadeEmbedding, MadeRendition, Output, Processor, Subject
 from damfs.errors import BadMedia, ModelUnavailable
 from damfs.model import Facts, RenditionKind
 
@@ -144,6 +146,11 @@ class Declines(AcceptsRaises):
 class WritesElsewhere(_Doomed):
     def run(self, source: Path, out: Path, subject: Subject) -> Output:
         return Output(renditions=(MadeRendition(RenditionKind.POSTER, "jpeg", source),))
+
+
+class MakesNoNumbers(_Doomed):
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        return Output(embeddings=(MadeEmbedding("plug-in-1", struct.pack("<2f", 1.0, math.nan)),))
 
 
 class ReturnsNumpy(_Doomed):

@@ -33,7 +33,7 @@ from damfs.core.reception import Reception
 from damfs.core.rendition_files import publish_renditions
 from damfs.core.results import FinishJob
 from damfs.core.rewriting import BeginRewrite, CloseRewrite, SizeRewrite
-from damfs.core.superseding import revert, supersede_by_draft
+from damfs.core.superseding import revert, supersede, supersede_by_draft
 from damfs.core.trashing import DAY_NS, expire, restore_assets, trash_assets
 from damfs.model import AssetId, FolderId, Job, RenditionKind
 from damfs.storage import placing
@@ -266,6 +266,26 @@ async def with_others(library: Library) -> None:
         await received(library, f"{name}.mov", f"{name} bytes".encode())
 
 
+async def with_two_names(library: Library) -> None:
+    """`ln` of known.mov, and of another file that has arrived."""
+    for name in ("known.mov", "edit.mov"):
+        if name == "edit.mov":
+            await received(library, name, b"other bytes, more of them")
+        (copy,) = stores.copies_of_asset(library.db.writer, the_asset(library, name).id)
+        await folders.link_file(library, copy.id, copy.folder, b"second " + name.encode())
+
+
+async def overwrite_two_names(library: Library) -> None:
+    await overwrite(library)
+
+
+async def supersede_by_arrived(library: Library) -> None:
+    """`mv edit.mov known.mov`, both having arrived, each with two names."""
+    known, edit = the_asset(library, "known.mov"), the_asset(library, "edit.mov")
+    await supersede(library, Reception(library), known.id, edit.id)
+    (library.path / "closed").write_bytes(b"")
+
+
 async def overwrite(library: Library) -> None:
     """What `cp other.mov by-tag/beach/known.mov` does, with an fsync in the middle."""
     asset = the_asset(library, "known.mov")
@@ -306,6 +326,8 @@ BEFORE: dict[str, Callable[[Library], Awaitable[None]]] = {
     "restore": trash,
     "expire_old": with_old_in_trash,
     "replace_file": with_others,
+    "overwrite_two_names": with_two_names,
+    "supersede_by_arrived": with_two_names,
 }
 """What is done before the steps of a scenario are counted."""
 SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
@@ -326,6 +348,8 @@ SCENARIOS: dict[str, Callable[[Library], Awaitable[None]]] = {
         move_file,
         replace_file,
         overwrite,
+        overwrite_two_names,
+        supersede_by_arrived,
         go_back,
         save_over,
     )

@@ -60,6 +60,12 @@ def later(library: Library, seconds: float) -> None:
     library.clock = lambda: now
 
 
+def after_the_last_write(library: Library, clip: Path, seconds: float) -> None:
+    """However long ago the test itself has written it."""
+    now = clip.stat().st_mtime_ns + round(seconds * SECOND_NS)
+    library.clock = lambda: now
+
+
 async def test_it_waits_for_the_close(library: Library, card: Path) -> None:
     clip = sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48))
     with written_by_another(clip):
@@ -72,8 +78,8 @@ async def test_it_waits_for_the_close(library: Library, card: Path) -> None:
 
 
 async def test_it_waits_until_it_is_quiet(library: Library, card: Path) -> None:
-    sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48))
-    later(library, QUIET_S / 2)
+    clip = sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48))
+    after_the_last_write(library, clip, QUIET_S / 2)
     assert (await watched(library)).waiting == ["'a.mp4': it was written to a moment ago"]
     later(library, QUIET_S * 2)
     assert (await watched(library)).counts == {"new": 1}
@@ -89,9 +95,9 @@ async def test_who_asks_for_a_scan_has_what_is_closed_at_once(library: Library, 
 async def test_where_nobody_can_tell_who_writes_quiet_has_to_do(
     library: Library, card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48))
+    clip = sample_media.h264(card / "a.mp4", seconds=0.2, size=(64, 48))
     monkeypatch.setattr(arriving, "is_written", lambda _: None)
-    later(library, QUIET_S / 2)
+    after_the_last_write(library, clip, QUIET_S / 2)
     assert (await scan(library, store_named(library, "footage"))).counts == {"waiting": 1}
 
 

@@ -17,13 +17,13 @@ import trio
 from msgspec.structs import replace
 from PIL import Image, ImageDraw
 
-from damfs.catalog import derived, duplicates, remarks, vocabulary
+from damfs.catalog import derived, duplicates, proposals, remarks, vocabulary
 from damfs.catalog.proposals import Origin
 from damfs.catalog.vocabulary import Tagging
 from damfs.core import duplicate_groups
 from damfs.core import film_likeness as likeness
 from damfs.core.bursts import Recording, are_two
-from damfs.core.commands import AddTag, Trash
+from damfs.core.commands import AddTag, DefineTerm, Trash
 from damfs.core.copy_worth import advantages
 from damfs.core.dedupe_report import as_text
 from damfs.core.deduplicating import dedupe
@@ -41,6 +41,7 @@ from damfs.core.processors.processor import Subject
 from damfs.core.processors.same_film import Film
 from damfs.core.processors.same_picture import objection
 from damfs.core.reception import Reception
+from damfs.core.suggesting import RefuseProposal, Suggest
 from damfs.core.trashing import settle
 from damfs.core.undo import Undo
 from damfs.core.undo_groups import list_groups
@@ -294,6 +295,32 @@ async def test_the_same_bytes_under_two_names_are_merged_into_one(library: Libra
     assert undone.left_out == []
     assert asset(library, first.id).state is AssetState.PRESENT
     assert tags(library, second.id) == ["Dusk", "Sunset"]
+
+
+async def test_what_was_refused_of_one_copy_stays_refused(library: Library) -> None:
+    """A model's word never stands against a person's, whichever copy either was said of."""
+    kept = await received(library, "kept.txt", b"same", "Dusk", "Night", triaged=True)
+    other = await received(library, "other.txt", b"same", "Sea", triaged=True)
+    beach, car, boat = (library.perform(DefineTerm(name), "test") for name in ("Beach", "Car", "Boat"))
+    model = Origin("auto_tag/2", "a-model")
+    library.perform(AddTag(other.id, boat, TagSource.MODEL, 0.9, model), "test")
+    for id_, proposed in ((kept.id, [(boat, 0.8), (car, 0.7)]), (other.id, [(car, 0.7), (beach, 0.6)])):
+        library.perform(Suggest(id_, model, proposed), "test")
+    for id_, term_id in ((kept.id, boat), (other.id, car), (other.id, beach)):
+        library.perform(RefuseProposal(id_, term_id), "test")
+    report = await dedupe(library, Reception(library), [Sort.EXACT], apply=True)
+    assert (report.groups[0].keep.name, report.moved) == ("kept.txt", 1)
+    assert tags(library, kept.id) == ["Dusk", "Night", "Sea"], "Boat was refused of it"
+    refused = [term_id for term_id in (beach, car) if proposals.is_judged(library.db.writer, kept.id, term_id)]
+    assert refused == [beach, car]
+    assert proposals.of_asset(library.db.writer, kept.id) == []
+    (group, *_) = list_groups(library.db.writer, 1)
+    undone = library.perform(Undo(group), "undo")
+    await settle(library, undone.moved)
+    assert undone.left_out == []
+    assert [each.term for each in proposals.of_asset(library.db.writer, kept.id)] == ["Car"]
+    assert not proposals.is_judged(library.db.writer, kept.id, beach)
+    assert proposals.is_judged(library.db.writer, other.id, car)
 
 
 @pytest.mark.expect_warnings("a copy is damaged")

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from damfs.catalog import derived
 from damfs.catalog.vector_index import VectorIndex
 from damfs.core.library import Library, make_library, open_library
-from damfs.core.vector_indexes import SMALL
+from damfs.core.vector_indexes import SMALL, VectorIndexes
+from damfs.errors import NoSpace
 from tests.small_library import received
 
 MODEL = "look-1"
@@ -59,3 +60,19 @@ async def test_a_start_loads_what_the_end_saved(tmp_path: Path, monkeypatch: pyt
     assert sum(added) == 2
     (later,) = (path / "state").rglob("*.usearch")
     assert later.name != file.name
+
+
+@pytest.mark.expect_warnings("the vector index could not be saved")
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), NoSpace("the catalog is full")], ids=repr)
+async def test_an_index_that_cannot_be_saved_is_no_bad_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The daemon has unmounted by then, and the rows are there: what is lost is the time to make it again."""
+
+    def full(indexes: VectorIndexes) -> dict[str, bytes]:
+        raise error
+
+    monkeypatch.setattr(VectorIndexes, "save", full)
+    make_library(tmp_path / "library")
+    with open_library(tmp_path / "library") as library:
+        library.save_vectors()

@@ -263,6 +263,33 @@ def check_overwrite(library: Library, closed: bool) -> None:
     assert set(keys(library)) == {b"2024/07/15/known.mov", *([kept] if len(found) > 1 else [])}
 
 
+KNOWN_NAMES = {b"2024/07/15/known.mov", b"2024/07/15/second known.mov"}
+EDIT_NAMES = {b"2024/07/15/edit.mov", b"2024/07/15/second edit.mov"}
+
+
+def check_overwrite_two_names(library: Library, closed: bool) -> None:
+    """No name of it is an asset of its own; both lead to the same bytes."""
+    found, known = contents(library), the_asset(library, "known.mov").id
+    assert {id_ for key, (id_, _) in keys(library).items() if key not in EDIT_NAMES} == {known}
+    assert {each.name for each in assets_named(library, "second known.mov")} == set()
+    names = KNOWN_NAMES & files_below(library.originals).keys()
+    assert len({files_below(library.originals)[name] for name in names}) == 1
+    assert len(found) == 2 or not closed
+
+
+def check_supersede_by_arrived(library: Library, closed: bool) -> None:
+    """Of what was renamed either all names are there, or none, and no name is an asset of its own. Killed before the
+    one transaction it may be both: the next version of the target, and itself."""
+    found, files = contents(library), files_below(library.originals)
+    edits = assets_named(library, "edit.mov")
+    assert found in ([b"known bytes"], [b"known bytes", OTHER])
+    assert edits or found[1:] == [OTHER]
+    assert {each for each in EDIT_NAMES if each in files} == (EDIT_NAMES if edits else set())
+    assert not assets_named(library, "second edit.mov")
+    assert not assets_named(library, "second known.mov")
+    assert not (closed and edits)
+
+
 def check_go_back(library: Library, closed: bool) -> None:
     found = contents(library)
     assert found in ([b"known bytes", OTHER], [b"known bytes", OTHER, b"known bytes"])
@@ -296,6 +323,8 @@ CHECKS: dict[str, Check] = {
     "restore": check_trash,
     "expire_old": check_expire_old,
     "overwrite": check_overwrite,
+    "overwrite_two_names": check_overwrite_two_names,
+    "supersede_by_arrived": check_supersede_by_arrived,
     "go_back": check_go_back,
     "save_over": check_save_over,
 }
@@ -343,6 +372,8 @@ LEAST = {
     "restore": {"COMMIT": 2, "link": 1, "fsync": 2, "unlink": 1},
     "expire_old": {"COMMIT": 2, "unlink": 1},
     "overwrite": {"COMMIT": 4, "link": 1, "rename": 1, "replace": 1, "fsync": 4},
+    "overwrite_two_names": {"COMMIT": 6, "link": 1, "rename": 1, "replace": 1, "fsync": 6},
+    "supersede_by_arrived": {"COMMIT": 6, "link": 2, "unlink": 4, "replace": 1, "fsync": 6},
     "go_back": {"COMMIT": 2, "link": 2, "rename": 1, "replace": 1, "fsync": 4},
     "save_over": {"COMMIT": 5, "link": 1, "rename": 1, "replace": 1, "fsync": 4},
 }
@@ -370,6 +401,8 @@ INTERRUPTED = pytest.mark.expect_warnings("was interrupted; what (arrived|was wr
         "restore",
         "expire_old",
         pytest.param("overwrite", marks=INTERRUPTED),
+        pytest.param("overwrite_two_names", marks=INTERRUPTED),
+        "supersede_by_arrived",
         "go_back",
         "save_over",
     ],

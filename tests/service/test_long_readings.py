@@ -4,6 +4,7 @@ nothing happened to the file since."""
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from damfs.model import AssetId, CopyState, Key
 from damfs.storage.blob_store import Hashed
 from tests.small_library import drafted, opened, overwritten, received, the_asset
 
+TICK_S = 0.02
+"""More than it takes until a changed file has another time."""
 KEY = Key(b"2024/07/15/clip.mov")
 
 
@@ -66,6 +69,7 @@ def watch_readings(library: Library, read: Callable[[Key], object]) -> None:
 
     def hash_and_tell(key: Key, watch: Callable[[int], object] | None = None) -> Hashed:
         hashed = hash_now(key, watch)
+        threading.Event().wait(TICK_S)
         read(key)
         return hashed
 

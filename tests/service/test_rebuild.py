@@ -11,6 +11,7 @@ import trio
 from damfs.catalog import derived, remarks, stores, term_names, vocabulary
 from damfs.catalog.proposals import Origin
 from damfs.catalog.term_names import Detail, Label
+from damfs.catalog.vocabulary import GivenTag
 from damfs.core.backups import DAILY, back_up, back_up_daily, newest_first, numbered
 from damfs.core.check import check
 from damfs.core.commands import Rename, SetMode
@@ -24,7 +25,7 @@ from damfs.core.suggesting import RefuseProposal, Suggest
 from damfs.core.term_commands import AddLabel, RelateTerms, SetTermDetail, SetTermNote
 from damfs.core.trashing import trash_assets
 from damfs.errors import BadLibrary
-from damfs.model import AssetId, AssetState, RenditionKind, TermId
+from damfs.model import AssetId, AssetState, RenditionKind, TagSource, TermId
 from damfs.storage.tree_walk import NOTES
 from tests.small_library import (
     added,
@@ -56,7 +57,7 @@ def sight(library: Library) -> Sight:
             if copy.asset == id_
         )
         said = (remarks.remark(connection, id_), attributes_of(library, id_))
-        seen[name, digest] = (*rest, tags(library, id_), said, places)
+        seen[name, digest] = (*rest, vocabulary.taggings(connection, id_), said, places)
     return seen
 
 
@@ -118,8 +119,8 @@ def _describe_terms(library: Library, picture: AssetId) -> None:
 def _tag(library: Library, name: str, tag: str) -> None:
     with library.db.transaction() as tx:
         tx.run(
-            "INSERT INTO tagging (asset, term, source, confidence, created_ns)"
-            " VALUES (?, ?, 'model', 0.75, 1)", the_asset(library, name).id, term(library, tag)
+            "INSERT INTO tagging (asset, term, source, confidence, created_ns, processor, model)"
+            " VALUES (?, ?, 'model', 0.75, 1, 'auto_tag/2', 'm#1')", the_asset(library, name).id, term(library, tag)
         )  # fmt: skip
 
 
@@ -158,6 +159,35 @@ async def test_everything_comes_back_from_the_old_catalog(path: Path) -> None:
     assert (report.known, report.missing, report.tags, report.lost) == (6, 0, 6, {})
     assert report.sources == [CATALOG]
     assert not (path / "state" / MAKING).exists()
+
+
+async def test_tags_of_a_catalog_that_says_nothing_of_models_come_back(path: Path) -> None:
+    """As catalogs before schema 3."""
+    with opened(path) as library:
+        for (trigger,) in library.db.writer.rows("SELECT name FROM sqlite_schema WHERE type = 'trigger'"):
+            library.db.writer.run(f'DROP TRIGGER "{trigger}"')
+        library.db.writer.run("ALTER TABLE tagging DROP COLUMN processor")
+        library.db.writer.run("ALTER TABLE tagging DROP COLUMN model")
+        library.db.writer.run("PRAGMA user_version = 2")
+    report = await rebuild(path)
+    assert (report.tags, report.lost) == (6, {})
+    with opened(path) as library:
+        given = vocabulary.taggings(library.db.writer, the_asset(library, "one.mov").id)
+        assert given == [GivenTag("sea", TagSource.MODEL, 0.75)]
+
+
+async def test_what_models_propose_is_asked_again(path: Path) -> None:
+    with opened(path) as library:
+        blob = the_asset(library, "beach.mov").blob
+        with library.db.transaction() as tx:
+            tx.run(
+                "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+                " VALUES (?, 'auto_tag', 99, 1, 'done', 0, 0)", blob
+            )  # fmt: skip
+    await rebuild(path)
+    with opened(path) as library:
+        jobs = library.db.writer.rows("SELECT processor FROM job WHERE state = 'done'")
+        assert jobs == [("probe",)], "what it proposed did not come back"
 
 
 async def test_the_new_catalog_keeps_every_rule(path: Path) -> None:

@@ -24,6 +24,7 @@ from damfs.core.note_keeping import NoteKeeper, note_file
 from damfs.core.rebuild import CATALOG, rebuild
 from damfs.core.rebuild_report import RebuildReport, as_text
 from damfs.core.reception import Reception
+from damfs.core.scanner import scan
 from damfs.core.sidecar_pass import sync_all
 from damfs.core.store_notes import parsed
 from damfs.core.superseding import revert
@@ -235,6 +236,54 @@ async def test_notes_are_newer_than_a_backup(path: Path) -> None:
     assert_same(look(path), before)
     with opened(path) as library:
         assert tags(library, the_asset(library, "clip.mov").id) == ["beach"], "what only the backup knows"
+
+
+async def with_an_older_catalog(path: Path) -> Look:
+    """What there was before somebody put a backup in the catalog's place."""
+    catalog = path / "state" / CATALOG
+    shutil.copy(catalog, path / "backup")
+    async with kept(path) as library:
+        await overwritten(library, the_asset(library, "clip.mov").id, b"since the backup")
+        await overwritten(library, the_asset(library, "clip.mov").id, b"and once more")
+        await overwritten(library, the_asset(library, "plain.mov").id, b"plainer")
+        inner = await folder(library, b"since")
+        library.execute([SetFolder(inner, 0o2750, 78)], "test")
+    before = look(path)
+    for ending in ("", "-wal", "-shm"):
+        catalog.with_name(catalog.name + ending).unlink(missing_ok=True)
+    shutil.move(path / "backup", catalog)
+    return before
+
+
+async def test_an_older_catalog_that_was_brought_back_does_not_outdo_the_notes(path: Path) -> None:
+    before = await with_an_older_catalog(path)
+    await rebuild(path)
+    assert_same(look(path), before)
+
+
+@pytest.mark.expect_warnings("changes that the catalog does not")
+async def test_an_older_catalog_that_goes_on_keeps_what_only_the_notes_tell(path: Path) -> None:
+    await with_an_older_catalog(path)
+    noted = note_file_of(path).read_bytes()
+    async with kept(path) as library:
+        await scan(library, library.library_store())
+        await overwritten(library, the_asset(library, "clip.mov").id, b"life goes on")
+    aside = note_file_of(path).with_name(".damfs-notes-1")
+    assert aside.read_bytes() == noted
+    async with kept(path):
+        pass
+    assert not aside.with_name(".damfs-notes-2").exists()
+    await rebuild(path)
+    with opened(path) as library:
+        clip = [each[4] for each in versions_of(library, the_asset(library, "clip.mov").id)]
+        assert clip == [b"one", b"two", b"three", b"since the backup", b"and once more", b"life goes on"]
+        plain = [each[4] for each in versions_of(library, the_asset(library, "plain.mov").id)]
+        assert plain == [b"plain", b"plainer"]
+        assert (b"since", 0o2750, 78, None, None) in folders_of(library)
+    assert not aside.exists()
+    again = look(path)
+    await rebuild(path)
+    assert_same(look(path), again)
 
 
 async def test_notes_without_their_first_line_do_not_replace_a_backup(path: Path) -> None:

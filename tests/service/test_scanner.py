@@ -12,8 +12,11 @@ import pytest
 import trio
 
 from damfs.catalog import stores
+from damfs.core import volumes
 from damfs.core.commands import AddTag, Rename, Trash
 from damfs.core.library import Library
+from damfs.core.note_keeping import NoteKeeper
+from damfs.core.reception import Reception
 from damfs.core.scan_report import ScanProgress, ScanReport
 from damfs.core.scanner import scan
 from damfs.errors import Unavailable
@@ -25,9 +28,11 @@ from tests.small_library import (
     added,
     asset,
     assets_named,
+    drafted,
     dump,
     keys,
     opened,
+    received,
     scanned,
     store_named,
     tags,
@@ -510,6 +515,79 @@ async def test_an_empty_folder_where_files_were_is_a_volume_that_is_not_mounted(
     with pytest.raises(Unavailable):
         await scanned(library)
     assert the_asset(library, "a.mov").state is AssetState.PRESENT
+
+
+async def noted(library: Library) -> None:
+    """As while it is mounted."""
+    async with trio.open_nursery() as nursery:
+        keeper = NoteKeeper(library)
+        await nursery.start(keeper.serve)
+        await keeper.begun.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_bare_originals_are_a_volume_that_is_away_and_nothing_is_written_there(
+    library: Library, tmp_path: Path
+) -> None:
+    clip = await received(library, "clip.mov", b"clip")
+    await noted(library)
+    move(library.originals, tmp_path / "volume")
+    make_folder(library.originals)
+    shutil.copy(tmp_path / "volume/.damfs-notes", library.originals)  # of the time when they lay here themselves
+    with pytest.raises(Unavailable, match=r"connect its volume and scan again \(if you emptied it yourself: put any"):
+        await scanned(library, "library")
+    assert keys(library) == {b"2024/07/15/clip.mov": (clip.id, "present")}
+    assert not library.library_store().online
+    draft = drafted(library, "new.mov", b"new")
+    with pytest.raises(Unavailable, match="the volume of this store is away"):
+        await Reception(library).seal(draft)
+    assert [path.name for path in library.originals.iterdir()] == [".damfs-notes"]
+    shutil.rmtree(library.originals)
+    move(tmp_path / "volume", library.originals)
+    assert await volumes.look(library, "test")
+    await Reception(library).seal(draft)
+    assert counts(await scanned(library, "library")) == {"unchanged": 2}
+    assert asset(library, clip.id).state is AssetState.PRESENT
+
+
+@pytest.mark.parametrize("first", ["clip.mov", "clip~v1.mov"])
+async def test_a_version_that_the_catalog_does_not_know_yet_is_one_in_whatever_order_files_are_met(
+    library: Library, first: str
+) -> None:
+    clip = await received(library, "clip.mov", b"one", "beach")
+    folder = library.originals / "2024/07/15"
+    (folder / "clip.mov").rename(folder / "clip~v1.mov")
+    (folder / "clip.mov").write_bytes(b"two")
+    second = folder / {"clip.mov": "clip~v1.mov", "clip~v1.mov": "clip.mov"}[first]
+    second.rename(aside := library.path / "aside")
+    if first == "clip~v1.mov":  # its own name is not gone
+        (folder / "clip.mov").write_bytes(b"one")
+    await scanned(library, "library")
+    aside.replace(second)
+    await scanned(library, "library")
+    assert keys(library) == {
+        b"2024/07/15/clip.mov": (clip.id, "present"),
+        b"2024/07/15/clip~v1.mov": (clip.id, "present"),
+    }
+    assert asset(library, clip.id).size == 3
+    assert [each.name for each in library.sources(asset(library, clip.id).blob or -1)] == [b"clip.mov"]  # type: ignore[arg-type]  # it has one
+
+
+async def test_originals_that_somebody_emptied_are_missing(library: Library) -> None:
+    await received(library, "clip.mov", b"clip")
+    await noted(library)
+    shutil.rmtree(library.originals / "2024")
+    assert counts(await scanned(library, "library")) == {"missing": 1}
+    assert library.library_store().online
+
+
+async def test_whoever_emptied_a_volume_without_notes_says_so_by_a_file(library: Library) -> None:
+    await received(library, "clip.mov", b"clip")
+    shutil.rmtree(library.originals / "2024")
+    with pytest.raises(Unavailable, match="is offline"):
+        await scanned(library, "library")
+    (library.originals / "here.txt").write_text("I emptied it")
+    assert counts(await scanned(library, "library")) == {"missing": 1, "new": 1}
 
 
 async def test_an_empty_folder_where_nothing_was_is_just_empty(library: Library, footage: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from damfs.catalog import derived, full_text, saved_searches, term_names
 from damfs.catalog.asked_predicates import Says
 from damfs.catalog.embedder import CONSE, MINILM
 from damfs.catalog.predicates import Everything
+from damfs.catalog.query_language import sentences
 from damfs.catalog.term_names import Label
 from damfs.core.commands import AddTag, Rename, RenameTerm, Trash
 from damfs.core.describing import SetComment, SetRating
@@ -52,7 +54,8 @@ def id_of(library: Library, name: str) -> AssetId:
 
 def ask(library: Library, query: str, vectors: Vectors | None = None) -> Answer:
     caught_up(library)
-    return library.searches.answer(library.db.writer, query, Asked(vectors))
+    asked = Asked() if vectors is None else Asked(dict.fromkeys(sentences(query), vectors))
+    return library.searches.answer(library.db.writer, query, asked)
 
 
 def names(library: Library, query: str, vectors: Vectors | None = None) -> list[str]:
@@ -215,6 +218,39 @@ async def test_orders_of_texts_and_vectors_are_fused_and_told(library: Library) 
     assert names(library, "car -name:*car*", asked) == ["IMG_0001.jpg", "sunset.mov"]
 
 
+async def test_each_side_of_or_is_ranked_and_the_sides_are_fused(library: Library) -> None:
+    embed(library, "IMG_0001.jpg", CONSE, unit(1, 0.1))
+    embed(library, "sunset.mov", CONSE, unit(1, 2))
+    asked = {CONSE: unit(1, 0)}
+    car, picture = id_of(library, "Red_Car.jpg"), id_of(library, "IMG_0001.jpg")
+    library.perform(SetComment(picture, "a boat"), "test")
+    answer = ask(library, "car OR boat", asked)
+    assert answer.is_ranked
+    assert [row[1] for row in answer.rows] == ["IMG_0001.jpg", "sunset.mov", "Red_Car.jpg", "blueBoat.jpg"]
+    why = functools.partial(answer.why, library.db.writer)
+    assert why(car) == "car: text: name"
+    assert why(picture) == "car: picture, 1.00; boat: text: comment; picture, 1.00"
+    assert names(library, "(car OR boat) -name:IMG*") == ["Red_Car.jpg", "blueBoat.jpg"]
+    assert names(library, "red (car OR boat)") == ["Red_Car.jpg"]
+    beach = term(library, "beach")
+    for id_ in (car, id_of(library, "sunset.mov")):
+        library.perform(AddTag(id_, beach), "test")
+    mixed = ask(library, "boat OR tag:beach")
+    assert [row[1] for row in mixed.rows] == ["blueBoat.jpg", "sunset.mov", "IMG_0001.jpg", "Red_Car.jpg"]
+    assert mixed.why(library.db.writer, car) == "tag:beach"
+    assert not ask(library, "tag:beach OR name:blue*").is_ranked, "conditions alone give no order"
+
+
+async def test_what_is_not_wanted_is_what_is_written_or_tagged_so(library: Library) -> None:
+    """Being alike is no reason to leave something out."""
+    embed(library, "IMG_0001.jpg", CONSE, unit(1, 0.1))
+    embed(library, "Red_Car.jpg", CONSE, unit(1, 0.1))
+    asked = {CONSE: unit(1, 0)}
+    assert names(library, "vehicle -car", asked) == ["IMG_0001.jpg"]
+    assert sorted(names(library, "NOT car", asked)) == sorted(set(NAMES) - {"Red_Car.jpg"})
+    assert sorted(names(library, "-(car OR boat)", asked)) == sorted(set(NAMES) - {"Red_Car.jpg", "blueBoat.jpg"})
+
+
 async def test_like_ranks_among_what_the_conditions_hold_of(library: Library) -> None:
     embed(library, "IMG_0001.jpg", "look-1", unit(1, 0.1))
     embed(library, "Red_Car.jpg", "look-1", unit(1, 0))
@@ -224,6 +260,7 @@ async def test_like_ranks_among_what_the_conditions_hold_of(library: Library) ->
     answer = ask(library, f"like:{id_of(library, 'Red_Car.jpg')}")
     why = answer.why(library.db.writer, id_of(library, "IMG_0001.jpg"))
     assert why == "picture, 1.00, like Red_Car.jpg"
+    assert sorted(names(library, "like:Red_Car.jpg OR boat")) == ["IMG_0001.jpg", "blueBoat.jpg", "sunset.mov"]
     with pytest.raises(BadQuery, match=r'character 6: there is no asset "nothing\.jpg"'):
         ask(library, "like:nothing.jpg")
 
@@ -236,7 +273,7 @@ async def test_an_answer_is_given_again_while_nothing_changes(library: Library) 
     library.perform(SetRating(id_of(library, "sunset.mov"), 2), "test")
     ask(library, "car")
     assert library.searches.ran == ran + 1
-    asked = Asked(None, "it loads", may_come=True)
+    asked = Asked(trouble="it loads", may_come=True)
     for _ in range(2):
         library.searches.answer(library.db.writer, "boat", asked)
     assert library.searches.ran == ran + 3, "vectors may be there in a moment"
@@ -314,11 +351,12 @@ async def test_a_turn_asks_for_the_vectors_of_the_words_alone(library: Library, 
 
     library.search_turns.vectors = QueryVectors(ask_model, nursery, 5)
     for query, words in (
-        ('red "car wash" tag:beach -blue', ["red car wash"]), ("type:video", []), ("((", []), ("a OR b", []),
+        ('red "car wash" tag:beach -blue', ["red car wash"]), ("type:video", []), ("((", []),
+        ("a OR b tag:beach OR type:video", ["a", "b"]), ("red (car OR boat)", ["red car", "red boat"]),
     ):  # fmt: skip
         asked.clear()
         async with library.search_turns.turn(query) as got:
-            assert (got.vectors is not None) == bool(words)
+            assert list(got.vectors) == words
         assert asked == words
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,7 +28,9 @@ from damfs.core.merging_terms import MoveTags, MoveTagsBack, merge
 from damfs.core.model_switch import serve_models
 from damfs.core.outlasting import outlast
 from damfs.core.reception import Reception
+from damfs.core.sidecar_dues import settle
 from damfs.core.sidecar_keeping import SidecarKeeper
+from damfs.core.sidecar_pass import sync_all
 from damfs.core.sidecar_sync import sync_sidecar, write_new
 from damfs.core.undo import take_back
 from damfs.core.undo_groups import list_groups
@@ -68,7 +71,7 @@ async def kept(library: Library) -> AsyncIterator[SidecarKeeper]:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    with trio.move_on_after(30):
+    with trio.move_on_after(90):
         while not condition():  # noqa: ASYNC110  # files, of which nobody tells
             await trio.sleep(0.02)
         return
@@ -101,6 +104,82 @@ async def test_a_full_disk_ends_nothing_and_leaves_nothing_behind(
     assert list(library.staging.entries()) == []
 
 
+async def test_what_could_not_be_written_is_told_and_written_later_without_another_word(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new sidecar and one that is there; also when the daemon ended in between."""
+    first, second = await photos(library, "a.jpg", "b.jpg")
+    async with kept(library):
+        library.perform(SetRating(first, 2), "cli")
+        await until(lambda: "<xmp:Rating>1<" in text(library, "a.jpg"), "the first has one")
+    full = functools.partial(os.open, "/dev/full", os.O_RDWR)
+    with monkeypatch.context() as patched:
+        patched.setattr(library.staging, "create", lambda _: full())
+        patched.setattr(library.staging, "stage_copy", lambda *_: full())
+        async with kept(library):
+            library.execute([SetRating(first, 8), SetRating(second, 10)], "cli")
+            await until(lambda: len(told(library)) == 2, "both are told")
+    assert {name: "disk is full" in why for name, why in told(library).items()} == {"a.jpg": True, "b.jpg": True}
+    async with kept(library):
+        await until(lambda: "<xmp:Rating>4<" in text(library, "a.jpg"), "the one that is there, at the next start")
+        await until(lambda: "<xmp:Rating>5<" in text(library, "b.jpg"), "the new one")
+        await until(lambda: told(library) == {}, "nothing is due")
+    monkeypatch.setattr(sidecar_keeping, "AGAIN_S", 0.02)
+    async with kept(library):
+        with monkeypatch.context() as patched:
+            patched.setattr(library.staging, "stage_copy", lambda *_: full())
+            library.perform(SetRating(first, 6), "cli")
+            await until(lambda: "a.jpg" in told(library), "it is told")
+        await until(lambda: "<xmp:Rating>3<" in text(library, "a.jpg"), "it is tried again by itself")
+        await until(lambda: told(library) == {}, "nothing is due")
+
+
+@pytest.mark.expect_warnings(UNEXPECTED)
+async def test_a_round_that_fails_is_no_reason_to_take_what_it_held_for_written(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await photos(library, "a.jpg", "b.jpg")
+    async with kept(library) as keeper:
+        library.perform(SetRating(second, 2), "cli")
+        await until(lambda: followed(library) >= last_said(library), "that is remembered")
+        with monkeypatch.context() as patched:
+            patched.setattr(SidecarKeeper, "_sync", mistaken := Mistaken())
+            library.perform(SetRating(first, 8), "cli")
+            await until(lambda: mistaken.made > 0, "a round failed")
+        before = last_said(library)
+        library.perform(SetRating(second, 6), "cli")
+        await until(lambda: "<xmp:Rating>3<" in text(library, "b.jpg") and not keeper.is_busy, "another writes its own")
+        assert followed(library) < before
+    async with kept(library):
+        await until(lambda: "<xmp:Rating>4<" in text(library, "a.jpg"), "it is found again")
+
+
+class Mistaken:
+    def __init__(self) -> None:
+        self.made = 0
+
+    async def __call__(self, *_: object) -> None:
+        self.made += 1
+        raise ZeroDivisionError("a mistake")
+
+
+async def test_a_pass_over_all_settles_what_was_due(library: Library) -> None:
+    (photo,) = await photos(library, "a.jpg")
+    library.perform(SetRating(photo, 8), "cli")
+    settle(library, {photo: "the disk is full"})
+    assert told(library) == {"a.jpg": "the disk is full"}
+    await sync_all(library, Reception(library), "cli", write=True)
+    assert told(library) == {}
+    (library.originals / "a.jpg.xmp").write_text("<no")
+    await scanned(library, "library")
+    await sync_all(library, Reception(library), "cli", write=True)
+    assert "a.jpg.xmp" in told(library), "one that cannot be read is told as well"
+
+
+def told(library: Library) -> dict[str, str]:
+    return library.status(library.db.writer).sidecars
+
+
 @pytest.mark.parametrize(
     "error", [NoSpace("full"), pytest.param(RuntimeError("a mistake"), marks=pytest.mark.expect_warnings(UNEXPECTED))]
 )
@@ -118,7 +197,8 @@ async def test_what_goes_wrong_with_one_is_no_reason_to_leave_the_others(
     async with kept(library):
         library.execute([SetRating(first, 8), SetRating(second, 8)], "cli")
         await until(lambda: "<xmp:Rating>4<" in text(library, "b.jpg"), "the second is written")
-    assert ("Traceback" in caplog.text) == isinstance(error, RuntimeError)
+        is_mistake = isinstance(error, RuntimeError)
+        await until(lambda: ("Traceback" in caplog.text) == is_mistake, "only a mistake is told with its traceback")
 
 
 async def test_a_tag_that_a_person_gives_while_a_sidecar_is_read_stays(

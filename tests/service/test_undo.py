@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -29,6 +30,11 @@ from damfs.core.trash_commands import Expire
 from damfs.core.trashing import trash_assets
 from damfs.core.undo import Undo, Undone
 from damfs.core.undo_groups import ACTOR, GAP_NS, Group, list_groups
+from damfs.errors import Conflict
+from damfs.integration.service import Service
+from damfs.integration.terms import Terms
+from damfs.integration.wire import Tag
+from damfs.integration.wire_terms import AddTerm
 from damfs.model import AssetId, AssetState, TagSource
 from tests.small_library import asset, opened, received, tags, term
 
@@ -175,6 +181,32 @@ async def test_terms(library: Library, clock: Clock) -> None:
     undo(library)
     undo(library)
     assert vocabulary.names(library.db.writer) == []
+
+
+async def test_a_term_with_all_that_is_said_of_it_is_one_thing(library: Library, clock: Clock) -> None:
+    request = AddTerm("sea", synonyms=("mer", "Meer"), note="salt water", prompt="a photo of the sea")
+    await Terms(library).answer(request, lambda _: None)
+    (group,) = groups(library)
+    assert "1 term made" in group.words()
+    with pytest.raises(Conflict):
+        await Terms(library).answer(AddTerm("lake", synonyms=("mer",)), lambda _: None)
+    assert vocabulary.names(library.db.writer) == ["sea"], "and nothing of what is refused stays"
+    assert undo(library).left_out == []
+    assert vocabulary.names(library.db.writer) == []
+    assert groups(library) == []
+
+
+async def test_untagging_everywhere_is_one_thing_however_long_it_takes(
+    library: Library, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("damfs.core.bulk_tagging.AT_ONCE", 2)
+    ids, terms = await clips(library, 5), [term(library, name) for name in ("beach", "sea")]
+    library.execute([AddTag(id_, each) for id_ in ids for each in terms], "test")
+    library.clock = itertools.count(START, 3 * GAP_NS).__next__
+    await Service(library).answer(Tag((), ("beach", "sea"), remove=True, everywhere=True), lambda _: None)
+    assert len(groups(library)) == 1
+    assert undo(library).done == 10
+    assert all(tags(library, id_) == ["beach", "sea"] for id_ in ids)
 
 
 async def test_the_trash_and_the_inbox(library: Library, clock: Clock) -> None:

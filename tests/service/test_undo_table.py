@@ -35,7 +35,7 @@ from damfs.core.importing_terms import import_terms
 from damfs.core.library import Library
 from damfs.core.merging_terms import merge
 from damfs.core.search_commands import ForgetSearch, SaveSearch
-from damfs.core.suggesting import AcceptProposal, RefuseProposal, Suggest
+from damfs.core.suggesting import AcceptProposal, RefuseAsWell, RefuseProposal, Suggest
 from damfs.core.term_commands import AddLabel, CoinTerm, RelateTerms, RemoveLabel, SetTermDetail, SetTermNote
 from damfs.core.trash_commands import Restore, Untriage
 from damfs.core.undo import take_back
@@ -79,7 +79,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
                 AddLabel(beach, Label("fr", "plage")), AddLabel(unused, Label("de", "leer", preferred=True)),
                 SetTermNote(unused, "en", "nobody"), SetTermDetail(unused, Detail(prompt="a photo of nothing")),
                 RelateTerms(unused, sea), Suggest(clip, MODEL, [(sea, 0.7)]), SetAttribute(clip, LABEL, b"Red"),
-                SaveSearch("type:video"),
+                SaveSearch("type:video"), Suggest(other, MODEL, [(sea, 0.7)]), RefuseProposal(other, sea),
             ],
             "test",
         )  # fmt: skip
@@ -111,6 +111,7 @@ TAKEN_BACK: dict[str, Doing] = {
     "Trash": lambda on: [Trash(on.clip)],
     "AcceptProposal": lambda on: [AcceptProposal(on.clip, on.sea)],
     "RefuseProposal": lambda on: [RefuseProposal(on.clip, on.sea)],
+    "RefuseAsWell": lambda on: [RefuseAsWell(on.clip, on.other)],
     "SaveSearch": lambda on: [SaveSearch("tag:beach")],
     "ForgetSearch": lambda on: [ForgetSearch("type:video")],
 }

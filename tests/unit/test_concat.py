@@ -61,6 +61,38 @@ def test_every_frame_of_each_clip_is_there_at_its_time(tmp_path: Path, name: str
     assert out.facts["method"] == "copied"
 
 
+UNEVEN = ((20, 60, 33, 47), (), (33, 50, 17, 100, 40))
+"""Milliseconds between frames of clips that are joined; of one at 25 frames a second where it says nothing."""
+
+
+@pytest.mark.parametrize(("name", "profile"), [("hevc.mov", ""), ("prores.mkv", ""), ("h264.mov", "h264-intra")])
+def test_frames_keep_their_own_times_where_the_rate_is_variable(tmp_path: Path, name: str, profile: str) -> None:
+    """Beside others of another variable rate, and of a constant one; counted from the first frame of each."""
+    kind = replace(KINDS[name.replace("mkv", "mov").replace("hevc.mov", "hevc.mp4")], seconds=0.8, timecode="")
+    sources = [write(tmp_path / f"{each}-{name}", replace(kind, ticks=ticks)) for each, ticks in enumerate(UNEVEN)]
+    out = concat(tmp_path / "out", *sources, profile=profile)
+    count, times, complaints = judged(out.renditions[0].path)
+    assert (complaints, count) == ([], out.facts["frames"])
+    begin = 0
+    for source in sources:
+        wanted = judged(source)[1]
+        ours = times[begin : begin + len(wanted)]
+        begin += len(wanted)
+        off = [a - ours[0] - (b - wanted[0]) for a, b in zip(ours, wanted, strict=True)]
+        assert max(map(abs, off)) < 0.00001
+    assert begin == count
+
+
+def test_a_profile_joins_what_tells_its_times_in_other_ticks(tmp_path: Path) -> None:
+    """An encoder writes them into the parameters of its stream."""
+    first = write(tmp_path / "a.mov", replace(H, seconds=0.4))
+    second = write(tmp_path / "b.mxf", replace(KINDS["mpeg2.mxf"], seconds=0.4, tracks=(Track("stereo"),)))
+    out = concat(tmp_path / "out", first, second, profile="h264-intra")
+    count, times, complaints = judged(out.renditions[0].path)
+    assert (count, complaints) == (20, [])
+    assert times == pytest.approx([at / 25 for at in range(20)])
+
+
 def test_sound_is_there_to_the_sample_in_every_part(tmp_path: Path) -> None:
     clip = write(tmp_path / "clip.mxf", KINDS["mpeg2.mxf"])
     ours, theirs = waves(joined(tmp_path / "out", clip, clip, clip)), waves(clip)
@@ -155,6 +187,41 @@ def test_a_clip_that_is_cut_off_is_named(tmp_path: Path, profile: str) -> None:
     second.write_bytes(second.read_bytes()[: second.stat().st_size * 7 // 10])
     with pytest.raises(BadMedia, match=r"b\.mp4: not joined: .*"):
         concat(tmp_path / "out", first, second, profile=profile)
+
+
+def damaged(path: Path, kind: str) -> Path:
+    """A clip of ten frames. ``kind``: which stream has a packet that cannot be decoded, the sixth."""
+    clip = replace(KINDS["prores.mov"], seconds=0.4, sound="aac" if kind == "audio" else "pcm_s24le")
+    with av.open(str(write(path, clip))) as container:
+        stream = container.streams.get(**{kind: 0})[0]
+        spots = [(each.pos, each.size) for each in container.demux(stream) if each.size]
+    content, (at, size) = bytearray(path.read_bytes()), spots[5]
+    assert at is not None
+    content[at : at + size] = bytes([255]) * size
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("profile", ["", "prores-proxy"])
+def test_a_clip_that_lacks_a_frame_is_named_with_its_time_and_what_to_do(tmp_path: Path, profile: str) -> None:
+    first = write(tmp_path / "a.mov", replace(KINDS["prores.mov"], seconds=0.4))
+    with pytest.raises(BadMedia) as info:
+        concat(tmp_path / "out", first, damaged(tmp_path / "b.mov", "video"), profile=profile)
+    assert str(info.value).startswith("b.mov: not joined: its frame at 0.200 s cannot be decoded (")
+    assert "join pieces of it from before and behind that (damfs clip --exact)" in str(info.value)
+
+
+def test_damage_that_costs_no_frame_is_told(tmp_path: Path) -> None:
+    first, second = (
+        write(tmp_path / "a.mov", replace(KINDS["prores.mov"], seconds=0.4, sound="aac")),
+        tmp_path / "b.mov",
+    )
+    for profile in ("", "prores-proxy"):
+        out = concat(tmp_path / "out", first, damaged(second, "audio"), profile=profile)
+        told = out.facts["parts"]
+        assert isinstance(told, list)
+        assert [(part["frames"], part["errors"]) for part in told] == [(10, 0), (10, 1)]
+        assert judged(out.renditions[0].path)[0] == 20
 
 
 def test_a_joined_file_that_lacks_something_is_found_out(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from damfs.errors import Conflict, NotFound, Refused
-from damfs.integration import delivering
+from damfs.integration import delivering, unfinished
 from damfs.storage import placing
 from damfs.storage.spots import Spot
 
@@ -62,6 +63,27 @@ def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_what_a_killed_command_left_goes_with_the_next(tmp_path: Path) -> None:
+    """And nothing else: not what lives, not what is of another machine, not what a person calls so."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mine = unfinished.machine()
+    gone = [f".old.mov.{ended.pid}-{mine}.part", f".more.mov.{ended.pid}-{mine}.part"]
+    kept = [
+        f".new.mov.1-{mine}.part",
+        f".far.mov.{ended.pid}-00000000.part",
+        f"old.mov.{ended.pid}-{mine}.part",
+        ".x.part",
+    ]
+    for name in (gone[0], *kept):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / gone[1]).mkdir()
+    (tmp_path / gone[1] / "joined.mov").write_bytes(b"half")
+    (tmp_path / "source").write_bytes(b"x")
+    delivering.copy(tmp_path / "source", tmp_path / "target")
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "source", "target"])
+
+
 @pytest.mark.parametrize("ends", [OSError(errno.EIO, "gone"), KeyboardInterrupt()], ids=repr)
 def test_a_name_that_was_only_reserved_is_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: BaseException
@@ -87,10 +109,10 @@ def test_a_place_is_checked_before_the_work(tmp_path: Path) -> None:
         delivering.check_free(tmp_path / "link")
     with pytest.raises(NotFound, match="is no folder"):
         delivering.check_free(tmp_path / "nowhere/new")
-    with pytest.raises(Refused, match="240 bytes at most"):
-        delivering.check_free(tmp_path / ("x" * 241))
-    delivering.check_free(tmp_path / ("x" * 240))
-    assert len(delivering.part_of(tmp_path / ("x" * 240)).name) <= 255
+    with pytest.raises(Refused, match="231 bytes at most"):
+        delivering.check_free(tmp_path / ("x" * 232))
+    delivering.check_free(tmp_path / ("x" * 231))
+    assert len(unfinished.part_of(tmp_path / ("x" * 231)).name) <= 255
 
 
 def test_a_disk_that_cannot_sync_folders_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

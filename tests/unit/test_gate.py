@@ -17,7 +17,7 @@ async def test_many_are_inside_together() -> None:
 
     async with gate.together(), trio.open_nursery() as nursery:
         nursery.start_soon(second)
-        with trio.fail_after(20):
+        with trio.fail_after(90):
             await inside.wait()
 
 
@@ -49,6 +49,6 @@ async def test_a_cancelled_visitor_leaves_the_gate_free() -> None:
     with trio.move_on_after(0):
         async with gate.together():
             await trio.sleep_forever()
-    with trio.fail_after(20):
+    with trio.fail_after(90):
         async with gate.alone():
             pass

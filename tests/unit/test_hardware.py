@@ -23,7 +23,7 @@ from damfs.errors import BadSettings
 from damfs.model import Facts, Media
 from damfs.settings import parse_settings
 from tests import sample_media
-from tests.mount.daemon_process import until
+from tests.mount.daemon_process import state_of, until
 from tests.unit import faulty_encoders
 from tests.unit.test_proxy import frame_times
 
@@ -77,19 +77,25 @@ def test_the_setting_turns_it_off(card: None, clip: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("attempt", "why"),
+    ("attempt", "stalled_s", "why"),
     [
-        (faulty_encoders.dies, "it crashed (SIGKILL)"),
-        (faulty_encoders.hangs, "it stood still for 1 s"),
-        (faulty_encoders.drops, f"{FRAMES} came out of the decoder, {FRAMES - 1} are written"),
+        (faulty_encoders.dies, 60.0, "it crashed (SIGKILL)"),
+        (faulty_encoders.hangs, 1.0, "it stood still for 1 s"),
+        (faulty_encoders.drops, 60.0, f"{FRAMES} came out of the decoder, {FRAMES - 1} are written"),
     ],
     ids=["dies", "hangs", "drops a frame"],
 )
 def test_one_that_fails_in_the_middle_of_a_file_is_passed_over(
-    card: None, clip: Path, monkeypatch: pytest.MonkeyPatch, attempt: Callable[..., object], why: str
+    card: None,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    attempt: Callable[..., object],
+    stalled_s: float,
+    why: str,
 ) -> None:
+    """On a loaded machine any process stands still for a second, so that only one that hangs has no more."""
     monkeypatch.setattr(proxy, "ATTEMPT", attempt)
-    monkeypatch.setattr(proxy, "STALLED_S", 1.0)
+    monkeypatch.setattr(proxy, "STALLED_S", stalled_s)
     detail = made(clip, monkeypatch)
     assert detail["encoder"] == "mpeg4"
     assert str(detail["passed_over"]).startswith("libx264: ")
@@ -165,10 +171,10 @@ def test_it_ends_with_the_worker_that_started_it(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", PARENT, str(pid_file)], env=env) as parent:
-        until(lambda: pid_file.exists() and pid_file.read_text(encoding="ascii") != "", "it runs", 60)
-        child = Path("/proc") / pid_file.read_text(encoding="ascii")
+        until(lambda: pid_file.exists() and pid_file.read_text(encoding="ascii") != "", "it runs")
+        child = int(pid_file.read_text(encoding="ascii"))
         parent.kill()
-    until(lambda: not child.exists() or "Z" in (child / "stat").read_text(encoding="ascii").split()[2], "it ended", 60)
+    until(lambda: state_of(child) in "ZX", "it ended")
 
 
 def limits() -> tuple[int, int]:
@@ -178,11 +184,11 @@ def limits() -> tuple[int, int]:
 def limited(megabytes: int) -> tuple[int, int]:
     """Of a child of a worker with that limit."""
     resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    return apart.call(limits, stalled_s=30)
+    return apart.call(limits, stalled_s=120)
 
 
 def test_drivers_may_reserve_addresses_and_use_no_more_memory() -> None:
-    addresses, used = apart.call(limited, 3072, stalled_s=30)
+    addresses, used = apart.call(limited, 3072, stalled_s=120)
     assert (addresses, used) == (resource.getrlimit(resource.RLIMIT_AS)[1], 3072 << 20)
 
 

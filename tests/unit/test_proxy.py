@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -304,6 +305,20 @@ def interlaced(path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_an_avi_that_stores_frames_in_another_order_has_a_proxy(tmp_path: Path, codec: str) -> None:
+    """It says only when they are stored: each is shown in its turn."""
+    clip = sample_media.Clip(codec=codec, options={"bf": "2", "g": "12"}, size=(320, 180), sound="pcm_s16le")
+    source = sample_media.write(tmp_path / "a.avi", clip)
+    proxy, made = make(source)
+    assert frame_times(proxy) == [Fraction(number, 25) for number in range(25)]
+    assert said(made, "frame_times")["verdict"] == "equal"
+    with av.open(str(source)) as theirs, av.open(str(proxy)) as ours:
+        for a, b in zip(theirs.decode(video=0), ours.decode(video=0), strict=True):
+            grey = [each.reformat(160, 90, "gray").to_ndarray().astype(float) for each in (a, b)]
+            assert np.abs(grey[0] - grey[1]).mean() < 4
+
+
 def test_a_clip_cut_off_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadMedia, match=r"a\.mp4: no proxy: frames: only \d+ of 50 can be read"):
         make(sample_media.cut_short(tmp_path / "a.mp4"))
@@ -356,3 +371,24 @@ def test_accepts() -> None:
     assert not Proxy().accepts(Subject("a.mov", Media.VIDEO, 1, settings={"enabled": False}))
     assert not Proxy().accepts(Subject("a.mov", Media.VIDEO, 1, facts={"probe": {"media": "image"}}))
     assert not Proxy().accepts(Subject("a.wav", Media.AUDIO, 1))
+
+
+AVI_CODECS = {
+    "h264 that refers ahead": ("libx264", {"preset": "veryfast", "bf": "3"}),
+    "mpeg4 that refers ahead": ("mpeg4", {"bf": "2"}),
+    "mpeg4": ("mpeg4", {}),
+}
+
+
+@pytest.mark.parametrize("codec", AVI_CODECS)
+def test_an_avi_says_no_times_and_has_a_proxy_with_its_frames_in_step(tmp_path: Path, codec: str) -> None:
+    """FFmpeg guesses times that go backwards where pictures refer to later ones."""
+    encoder, options = AVI_CODECS[codec]
+    clip = replace(sample_media.clips.H264, codec=encoder, options=options, size=(320, 180), sound="pcm_s16le")
+    source = sample_media.write(tmp_path / "a.avi", clip)
+    proxy, made = make(source)
+    assert frame_times(proxy) == [Fraction(number, 25) for number in range(25)]
+    assert {name for name in ("frames", "frame_times", "frame_rate") if said(made, name)["verdict"] != "equal"} == set()
+    pictures = [np.abs(frame(source, number) - frame(proxy, number)).mean() for number in (0, 7, 24)]
+    assert max(pictures) < 8
+    assert np.abs(samples(source).astype(int) - samples(proxy)).max() <= 1

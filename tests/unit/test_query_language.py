@@ -6,19 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from damfs.catalog.alternatives import LIMIT
 from damfs.catalog.asked_predicates import Named, Rated, Says, Span
 from damfs.catalog.predicates import (
     And,
     CapturedIn,
     Everything,
     HasTag,
+    InInbox,
     Not,
     OfMedia,
     Or,
     Predicate,
     quoted,
 )
-from damfs.catalog.query_language import FIELDS, OWN_FIELDS, NoMeaning, Query, meant
+from damfs.catalog.query import Query
+from damfs.catalog.query_language import FIELDS, OWN_FIELDS, NoMeaning, meant, sentences
 from damfs.catalog.query_text import (
     DEPTH_LIMIT,
     LENGTH_LIMIT,
@@ -89,14 +92,27 @@ def several(kind: type[Every | Either], parts: list[Node]) -> Node:
     return kind(tuple(flat)) if len(flat) > 1 else flat[0]
 
 
-NODES = st.recursive(
-    LEAVES,
-    lambda inner: st.one_of(
-        inner.map(lambda part: part.part if isinstance(part, Without) else Without(part)),
-        st.lists(inner, min_size=1, max_size=3).map(lambda parts: several(Every, parts)),
-        st.lists(inner, min_size=1, max_size=3).map(lambda parts: several(Either, parts)),
-    ),
-    max_leaves=12,
+def trees(leaves: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            inner.map(lambda part: part.part if isinstance(part, Without) else Without(part)),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: several(Every, parts)),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: several(Either, parts)),
+        ),
+        max_leaves=12,
+    )
+
+
+NODES = trees(LEAVES)
+CONDITIONS = ("tag:beach", "type:photo", "rating:>=3", "date:2024", "name:*.mov", "is:inbox", "width:>100")
+WITH_MEANING = trees(
+    st.one_of(
+        st.builds(Word, WORDS, st.booleans()),
+        st.just(Phrase("red car")),
+        st.just(Everywhere()),
+        st.sampled_from(CONDITIONS).map(parsed),
+    )
 )
 
 
@@ -132,7 +148,7 @@ def test_any_text_is_a_query_or_one_line_that_says_why_not(text: str) -> None:
         "tag:beach type:video", "tag:beach OR type:video", "(tag:beach OR type:video) date:2024", '-(tag:beach "x y")',
         'camera:"sony fx3"', "width:>=3840", "duration:>10s", "width:1000..2000", "place:germany", "lens:*mm",
         "-fps:24",
-        '"red car"', "tag:beach OR sunset OR sun*", "*",
+        '"red car"', "*", "sunset (tag:beach OR type:video)", "sunset -(a OR b) (tag:beach type:video OR date:2024)",
     ],
 )  # fmt: skip
 def test_a_predicate_comes_back_from_its_text(text: str) -> None:
@@ -150,15 +166,38 @@ def test_words_rank_and_everything_else_filters() -> None:
     phrase = Says("at night", is_phrase=True)
     where = And((HasTag(TermId(1), "beach", (TermId(1),)), Not(OfMedia(Media.AUDIO))))
     assert asked.where == where
-    assert asked.must == And((phrase, where))
+    assert asked.must == And((phrase, *where.parts))
     assert query("tag:beach").is_ranked is False
     assert query("*").where == Everything()
 
 
-def test_a_word_beside_or_is_a_condition() -> None:
-    asked = query("sunset OR type:video")
-    assert asked.words == ()
-    assert asked.where == Or((Says("sunset"), OfMedia(Media.VIDEO)))
+def test_words_beside_or_rank_each_for_themselves() -> None:
+    asked = query("red (sunset OR dawn) OR type:video OR is:inbox")
+    assert asked.is_ranked
+    assert [side.text() for side in asked.sides] == ["red sunset", "red dawn", "type:video OR is:inbox"]
+    assert asked.exact == Or(
+        (And((Says("red"), Says("sunset"))), And((Says("red"), Says("dawn"))), Or((OfMedia(Media.VIDEO), InInbox())))
+    )
+    assert query("type:video OR is:inbox").sides == ()
+    assert query("-(sunset OR dawn)").where == Not(Or((Says("sunset"), Says("dawn"))))
+    assert [side.like for side in query("like:7 OR sunset").sides] == [(7,), ()]
+    assert sentences("red (sunset OR dawn) OR type:video") == ["red sunset", "red dawn"]
+
+
+def test_what_would_be_too_many_searches_is_a_condition() -> None:
+    many = " ".join(f"(a{number} OR b{number})" for number in range(30))
+    asked = query(many)
+    assert len(asked.sides) == LIMIT
+    assert len(sentences(many)) == LIMIT
+    assert not query(" OR ".join(f"a{number}" for number in range(LIMIT + 1))).is_ranked
+
+
+@given(WITH_MEANING.filter(normal).map(text_of))
+@settings(max_examples=150, deadline=None)
+def test_what_a_text_means_comes_back_from_the_text_of_the_meaning(text: str) -> None:
+    asked = query(text)
+    assert query(asked.text()) == asked
+    assert set(sentences(text)) == {side.sentence for side in asked.sides or (asked,)} - {""}
 
 
 def test_a_word_means_the_terms_that_hold_it_as_well() -> None:
@@ -214,7 +253,7 @@ def test_other_words_for_kinds_of_media_and_names_of_fields_in_any_case() -> Non
         ("width:wide", 'character 7: width is a number (px), and "wide" is none'),
         ("camera:>x", "character 8: camera is text"),
         ("durration:>10s", 'did you mean "duration:"?'),
-        ("beach OR like:7", "character 10: like: ranks what is found"),
+        ("beach -like:7", "character 8: like: ranks what is found"),
         ("a\x07b", "character 2: a control character (U+0007)"),
         ("a\0b", "character 2: a control character (U+0000)"),
         ("a\udcffb", "character 2: these bytes are no text"),

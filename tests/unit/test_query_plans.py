@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import apsw
 import pytest
@@ -25,6 +26,7 @@ from damfs.catalog import (
     remarks,
     saved_searches,
     stand_ins,
+    statistics,
     stores,
     term_names,
     vectors,
@@ -48,6 +50,7 @@ from damfs.catalog.predicates import (
 )
 from damfs.core.processors.profiles import EDITING
 from damfs.model import AssetId, BlobId, CopyId, Digest, FolderId, Media, RenditionId, StoreId, TermId
+from tests.unit.golden_catalog import fill
 
 Question = Callable[[Connection], object]
 BEACH, SEA = HasTag(TermId(1), "beach", (TermId(1),)), HasTag(TermId(2), "sea", (TermId(2), TermId(3)))
@@ -194,14 +197,49 @@ PARTIAL = {"asset_in_inbox", "asset_receiving", "job_waiting", "job_leased", "jo
 """Walking one of these walks what is to be done, not the library."""
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with closing(open_catalog(tmp_path_factory.mktemp("plans") / "catalog.sqlite3", create=True)) as made:
-        made.writer.run(
-            "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
-            " SELECT id, 'probe', 1, 1, 'waiting', 1, 1 FROM blob"
-        )
+@pytest.fixture(scope="module", params=["new", "many days", "one day"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One that holds nothing; large ones of which SQLite has statistics, as after a day: of many days, folders and
+    terms, and of one each."""
+    path = tmp_path_factory.mktemp("plans") / "catalog.sqlite3"
+    if request.param != "new":
+        with closing(open_catalog(path, create=True)) as made:
+            grow(made, spread=500 if request.param == "many days" else 1)
+            assert statistics.gather(made.writer, 1)
+    with closing(open_catalog(path, create=request.param == "new")) as made:
         yield made
+
+
+def grow(database: Database, spread: int) -> None:
+    """Rows like those of a small catalog, many times over."""
+    day = "date('2020-01-01', (i % {spread}) || ' days')"
+    others = {
+        "blob": {"id": "i", "digest": "randomblob(32)"},
+        "folder": {"id": "i", "name": "CAST('folder ' || i AS BLOB)"},
+        "term": {"id": "i", "name": "'term ' || i"},
+        "asset": {"id": "i", "blob": "i", "name": "'clip ' || i || '.mov'", "day": day, "triaged": "1"},
+        "copy": {"id": "i", "asset": "i", "blob": "i", "folder": "{first} + i % {spread}", "name": "randomblob(9)"},
+        "tagging": {"asset": "i", "term": "{first} + i % {spread}"},
+        "rendition": {"id": "i", "blob": "i", "key": "'key ' || i"},
+        "job": {"id": "i", "blob": "i", "state": "'done'"},
+        "change": {"seq": "i", "asset": "i"},
+        "version": {"id": "i", "asset": "i", "blob": "i"},
+        "embedding": {"id": "i", "blob": "i"},
+        **{table: {"blob": "i"} for table in ("fact", "field_text", "field_number")},
+    }
+    like = {"folder": "parent IS NOT NULL", "asset": "name = 'clip.mov'"}
+    first, few = 1000, {"folder", "term"}
+    with database.transaction() as tx:
+        fill(tx)
+        for table, changed in others.items():
+            last = first + (spread if table in few else statistics.SMALL)
+            columns = [name for (name,) in tx.rows("SELECT name FROM pragma_table_info(?)", table)]
+            values = ", ".join(changed.get(name, name).format(first=first, spread=spread) for name in columns)
+            tx.script(
+                f"WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"  # constants
+                f" INSERT INTO {table} ({', '.join(columns)})"
+                f" SELECT {values} FROM n, (SELECT * FROM {table} WHERE {like.get(table, '1')} LIMIT 1)"
+            )
 
 
 def statements(database: Database, question: Question) -> list[tuple[str, tuple[object, ...]]]:
@@ -212,11 +250,13 @@ def statements(database: Database, question: Question) -> list[tuple[str, tuple[
         seen.append((sql, tuple(bindings) if isinstance(bindings, tuple) else ()))
         return True
 
+    database.writer.script("SAVEPOINT before")
     database.writer._apsw.exec_trace = trace
     try:
         question(database.writer)
     finally:
         database.writer._apsw.exec_trace = None
+        database.writer.script("ROLLBACK TO before; RELEASE before")
     return seen
 
 
@@ -237,7 +277,7 @@ def test_no_hot_statement_walks_a_table(database: Database, name: str) -> None:
     assert asked
     for sql, values in asked:
         steps = plan(database, sql, values)
-        assert steps
+        assert steps or " VALUES " in sql
         assert not [step for step in steps if walks(step)], f"{sql}\n" + "\n".join(steps)
 
 
@@ -260,10 +300,12 @@ def test_a_list_that_is_given_is_walked_once(database: Database, name: str) -> N
         assert not again, sql
 
 
-def test_a_list_that_is_walked_again_is_seen(database: Database) -> None:
+def test_a_list_that_is_walked_again_is_seen(tmp_path: Path) -> None:
+    """Where nothing is known of the tables."""
     sql = "SELECT e.id FROM json_each(?) AS wanted JOIN asset AS a ON a.id = wanted.value JOIN embedding AS e"
     sql += " ON e.blob = a.blob AND e.model = ? WHERE a.visible"
-    assert searched_again(database.writer.rows(f"EXPLAIN QUERY PLAN {sql}", "[1]", "look-1"))
+    with closing(open_catalog(tmp_path / "catalog.sqlite3", create=True)) as made:
+        assert searched_again(made.writer.rows(f"EXPLAIN QUERY PLAN {sql}", "[1]", "look-1"))
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith(("by name", "by id"))])
@@ -271,6 +313,14 @@ def test_no_lookup_gathers_the_whole_place(database: Database, name: str) -> Non
     """A list subquery is filled with every asset of the term before the first row is looked at."""
     ((sql, values),) = statements(database, QUESTIONS[name])
     assert not [step for step in plan(database, sql, values) if "LIST SUBQUERY" in step]
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_terms_are_compared_with_those_of_an_asset(database: Database, name: str) -> None:
+    """Not each of the thousands that may be below one asked for in turn, for every asset."""
+    for sql, values in statements(database, QUESTIONS[name]):
+        asked = [step for step in plan(database, sql, values) if "EXISTS" in step and "(asset=? AND term=?)" in step]
+        assert not asked or " IN (" not in sql, sql
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith("by name")])
@@ -308,3 +358,23 @@ def test_what_some_carry_is_looked_up_for_each(database: Database) -> None:
 )
 def test_a_walk_is_seen(database: Database, sql: str) -> None:
     assert [step for step in plan(database, sql, ()) if walks(step)]
+
+
+def test_statistics_are_gathered_once_a_day_of_large_tables_alone(tmp_path: Path) -> None:
+    day = statistics.EVERY_NS
+    with closing(open_catalog(tmp_path / "catalog.sqlite3", create=True)) as made:
+        assert not statistics.gather(made.writer, 5), "it is small"
+        grow(made, spread=3)
+        asked = [statistics.gather(made.writer, now) for now in (5, 6, day, day + 5, 4)]
+        assert asked == [True, False, False, True, True], "a clock that was set back is no reason to wait"
+        known = {table for (table,) in made.writer.rows("SELECT tbl FROM sqlite_stat1")}
+        assert {"asset", "copy", "tagging"} <= known
+        assert not known & {"term", "folder", "remark", "attribute", "store"}
+
+
+def test_statistics_that_cannot_be_written_are_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    with closing(open_catalog(path, create=True)) as made:
+        grow(made, spread=3)
+    with closing(Connection(path, read_only=True)) as connection:
+        assert not statistics.gather(connection, 5)

@@ -28,7 +28,7 @@ async def actions_after(*signals: signal.Signals) -> list[str]:
         for number in signals:
             answered = trio.Event()
             os.kill(os.getpid(), number)
-            with trio.fail_after(30):
+            with trio.fail_after(90):
                 await answered.wait()
         nursery.cancel_scope.cancel()
     return called

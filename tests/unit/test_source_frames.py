@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,12 @@ import av
 import pytest
 from av.video.stream import VideoStream
 
-from damfs.core.processors import source_frames
+from damfs.core.processors import joinable, source_frames
 from damfs.core.processors.source_frames import are_among, without_second_fields
 from damfs.errors import BadMedia
+from tests.sample_media import Clip, write
 from tests.unit.test_proxy import frame_times, judged, make, of_kind, said
+from tests.unit.test_splice import exact
 
 FRAMES = 20
 
@@ -50,8 +53,8 @@ CLIPS: dict[str, Callable[[Path], Path]] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("clips")
-    for name, write in CLIPS.items():
-        write(made / name)
+    for name, make_it in CLIPS.items():
+        make_it(made / name)
     return made
 
 
@@ -175,6 +178,24 @@ def test_a_rate_that_the_header_has_wrong_is_that_of_the_times(tmp_path: Path) -
     assert said(made, "frame_rate") == {"source": "25/1", "proxy": "25/1", "verdict": "equal"}
     count = len(frame_times(cut))
     assert frame_times(proxy) == [Fraction(number, 25) for number in range(count)]
+
+
+def test_a_rate_of_which_a_frame_is_no_whole_number_of_ticks_is_the_usual_one(tmp_path: Path) -> None:
+    """23.976 in 1/90000: pieces of such clips have one rate, whatever the average of their ticks is."""
+    options = {"preset": "veryfast", "g": "12", "bf": "3", "x264-params": "open-gop=1"}
+    kind = Clip(options=options, size=(160, 96), rate=Fraction(24000, 1001), seconds=2, tracks=())
+    whole = write(tmp_path / "whole.mov", replace(kind, container_options={"video_track_timescale": "90000"}))
+    with av.open(str(whole)) as container:
+        keys = [number for number, packet in enumerate(container.demux(video=0)) if packet.is_keyframe]
+    cut = copied(whole, tmp_path / "cut.mov", keys[1], 48)
+    sources = [whole, exact(whole, tmp_path / "out", 520, 1700).path, cut]
+    for source in sources:
+        proxy, made = make(source)
+        assert said(made, "frame_rate") == {"source": "24000/1001", "proxy": "24000/1001", "verdict": "equal"}
+        assert said(made, "frame_times")["verdict"] == "equal"
+        count = len(frame_times(source))
+        assert frame_times(proxy) == [number * Fraction(1001, 24000) for number in range(count)]
+        assert joinable.looked_at(source, source.name).properties["frame rate"] == "24000/1001"
 
 
 def test_two_fields_in_two_packets_are_one_frame() -> None:

@@ -160,6 +160,38 @@ def test_a_codec_that_nothing_continues_is_encoded_and_says_why(tmp_path: Path) 
     assert "no encoder here that continues mpeg4" in str(made.detail["why"])
 
 
+def test_copied_hevc_plays_in_quicktime(clips: Path, tmp_path: Path) -> None:
+    """Which knows the tag of those alone whose parameters lie beside the packets; what is joined has them within."""
+    (tmp_path / "out").mkdir()
+    for span, method, tag in ((Span(640, 1880, False), "copied", "hvc1"), (Span(640, 1880, True), "smart", "hev1")):
+        settings = {"kind": "clip", "profile": span.profile}
+        subject = Subject("a.mov", Media.VIDEO, 1, settings=settings)
+        (made,) = Cut().run(clips / "hevc.mov", tmp_path / "out", subject).renditions
+        with av.open(str(made.path)) as container:
+            found = container.streams.video[0].codec_context.codec_tag
+        assert (made.detail["method"], found) == (method, tag)
+        assert judged(made.path)[2] == []
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_a_piece_of_a_file_that_says_only_when_frames_are_stored(tmp_path: Path, is_exact: bool) -> None:
+    """AVI with frames that are stored in another order than they are shown in: by that order, as players go."""
+    clip = write(tmp_path / "clip.avi", replace(H264, timecode="", sound="pcm_s16le"))
+    shown = [luma(frame) for frame in decoded_frames(clip)]
+    settings = {"kind": "clip", "profile": Span(640, 1880, is_exact).profile}
+    (tmp_path / "out").mkdir()
+    (made,) = Cut().run(clip, tmp_path / "out", Subject(clip.name, Media.VIDEO, 1, settings=settings)).renditions
+    assert (made.detail["method"], made.detail["why"]) == ("encoded", "the file does not say when its frames are shown")
+    ours = pictures(made.path)
+    assert [at for at, _ in ours] == [Fraction(number, 25) for number in range(31)]
+    assert min(decibels(a, b, 8) for (_, a), b in zip(ours, shown[16:47], strict=True)) > LEAST_DB
+
+
+def decoded_frames(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
 @pytest.mark.parametrize("name", ["h264.mov", "hevc.mov", "open.mp4"])
 def test_a_player_may_jump_to_any_part_of_a_spliced_piece(clips: Path, tmp_path: Path, name: str) -> None:
     """Over the seam and back: the parameters of one part are not taken for those of the other."""

@@ -114,6 +114,16 @@ def test_vectors_that_do_not_fit_are_refused_and_nothing_changes(bad: NDArray[np
     assert len(index) == 5
 
 
+@pytest.mark.expect_warnings("1 embedding rows hold what is no number")
+def test_a_row_that_holds_no_number_does_not_keep_the_others_out() -> None:
+    rows = vectors(3)
+    rows[1, 7] = np.inf
+    index = VectorIndex(DIMENSION)
+    assert index.add_rows([(key, row.astype("<f4").tobytes()) for key, row in enumerate(rows, 1)]) == 2
+    assert next(key for key, _ in index.search(rows[0], 3)) == 1
+    assert 2 not in index
+
+
 @pytest.mark.expect_warnings("1 embedding rows have not 48 dimensions")
 def test_rows_of_the_catalog_are_added_and_a_bad_one_left_out() -> None:
     rows = vectors(3)

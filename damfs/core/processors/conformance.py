@@ -14,10 +14,10 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from damfs.core.processors import media
-from damfs.core.processors.proxy_plan import Plan, timecode_for
+from damfs.core.processors import first_picture, media
+from damfs.core.processors.proxy_plan import USUAL_RATES, Plan, timecode_for
 from damfs.core.processors.sound_track import QUICKTIME_LANGUAGES
-from damfs.core.processors.source_frames import NOTHING, Held, are_among
+from damfs.core.processors.source_frames import NOTHING, OFF, Held, are_among
 from damfs.core.processors.transcode import Tally
 from damfs.model import Facts
 
@@ -81,6 +81,8 @@ class Properties:
     field_order: str
     colour: dict[str, object]
     tracks: list[dict[str, object]]
+    light: first_picture.Light
+    """Of its first picture, as it is shown."""
 
 
 def properties(container: InputContainer, name: str, held: Held = NOTHING) -> Properties:
@@ -104,6 +106,7 @@ def properties(container: InputContainer, name: str, held: Held = NOTHING) -> Pr
         field_order=media.FIELD_ORDERS.get(stream.codec_context.field_order, ""),
         colour={name: value for name, value in facts.items() if name.startswith("colour_")},
         tracks=[media.audio_facts(sound) for sound in media.sound_streams(container)],
+        light=first_picture.light_of(frame, turn),
     )
 
 
@@ -121,6 +124,7 @@ def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally, held
         same("timecode", theirs.timecode, ours.timecode),
         same("reel", theirs.reel, ours.reel),
         *picture_rows(theirs, ours, plan),
+        excused(picture_row(theirs, ours), damaged(tally)),
         *sound_rows(theirs.tracks, ours.tracks),
     ]
     lacks = {key: why for key, why in plan.profile.lacks.items() if not key.startswith("colour_")}
@@ -136,17 +140,30 @@ def excused(row: Row, why: str) -> Row:
 def frame_rows(
     theirs: Properties, ours: Properties, times: list[Fraction], end: Fraction, plan: Plan, tally: Tally, held: Held
 ) -> Iterable[Row]:
-    damaged = f"{tally.damage.errors} damaged frames of the source are left out; all others are at their own times"
+    yield excused(same("frames", held.frames, len(times)), damaged(tally))
     yield times_row(theirs, times, plan, tally, held)
-    yield excused(same("frames", held.frames, len(times)), damaged if tally.damage.errors else "")
     closes = abs(end - tally.end) * plan.rate <= Fraction(1, 2)
     yield judged("duration_ns", nano(tally.end), nano(end), closes)
     rates = (media.rational_text(theirs.rate), media.rational_text(ours.rate))
     if tally.steady and held.frames == len(times) and not tally.damage.errors:
-        yield same("frame_rate", *rates)
+        yield rate_row(theirs.rate, ours.rate, len(times))
     else:
         why = "the frames have times of their own, which are kept"
         yield Row("frame_rate", *rates, Verdict.EQUAL if rates[0] == rates[1] else Verdict.EXPLAINED, why)
+
+
+def damaged(tally: Tally) -> str:
+    """'' where nothing is."""
+    errors = tally.damage.errors
+    return f"{errors} damaged frames of the source are left out; all others are at their own times" if errors else ""
+
+
+def rate_row(theirs: Fraction | None, ours: Fraction | None, frames: int) -> Row:
+    """Where times are not quite even, a rate is an average, which containers reckon in their own ways."""
+    row = same("frame_rate", media.rational_text(theirs), media.rational_text(ours))
+    if theirs is None or ours is None or theirs in USUAL_RATES or abs(ours / theirs - 1) * frames >= OFF:
+        return row
+    return excused(row, "an average: every frame is at its own time")
 
 
 def times_row(theirs: Properties, found: list[Fraction], plan: Plan, tally: Tally, held: Held) -> Row:
@@ -188,6 +205,12 @@ def picture_rows(theirs: Properties, ours: Properties, plan: Plan) -> Iterable[R
     meant = meant_colour(plan)
     for key, value in theirs.colour.items():
         yield colour_row(key, value, ours.colour[key], meant[key], plan.profile.lacks.get(key, ""))
+
+
+def picture_row(theirs: Properties, ours: Properties) -> Row:
+    """That both begin with the same picture the same way up: a number up to 1."""
+    alike = first_picture.likeness(theirs.light, ours.light)
+    return judged("first_picture", 1.0, alike, alike >= first_picture.ALIKE)
 
 
 def meant_colour(plan: Plan) -> dict[str, object]:

@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, pieces, places
+from damfs.core.processors import media, pieces, places, untimed
 from damfs.core.processors.pieces import SLACK, AnyPacket, AnyStream, Cut
 from damfs.core.processors.places import HALF_MS
 from damfs.core.processors.splice_plan import decoding_times
@@ -39,6 +39,8 @@ def copied(source: Path, target: Path, name: str, start: Fraction, end: Fraction
         if not streams:
             raise BadMedia(f"{name}: nothing to cut: it holds neither pictures nor sound that can be decoded here")
         leader = streams[0]
+        if untimed.is_untimed(container, leader):
+            raise NotCopyable(untimed.WHY)
         first = places.key_before(container, leader, start) if isinstance(leader, VideoStream) else start
         if first < 0:
             raise Trimmed
@@ -113,6 +115,7 @@ def written(container: InputContainer, target: Path, streams: list[AnyStream], f
         out.metadata.update(pieces.kept_tags(container))
         made = {stream.index: out.add_stream_from_template(stream) for stream in streams}
         for stream in streams:
+            pieces.give_tag(made[stream.index], stream)
             made[stream.index].metadata.update(pieces.kept_of_stream(stream))
         if isinstance(streams[0], VideoStream):
             pieces.give_timecode(made[streams[0].index], container, streams[0], first)

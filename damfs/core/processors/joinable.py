@@ -5,16 +5,18 @@ Runs in worker processes only (imports av); reads up to the first frame, and all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+from math import ceil, gcd, lcm
 from pathlib import Path
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media, nal_units, source_frames
+from damfs.core.processors import media, nal_units, source_frames, untimed
 from damfs.errors import BadMedia, Refused
 
 FIXED = ("frame rate", "sound tracks", "channels of track")
@@ -23,6 +25,16 @@ SETS = "encoder settings"
 COLOURS = ("range", "primaries", "transfer", "space")
 UNSAID = "not said"
 """A clip that does not say its colours goes with any: players take those of the file for it."""
+VARIABLE = "variable"
+"""A clip whose frames have times of their own goes with any: every frame keeps its time."""
+WITH_ANY = frozenset({UNSAID, VARIABLE})
+JITTER = Fraction(3, 2000)
+"""Seconds by which even steps may differ: some containers tell times by the millisecond."""
+ROUNDED = 2
+"""Ticks by which they may."""
+FINE = Fraction(1, 90000)
+FINEST = Fraction(1, 10_000_000)
+"""Ticks of a joined file at least; smaller ones would make its times longer than players take."""
 IN_BAND = frozenset({"hevc"})
 """Parameter sets of different clips may follow each other in the stream."""
 
@@ -52,6 +64,7 @@ def looked_at(path: Path, name: str) -> Part:
         media.check_size(picture.width, picture.height, name)
         turn = media.turn_of(media.first_frame(container, picture, name)).clockwise
         sounds = media.sound_streams(container)
+        said = media.rate_of(picture)
         properties = {**of_pictures(picture, turn), **of_sounds(sounds)}
         sets, codecs = parameter_sets(picture), tuple(str(media.codec_name(each)) for each in sounds)
     with media.opened(path, name) as container:  # afresh: not every container can be rewound to its first packet
@@ -59,15 +72,18 @@ def looked_at(path: Path, name: str) -> Part:
         assert picture is not None
         stored, last = frames_of(container, picture, name)
         base = picture.time_base or Fraction(1, 90000)
-    held = source_frames.held(path, name).frames
-    if len(stored) < held:
-        raise BadMedia(f"{name}: not joined: only {len(stored)} of its {held} frames can be read{media.ADVICE}")
+    held = source_frames.held(path, name)
+    properties["frame rate"] = str(held.rate(said)) if is_even(stored, base) else VARIABLE
+    if len(stored) < held.frames:
+        raise BadMedia(f"{name}: not joined: only {len(stored)} of its {held.frames} frames can be read{media.ADVICE}")
     lasts = (max(stored) + last) * base
     return Part(path, name, base, stored, lasts, properties, sets, codecs)
 
 
 def frames_of(container: InputContainer, picture: VideoStream, name: str) -> tuple[tuple[int, ...], int]:
     """With how long the last one is shown. Raises BadMedia."""
+    if untimed.is_untimed(container, picture):
+        raise BadMedia(f"{name}: it cannot be joined as it is: {untimed.WHY}; encode it anew with --profile NAME")
     found: list[int] = []
     lasting: dict[int, int] = {}
     for packet in media.packets(container, [picture], media.Damage()):
@@ -83,6 +99,19 @@ def frames_of(container: InputContainer, picture: VideoStream, name: str) -> tup
     rate, first, last = media.rate_of(picture) or Fraction(25), min(found), max(found)
     usual = round(1 / rate / (picture.time_base or Fraction(1, 90000)))
     return tuple(pts - first for pts in found), lasting[last] or max(1, usual)
+
+
+def is_even(stored: Sequence[int], base: Fraction) -> bool:
+    """Whether the frames follow each other at equal intervals."""
+    steps = [after - before for before, after in pairwise(sorted(stored))]
+    return max(steps, default=0) - min(steps, default=0) <= max(Fraction(ROUNDED), JITTER / base)
+
+
+def common_base(bases: Iterable[Fraction]) -> Fraction:
+    """Seconds of a tick by which all their times are whole numbers, where that is not too small; fine in any case."""
+    told = set(bases)
+    base = Fraction(gcd(*(each.numerator for each in told)), lcm(*(each.denominator for each in told)))
+    return FINE if base < FINEST else base / ceil(base / FINE)
 
 
 def of_pictures(picture: VideoStream, turn: int) -> dict[str, str]:
@@ -107,6 +136,12 @@ def of_sounds(sounds: list[AudioStream]) -> dict[str, str]:
     return found
 
 
+def gap(name: str, at: Fraction, why: str) -> BadMedia:
+    """Of a clip that lacks a frame: nobody looks for one in what is joined."""
+    mend = "copy it again from its source, or join pieces of it from before and behind that (damfs clip --exact)"
+    return BadMedia(f"{name}: not joined: its frame at {float(at):.3f} s cannot be decoded ({why}); {mend}")
+
+
 def parameter_sets(picture: VideoStream) -> tuple[bytes, ...]:
     extradata, codec = picture.codec_context.extradata or b"", media.codec_name(picture)
     if codec == "h264":
@@ -122,7 +157,7 @@ def check_alike(parts: list[Part], hint: str) -> None:
     for part in parts[1:]:
         for name in dict.fromkeys((*first.properties, *part.properties)):
             ours, theirs = first.properties.get(name, "none"), part.properties.get(name, "none")
-            if ours != theirs and UNSAID not in (ours, theirs):
+            if ours != theirs and WITH_ANY.isdisjoint((ours, theirs)):
                 told = f"{name} {theirs}, not {ours}"
                 raise Refused(f"{part.name} does not match {first.name}: {told}; {advice(name, hint)}")
     if merged_sets(parts) is None:

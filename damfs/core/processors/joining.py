@@ -29,7 +29,6 @@ Report = Callable[[int], None]
 """Frames done."""
 COARSE = Fraction(1, 1000)
 """Ticks of containers that tell times by the millisecond."""
-FINE = Fraction(1, 90000)
 
 
 def joined(parts: list[Part], target: Path, report: Report = lambda _: None) -> None:
@@ -53,7 +52,7 @@ class Joiner:
         self.parts, self.out = parts, out
         first = parts[0]
         self.codec = first.properties["codec"]
-        self.base = first.base if first.base < COARSE else FINE
+        self.base = joinable.common_base(part.base for part in parts)
         self.offsets = list(offsets_of(parts))
         self.shown = [
             [round((offset + pts * part.base) / self.base) for pts in part.stored]
@@ -79,6 +78,7 @@ class Joiner:
         """The tracks of the file, as those of the first part are."""
         self.out.metadata.update(pieces.kept_tags(container))
         track = self.out.add_stream_from_template(picture)
+        track.time_base = self.base
         pieces.give_timecode(track, container, picture, Fraction(0))
         if self.codec in splice.FILTERS:
             sets = joinable.merged_sets(self.parts) or ()
@@ -154,8 +154,9 @@ def offsets_of(parts: list[Part]) -> Iterator[Fraction]:
         at += part.lasts
 
 
-def prove(parts: list[Part], target: Path, report: Report = lambda _: None) -> None:
-    """Decode all of it: every frame at its time, and each part begins with its own first frame. Raises BadMedia."""
+def prove(parts: list[Part], target: Path, report: Report = lambda _: None) -> list[int]:
+    """Decode all of it: every frame at its time, and each part begins with its own first frame. How much of each part
+    cannot be decoded there either, and costs no frame. Raises BadMedia."""
     joiner_times = [
         offset + at * part.base
         for part, offset in zip(parts, offsets_of(parts), strict=True)
@@ -169,16 +170,35 @@ def prove(parts: list[Part], target: Path, report: Report = lambda _: None) -> N
                 continue
             at = (frame.pts or 0) * (frame.time_base or Fraction(1))
             if seen >= len(joiner_times) or abs(at - joiner_times[seen]) > COARSE:
-                raise BadMedia(
-                    f"the joined file did not prove sound: frame {seen} is shown at {float(at):.3f} s; {TRY}"
-                )
+                raise unsound(parts, seen, at, damage)
             if seen in begins:
                 check_first(begins[seen], frame)
             seen += 1
             report(seen)
-    if damage.errors or seen != len(joiner_times):
+    errors = [errors_of(part) if damage.errors else 0 for part in parts]
+    if damage.errors > sum(errors) or seen != len(joiner_times):
         told = f" ({damage.first})" if damage.errors else ""
         raise BadMedia(f"the joined file did not prove sound: {seen} of {len(joiner_times)} frames{told}; {TRY}")
+    return errors
+
+
+def unsound(parts: list[Part], number: int, at: Fraction, damage: media.Damage) -> BadMedia:
+    """``number``: the frame that should be there, ``at``: when the one is shown that is there instead."""
+    first = 0
+    for part in parts:
+        if damage.errors and number < first + len(part.stored):
+            return joinable.gap(part.name, sorted(part.stored)[number - first] * part.base, damage.first)
+        first += len(part.stored)
+    return BadMedia(f"the joined file did not prove sound: frame {number} is shown at {float(at):.3f} s; {TRY}")
+
+
+def errors_of(part: Part) -> int:
+    """Packets of a clip that cannot be decoded."""
+    damage = media.Damage()
+    with media.opened(part.path, part.name) as container:
+        for _ in media.decoded(container, pieces.streams_of(container), damage):
+            pass
+    return damage.errors
 
 
 def starts_of(parts: list[Part]) -> Iterator[int]:

@@ -28,6 +28,7 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from damfs.core.processors import untimed
 from damfs.core.processors.capture import timecode_of_tags
 from damfs.errors import BadMedia
 
@@ -179,15 +180,22 @@ def decoded(
     limit: int | None = None,
 ) -> Iterator[tuple[VideoStream | AudioStream, VideoFrame | AudioFrame]]:
     """Every frame that can be decoded (of the first ``limit`` packets), with its stream; errors go to ``damage``."""
+    times = untimed.Times() if any(untimed.is_untimed(container, stream) for stream in streams) else None
     for packet in islice(packets(container, streams, damage), limit):
+        if times is not None:
+            times.enter(packet)
         try:
             frames = packet.decode()
         except Exception as error:  # noqa: BLE001 - any exception may come out of a damaged packet; the rest goes on
             damage.note(error)
+            if times is not None:
+                times.lose(packet)
             continue
         for frame in frames:
             if isinstance(frame, VideoFrame | AudioFrame):
                 damage.frames += isinstance(frame, VideoFrame)
+                if times is not None:
+                    times.leave(frame)
                 yield packet.stream, frame
 
 
@@ -205,6 +213,7 @@ def packets(
 ) -> Iterator[Packet[VideoStream] | Packet[AudioStream]]:
     """Packets, the empty ones that flush the decoders at the end included, until nothing more can be read."""
     source = container.demux(*streams)
+    by_order = {stream.index for stream in streams if untimed.is_untimed(container, stream)}
     while True:
         try:
             packet = next(source)
@@ -215,6 +224,8 @@ def packets(
             return
         if packet.size == 0 and packet.dts is not None:
             continue  # a dropped frame (AVI): the decoder would take it for the end
+        if packet.stream.index in by_order:
+            packet.pts = packet.dts
         if isinstance(packet.stream, VideoStream) and packet.size:
             damage.discarded += packet.is_discard
             damage.packets += not packet.is_discard

@@ -18,6 +18,8 @@ from damfs.core.processors import media, places
 from damfs.core.timecodes import timecode_after
 
 KEPT_TAGS = ("creation_time", "location", "make", "model")
+HEVC_BESIDE, HEVC_IN_BAND = "hvc1", "hev1"
+"""Tags of HEVC in QuickTime, by where its parameter sets lie."""
 SLACK = Fraction(1)
 """Seconds read before and behind a piece: sound and pictures of one time may lie so far apart in the file."""
 
@@ -69,6 +71,13 @@ def kept_tags(container: InputContainer) -> dict[str, str]:
 def kept_of_stream(stream: AnyStream) -> dict[str, str]:
     found = media.language(stream) if isinstance(stream, AudioStream) else None
     return {} if found is None else {"language": found}
+
+
+def give_tag(made: AnyStream, source: AnyStream) -> None:
+    """Of HEVC whose parameter sets lie beside its packets, where the source does not say otherwise: QuickTime plays no
+    other, which is what the muxer would say."""
+    if media.codec_name(source) == "hevc" and source.codec_context.codec_tag != HEVC_IN_BAND:
+        made.codec_context.codec_tag = HEVC_BESIDE
 
 
 def give_timecode(made: AnyStream, container: InputContainer, picture: VideoStream, first: Fraction) -> None:

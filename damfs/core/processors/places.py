@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media
+from damfs.core.processors import media, untimed
 from damfs.errors import BadMedia
 
 STEPS_BACK = (Fraction(0), Fraction(1), Fraction(5), Fraction(30))
@@ -39,7 +39,7 @@ def time_of(stream: VideoStream, pts: int) -> Fraction:
 def seek(container: InputContainer, stream: VideoStream | AudioStream, at: Fraction) -> None:
     """To a key frame at or before a moment, where the container has an index of them."""
     base, start = stream.time_base or Fraction(1), stream.start_time or 0
-    if at <= 0:
+    if at <= 0 or untimed.is_untimed(container, stream):
         rewind(container, stream)
     else:
         container.seek(start + int(at / base), stream=stream, backward=True)

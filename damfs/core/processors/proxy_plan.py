@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media
+from damfs.core.processors import media, places
 from damfs.core.processors.profiles import Encoder, Profile
 from damfs.errors import BadMedia
 
@@ -34,6 +34,12 @@ KEPT_BELOW = 960
 PARTS_BY_NAME = (2, 4)
 """Blender shows proxies of a half and of a quarter by these names, and none of a third (`editors.SHARES`)."""
 SCALE_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+USUAL_RATES = tuple(
+    sorted(
+        {Fraction(each) for each in (24, 25, 30, 48, 50, 60, 100, 120)}
+        | {Fraction(each * 1000, 1001) for each in (24, 30, 48, 60, 120)}
+    )
+)
 RateBy = Callable[[Fraction | None], Fraction | None]
 
 
@@ -158,11 +164,14 @@ def nearest(value: Fraction, step: int) -> int:
 
 
 def is_steady(container: InputContainer, stream: VideoStream, rate: Fraction) -> bool:
-    """Whether times rounded to milliseconds (Matroska, FLV) are those of a constant rate: then exact times are used."""
+    """Whether rounded times are those of a constant rate: then exact ones are used. Milliseconds (Matroska, FLV) are
+    rounded, and finer ticks of which a usual rate has no whole number in a frame (23.976 in 1/90000)."""
     base = stream.time_base
-    if base is None or base < Fraction(1, 1000) or base == 1 / rate:
+    if base is None or base == 1 / rate:
         return False
-    container.seek(stream.start_time or 0, stream=stream)
+    if base < Fraction(1, 1000) and (rate not in USUAL_RATES or (rate * base).numerator == 1):
+        return False
+    places.rewind(container, stream)
     packets = media.packets(container, [stream], media.Damage())
     times = sorted(packet.pts for packet in packets if packet.pts is not None)
     one_tick = base * rate

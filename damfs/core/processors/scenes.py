@@ -20,10 +20,10 @@ MINUTE_NS = 60_000_000_000
 
 
 class Scenes(Processor):
-    """Cuts and motion, by FFmpeg's ``scdet``; declines what would take long (``scenes.up_to_minutes``)."""
+    """Cuts and motion, by ``scdet`` and a second look; declines what would take long (``scenes.up_to_minutes``)."""
 
     name: ClassVar[str] = "scenes"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"probe"})
     priority: ClassVar[int] = 60
     timeout_s: ClassVar[float] = 3600.0

@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from damfs.core.processors import media
-from damfs.core.processors.proxy_plan import has_fields
+from damfs.core.processors.proxy_plan import USUAL_RATES, has_fields
 
 INDEXED = ("mov",)
 """Containers whose index has every frame."""
@@ -26,6 +26,8 @@ SECOND_FIELD = Fraction(3, 5)
 """Of a frame: what comes sooner after another, in an interlaced stream, is its second field."""
 OFF = Fraction(1, 2)
 """Frames by which a header's rate counts otherwise than the times: less is rounding."""
+NEAR = Fraction(1, 10)
+"""Share by which a header's rate may be off: short pieces lose or win a frame."""
 VP8_SHOWN = 0x10
 """Bit of a packet's first byte; without it the picture is only for others to refer to."""
 
@@ -51,11 +53,27 @@ class Held:
 
     def rate(self, said: Fraction | None) -> Fraction | None:
         """That of the times where they are even and the header counts otherwise: its average has the gaps between times
-        of decoding in it, where frames were cut off that others were stored among."""
+        of decoding in it, where frames were cut off that others were stored among; and what rounding to ticks does."""
         times = self.times if self.first_key is None else [at for at in self.times if at >= self.first_key]
+        usual = self.usual_rate(times, said)
+        if usual is not None:
+            return usual
         steps = {after - before for before, after in pairwise(times)}
         step = steps.pop() if len(steps) == 1 else Fraction(0)
         return said if said is None or not step or abs(step * said - 1) * len(times) < OFF else 1 / step
+
+    def usual_rate(self, times: Sequence[Fraction], said: Fraction | None) -> Fraction | None:
+        """The usual one by which all times are, but for rounding to ticks."""
+        if said is None or len(times) < 2 or (said in USUAL_RATES and self.fits(times, said)):
+            return said if said in USUAL_RATES else None
+        near = sorted(
+            (rate for rate in USUAL_RATES if abs(rate / said - 1) < NEAR), key=lambda rate: abs(rate / said - 1)
+        )
+        return next((rate for rate in near if self.fits(times, rate)), None)
+
+    def fits(self, times: Sequence[Fraction], rate: Fraction) -> bool:
+        step, slack = float(1 / rate), float(self.tick) * (1 + 1e-6)  # hours of footage are many fractions
+        return all(abs(float(at - times[0]) - number * step) <= slack for number, at in enumerate(times))
 
 
 NOTHING = Held(0, (), Fraction(0), Fraction(1))

@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from damfs.core.processors import bridge, media, nal_units, pieces, places
+from damfs.core.processors import bridge, media, nal_units, pieces, places, untimed
 from damfs.core.processors.bridge import Bridge
 from damfs.core.processors.copying import REORDERED
 from damfs.core.processors.cut_sound import SoundOfPiece
@@ -54,6 +54,8 @@ def spliced(
         if not streams or not isinstance(streams[0], VideoStream):
             raise NotSplicable("sound alone is written anew, to the sample")
         picture = streams[0]
+        if untimed.is_untimed(container, picture):
+            raise NotSplicable(untimed.WHY)
         media.check_size(picture.width, picture.height, name)
         plan, last = planned(container, picture, *span)
         bridge.check(picture, plan.encoded)
@@ -155,6 +157,7 @@ class Splicer:
         with av.open(str(target), "w", format="mov") as out:
             out.metadata.update(pieces.kept_tags(self.container))
             self.out, self.track = out, out.add_stream_from_template(self.picture)
+            pieces.give_tag(self.track, self.picture)
             pieces.give_timecode(self.track, self.container, self.picture, self.made.first)
             span = (self.made.first, self.made.end)
             self.tracks = {

@@ -27,6 +27,9 @@ class Answering(Protocol):
     def catch_up(self) -> None:
         """With what happened without asking; it must not raise."""
 
+    def refused(self, operation: str, error: errors.DamfsError) -> None:
+        """A program is to be told no more than a number: why, is kept for people."""
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,6 +46,8 @@ ERRNO: dict[type[errors.DamfsError], int] = {
     errors.Unavailable: errno.EIO,
     errors.BadQuery: errno.EINVAL,
 }
+EXPLAINED = {errno.EPERM, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL, errno.ENOSPC, errno.EIO}
+"""What people want to know the reason of; that something is not there, or read-only, needs none."""
 
 
 def answers(
@@ -73,15 +78,17 @@ def guarded(
         except FUSEError:
             raise
         except Exception as error:  # noqa: BLE001  # nothing but FUSEError may leave a handler
-            raise FUSEError(errno_of(self, error)) from None
+            raise FUSEError(errno_of(self, error, handler.__name__)) from None
 
     return answer
 
 
-def errno_of(operations: Answering, error: Exception) -> int:
+def errno_of(operations: Answering, error: Exception, operation: str) -> int:
     """The errno for an error; one that nobody foresaw is logged and counted."""
     for kind, number in ERRNO.items():
         if isinstance(error, kind):
+            if number in EXPLAINED:
+                operations.refused(operation, error)
             if number == errno.EIO:
                 log.info("answered EIO: %s", error)
             return number

@@ -13,11 +13,14 @@ from typing import NamedTuple, TypeVar
 import trio
 
 from damfs.catalog import rewrites, stores
+from damfs.catalog.rewrites import Rewrite
+from damfs.core.commands import SetTimes
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.rewriting import BeginRewrite
 from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, Key
+from damfs.storage.disk_errors import disk_errors
 from damfs.storage.local import LocalStore
 
 T = TypeVar("T")
@@ -51,6 +54,14 @@ class Draft:
     writers: int = 0
     readers: int = 0
 
+    @classmethod
+    def again(cls, asset: AssetId, fd: int, row: Rewrite | None) -> Draft:
+        """Of an asset that has arrived. ``row``: what is staged already was written, and is not sealed yet."""
+        draft = cls(asset, fd, os.fstat(fd).st_size, rewrites=True, changed=row is not None)
+        if row is not None:
+            draft.mtime_ns, draft.dated = row.mtime_ns, bool(row.dated)
+        return draft
+
     def wrote(self, end: int, at_ns: int) -> None:
         """Bytes up to ``end``."""
         self.size = max(self.size, end)
@@ -66,6 +77,11 @@ class Draft:
     def is_idle(self) -> bool:
         """Opened to write an original, and not written: as programs do to see whether they may."""
         return self.rewrites and not self.changed
+
+    def times(self) -> list[SetTimes]:
+        """What was set of one that nothing was written to."""
+        said = self.dated and self.lost_at is None and self.mtime_ns is not None
+        return [SetTimes(self.asset, self.mtime_ns or 0)] if said else []
 
 
 class Shown(NamedTuple):
@@ -122,6 +138,32 @@ def write_at(fd: int, data: bytes, offset: int) -> int:
     return written
 
 
+async def write(library: Library, draft: Draft, offset: int, data: bytes) -> int:
+    """All of it. Raises NoSpace, Unavailable: then the draft is not whole, until it is written there again."""
+    try:
+        with disk_errors(library.staging.path(draft.asset)):
+            if offset + len(data) <= LITTLE:
+                written = await quickly(library, write_at, draft.fd, data, offset)
+            else:
+                written = await trio.to_thread.run_sync(write_at, draft.fd, data, offset)
+    except DamfsError:
+        draft.lost_at = offset if draft.lost_at is None else min(offset, draft.lost_at)
+        raise
+    if draft.lost_at is not None and offset <= draft.lost_at < offset + written:
+        draft.lost_at = None
+    draft.wrote(offset + written, library.clock())
+    return written
+
+
+async def cut(library: Library, draft: Draft, size: int) -> None:
+    """To ``size``, or filled up to it. Raises as `write` does."""
+    with disk_errors(library.staging.path(draft.asset)):
+        await trio.to_thread.run_sync(os.ftruncate, draft.fd, size)
+    draft.size, draft.mtime_ns, draft.changed, draft.dated = size, library.clock(), True, False
+    if draft.lost_at is not None and size <= draft.lost_at:
+        draft.lost_at = None
+
+
 async def staged_again(library: Library, asset: AssetId, *, truncate: bool) -> Draft:
     """A draft of the next version of an original. Raises ReadOnly, Unavailable, NoSpace."""
     row = rewrites.of(library.db.writer, asset)
@@ -133,11 +175,10 @@ async def staged_again(library: Library, asset: AssetId, *, truncate: bool) -> D
             fd = await trio.to_thread.run_sync(own, library, asset)
         except NotFound:
             raise Unavailable("its next version is just being stored; try again in a moment") from None
-    draft = Draft(asset, fd, os.fstat(fd).st_size, rewrites=True, changed=row is not None)
+    draft = Draft.again(asset, fd, row)
     try:
         library.execute([BeginRewrite(asset, draft.size)], ACTOR)
     except DamfsError:
         os.close(fd)
         raise
-    draft.mtime_ns = None if row is None else row.mtime_ns
     return draft

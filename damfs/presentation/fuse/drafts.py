@@ -24,7 +24,8 @@ from damfs.core.rewriting import CloseRewrite, EndRewrite, SizeRewrite
 from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, AssetState
-from damfs.presentation.fuse.draft_files import ACTOR, LITTLE, Draft, Shown, own, quickly, staged_again, write_at
+from damfs.presentation.fuse.draft_files import ACTOR, LITTLE, Draft, Shown, cut, own, quickly, staged_again, write
+from damfs.presentation.fuse.unfinished import Unfinished, has_an_end, is_unfinished
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Drafts:
         self._reception = reception
         self._nursery = nursery
         self._batches = BatchSealing(library, reception, nursery)
+        self._unfinished = Unfinished(nursery, self.begin_seal)
         self.on_close: Callable[[], None] = lambda: None
         """Called at the last close of a file that is received: what a listing says of it may be from before."""
         self._drafts: dict[AssetId, Draft] = {}
@@ -75,8 +77,9 @@ class Drafts:
 
     @property
     def unsettled(self) -> int:
-        """Drafts that are being written or sealed."""
-        return len({asset for asset, draft in self._drafts.items() if draft.writers} | self._sealing.keys())
+        """Drafts that are being written or sealed, or wait for that."""
+        written = {asset for asset, draft in self._drafts.items() if draft.writers}
+        return len(written | self._sealing.keys() | self._unfinished.keys())
 
     async def sealed(self, asset: AssetId) -> bool:
         """Wait while the asset is being sealed; whether it was."""
@@ -89,6 +92,8 @@ class Drafts:
 
     async def settled(self) -> None:
         """Wait until everything that was closed is sealed."""
+        for asset in list(self._unfinished.keys()):
+            self.begin_seal(asset)
         while self._sealing:
             self._batches.hurry_all()
             await next(iter(self._sealing.values())).wait()
@@ -150,19 +155,7 @@ class Drafts:
         return draft
 
     async def write(self, draft: Draft, offset: int, data: bytes) -> int:
-        try:
-            with disk_errors(self._library.staging.path(draft.asset)):
-                if offset + len(data) <= LITTLE:
-                    written = await quickly(self._library, write_at, draft.fd, data, offset)
-                else:
-                    written = await trio.to_thread.run_sync(write_at, draft.fd, data, offset)
-        except DamfsError:
-            draft.lost_at = offset if draft.lost_at is None else min(offset, draft.lost_at)
-            raise
-        if draft.lost_at is not None and offset <= draft.lost_at < offset + written:
-            draft.lost_at = None
-        draft.wrote(offset + written, self._library.clock())
-        return written
+        return await write(self._library, draft, offset, data)
 
     async def truncate(self, asset: AssetId, size: int) -> None:
         """It need not be open: then it is a version, or still being received, as soon as it is cut."""
@@ -170,7 +163,7 @@ class Drafts:
         await self._opened(asset)
         draft = self.written(asset)
         if draft is not None:
-            await self._cut(draft, size)
+            await cut(self._library, draft, size)
             return
         known = self._library.asset(asset)
         if known is None or known.state is AssetState.TRASHED:
@@ -178,18 +171,11 @@ class Drafts:
         if known.state is not AssetState.RECEIVING:
             draft = await self.begin(asset, truncate=not size)
             try:
-                await self._cut(draft, size)
+                await cut(self._library, draft, size)
             finally:
                 await self.leave(draft, writes=True)
             return
         await self._cut_closed(asset, size)
-
-    async def _cut(self, draft: Draft, size: int) -> None:
-        with disk_errors(self._library.staging.path(draft.asset)):
-            await trio.to_thread.run_sync(os.ftruncate, draft.fd, size)
-        draft.size, draft.mtime_ns, draft.changed, draft.dated = size, self._library.clock(), True, False
-        if draft.lost_at is not None and size <= draft.lost_at:
-            draft.lost_at = None
 
     async def _cut_closed(self, asset: AssetId, size: int) -> None:
         """A file that is being received, and that nobody writes."""
@@ -239,12 +225,13 @@ class Drafts:
 
     def left_alone(self, draft: Draft) -> None:
         """Whoever made a file, and alone had it open, has closed it; it was only written meanwhile."""
-        if not draft.is_plain or draft.asset in self._handed:
+        if not draft.is_plain or draft.asset in self._handed or has_an_end(self._library, draft.asset):
             self._nursery.start_soon(functools.partial(self.leave, draft, writes=True))
             return
         draft.writers = 0
         self._forget(draft)
-        self._close_received(draft)
+        if self._entered(draft):
+            self.begin_seal(draft.asset, draft.size)
         os.close(draft.fd)
 
     def _forget(self, draft: Draft) -> None:
@@ -268,34 +255,42 @@ class Drafts:
                 return
         except DamfsError as error:
             self._hold_back(asset, error)
-        else:
-            self._close_received(draft)
+            return
+        if self._entered(draft):
+            await self._seal_when_finished(draft)
 
-    def _close_received(self, draft: Draft) -> None:
+    def _entered(self, draft: Draft) -> bool:
+        """Whether the catalog knows now that what was received is whole."""
         try:
             self._library.perform(CloseReceived(draft.asset, draft.size, draft.mtime_ns), ACTOR, quiet=True)
             self.on_close()
         except DamfsError as error:
             self._hold_back(draft.asset, error)
-        else:
-            self.begin_seal(draft.asset, draft.size)
+            return False
+        return True
 
     def _hold_back(self, asset: AssetId, error: DamfsError) -> None:
         log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
         self._reception.held_back[asset] = str(error)
 
+    async def _seal_when_finished(self, draft: Draft) -> None:
+        if await is_unfinished(self._library, draft):
+            self._unfinished.wait(draft.asset)
+        else:
+            self.begin_seal(draft.asset, None if draft.rewrites else draft.size)
+
     async def _close_rewrite(self, draft: Draft) -> None:
         """Nothing happens where nothing was written."""
         asset, known = draft.asset, self._library.asset(draft.asset)
         if not draft.changed or known is None:
+            if known is not None and draft.dated:
+                self._closed[asset] = Shown(known.size, draft.mtime_ns)
             await self._drop(draft)
-            if draft.dated and known is not None:
-                self._library.execute([SetTimes(asset, draft.mtime_ns or known.mtime_ns)], ACTOR)
             return
         mtime_ns = known.mtime_ns if draft.mtime_ns is None else draft.mtime_ns
         self._closed[asset] = Shown(draft.size, mtime_ns)
         self._library.execute([CloseRewrite(asset, draft.size, mtime_ns, draft.dated)], ACTOR)
-        self.begin_seal(asset)
+        await self._seal_when_finished(draft)
 
     async def _drop(self, draft: Draft) -> None:
         """Who wrote was told of the error; nothing is half an asset (P10)."""
@@ -329,7 +324,8 @@ class Drafts:
             with disk_errors(self._library.staging.path(asset)):
                 await trio.to_thread.run_sync(os.ftruncate, draft.fd, 0)
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
-            self._library.execute([EndRewrite(asset)], ACTOR)
+            times = [] if self._library.asset(asset) is None else draft.times()
+            self._library.execute([EndRewrite(asset), *times], ACTOR)
 
     async def _detach_idle(self, asset: AssetId) -> None:
         """GLib opens a file to write before it renames another over it, and closes it afterwards."""
@@ -346,6 +342,7 @@ class Drafts:
         """Seal in the background, unless it is being written; with a ``size`` it may wait while more files come. One
         that is being sealed is sealed once more after that: it may have got its final name behind the back of the
         first time."""
+        self._unfinished.forget(asset)
         draft = self._drafts.get(asset)
         if draft is not None and draft.writers:
             return
@@ -370,8 +367,10 @@ class Drafts:
 
     async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
         """`mv temporary original`: what the source is, or is going to be, is the target's next version."""
-        await self.sealed(source)
-        await self.sealed(target)
+        for each in (source, target):
+            if each in self._unfinished:
+                self.begin_seal(each)
+            await self.sealed(each)
         await self._detach_idle(target)
         known = self._library.asset(source)
         if known is None or known.state is not AssetState.RECEIVING:

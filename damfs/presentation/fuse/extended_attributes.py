@@ -84,6 +84,7 @@ OF_ASSETS: dict[bytes, Callable[[Library, Asset], bytes]] = {
 OF_ANSWERS: dict[bytes, Callable[[Told], bytes]] = {
     b"user.damfs.score": lambda told: f"{told.score:.4f}".encode(),
     b"user.damfs.why": lambda told: told.why.encode(),
+    b"user.damfs.space": lambda told: told.space.encode(),
 }
 """Of the search, or the neighbours, that showed the asset last: the kernel does not say by which name it asks."""
 

@@ -19,7 +19,7 @@ from pyfuse3 import EntryAttributes, FileInfo, FUSEError, ReaddirToken, RequestC
 from damfs.core.asset_names import NAME_LIMIT, clean_name
 from damfs.core.counters import Counters
 from damfs.core.library import Library
-from damfs.errors import NotFound, Refused
+from damfs.errors import DamfsError, NotFound, Refused
 from damfs.model import Asset, AssetId, AssetState
 from damfs.presentation.fuse.answers import answers, stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
@@ -75,6 +75,9 @@ class Operations(pyfuse3.Operations):
         except Exception:  # it is not the fault of who asks for something else now
             self.counters["fuse_unexpected_errors"] += 1
             log.exception("what was done to new files could not be noted")
+
+    def refused(self, operation: str, error: DamfsError) -> None:
+        self.library.refusals.add(f"{operation}: {error}", self.library.clock())
 
     @answers
     async def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:

@@ -1,4 +1,4 @@
-""".damfs/: how the library is (status, stats, jobs, events) and help, as files; and the README.md at the root.
+""".damfs/: how the library is (status, stats, refused, jobs, events) and help, as files; and the README.md at the root.
 
 Reached by name; `ls` of the root does not list it. Texts are rendered in a reader thread when they are opened.
 """
@@ -40,6 +40,7 @@ class Control(View):
             ((README,), lambda _: document(MOUNT_README)),
             ((self.name, "status"), self._status),
             ((self.name, "stats"), self._stats),
+            ((self.name, "refused"), lambda _: library.refusals.text().encode("utf-8", "backslashreplace")),
             ((self.name, EVENTS), lambda _: b""),
         ]
         self._events = len(self._texts) - 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from damfs.catalog import change_feed, predicates
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Everything
-from damfs.catalog.query_language import Query
+from damfs.catalog.query import Query
 from damfs.core import duplicate_groups
 from damfs.core.asset_names import is_text, split_ending
 from damfs.core.duplicate_groups import DUPLICATES_FACET, Group, Sort

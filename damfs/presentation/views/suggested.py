@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from damfs.catalog import predicates, proposals, term_names
 from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Predicate, ProposedFor
-from damfs.catalog.query_language import Query
+from damfs.catalog.query import Query
 from damfs.core.library import Library
 from damfs.core.search_answer import Answer, Told
 from damfs.core.suggesting import RefuseProposal

@@ -486,6 +486,13 @@ CREATE TABLE sidecar (
   problem  TEXT NOT NULL                -- why they could not be read, one line; '': they were
 ) STRICT;
 CREATE INDEX sidecar_by_original ON sidecar (original);
+CREATE INDEX sidecar_by_problem ON sidecar (asset) WHERE problem <> '';
+
+-- An asset of which people say something that its sidecar does not: writing that failed, and is tried again.
+CREATE TABLE sidecar_due (
+  asset  INTEGER PRIMARY KEY REFERENCES asset (id) ON DELETE CASCADE, -- the original
+  reason TEXT NOT NULL                  -- why it could not be written, one line
+) STRICT;
 
 -- A sidecar that does not stand beside that original any more: what it had said holds again when it does.
 CREATE TABLE parted_sidecar (
@@ -585,6 +592,7 @@ INSERT INTO file_move (copy, key) VALUES (1, X'6D6F7665642F636C69702E6D6F76');
 INSERT INTO rewrite (asset, closed, size, mtime_ns, dated) VALUES (1, 0, 1000, 5, 0);
 INSERT INTO sidecar (asset, original, digest, own, said, problem) VALUES (4, 1, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1, '{"stars":4}', '');
 INSERT INTO parted_sidecar (asset, original, digest, own, said, problem) VALUES (4, 3, X'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F', 1, '{"stars":3}', '');
+INSERT INTO sidecar_due (asset, reason) VALUES (1, 'no space left');
 INSERT INTO near (blob, other, distance, reason) VALUES (1, 2, 0.1, 'scaled to 50 %');
 INSERT INTO compared (blob, mark) VALUES (1, '1');
 INSERT INTO clip_mark (value, blob) VALUES (17, 1);
