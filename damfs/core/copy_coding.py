@@ -19,6 +19,9 @@ SECOND_NS: Final = 1_000_000_000
 BITS: Final = 8
 CLEARLY: Final = 1.5
 """So many times the bits, or the pixels, are no accident of an encoder."""
+MUCH: Final = 3.0
+"""So many times the bits, of the same coding and size, are none that a copy has over its original by being encoded anew
+"for quality": with fewer, either may be the original."""
 COARSE_PICTURE, COARSE_FILM = 1.5, 0.2
 """Bits for each pixel (of each frame), as JPEG and H.264 count: what has fewer was made to be small."""
 OLDER_NS: Final = 2 * SECOND_NS
@@ -138,7 +141,7 @@ def _bits_doubt(other: Held, kept: Held) -> str:
         return "finer coded, more bits for fewer pixels" if more > 1 else ""
     if kind(other.probe) < kind(kept.probe):
         return "" if _is_coarse(other) else "as finely coded as an original"
-    return "much the same size: either may be the original" if more * CLEARLY > 1 else ""
+    return "not much smaller: either may be the original" if more * MUCH > 1 else ""
 
 
 def _is_smaller(other: Facts, kept: Facts) -> bool:

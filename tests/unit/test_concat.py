@@ -140,7 +140,7 @@ def test_pieces_of_one_clip_are_joined(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"size": (176, 96)}, "frame size 176x96, not 160x96; encode them alike with: a command"),
-        ({"rate": Fraction(30)}, "frame rate 30/1, not 25/1; that takes a video editor"),
+        ({"rate": Fraction(30)}, "frame rate 30, not 25; that takes a video editor"),
         ({"pixel_format": "yuv422p"}, "pixel format yuv422p, not yuv420p"),
         ({"colour": (9, 16, 9, 1)}, "colour primaries bt2020, not bt709"),
         ({"rotation": 90}, "rotation 270 degrees, not 0 degrees"),

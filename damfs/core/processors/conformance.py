@@ -83,12 +83,15 @@ class Properties:
     tracks: list[dict[str, object]]
     light: first_picture.Light
     """Of its first picture, as it is shown."""
+    torn: bool
+    """Whether parts of that picture are damaged: what a decoder puts in their place is by chance."""
 
 
 def properties(container: InputContainer, name: str, held: Held = NOTHING) -> Properties:
     stream = media.picture_stream(container)
     if stream is None:
         raise ValueError("no pictures")
+    media.use_threads(stream, 1, by_frame=False)  # decoders of several threads do not say which frames are damaged
     frame = media.first_frame(container, stream, name)
     turn = media.turn_of(frame)
     width, height = media.upright(frame.width, frame.height, turn)
@@ -107,6 +110,7 @@ def properties(container: InputContainer, name: str, held: Held = NOTHING) -> Pr
         colour={name: value for name, value in facts.items() if name.startswith("colour_")},
         tracks=[media.audio_facts(sound) for sound in media.sound_streams(container)],
         light=first_picture.light_of(frame, turn),
+        torn=frame.is_corrupt,
     )
 
 
@@ -124,7 +128,7 @@ def compare(source: Path, proxy: Path, name: str, plan: Plan, tally: Tally, held
         same("timecode", theirs.timecode, ours.timecode),
         same("reel", theirs.reel, ours.reel),
         *picture_rows(theirs, ours, plan),
-        excused(picture_row(theirs, ours), damaged(tally)),
+        excused(picture_row(theirs, ours), "parts of it are damaged" if theirs.torn else damaged(tally)),
         *sound_rows(theirs.tracks, ours.tracks),
     ]
     lacks = {key: why for key, why in plan.profile.lacks.items() if not key.startswith("colour_")}

@@ -34,10 +34,10 @@ def check_tally(tally: Tally, held: int, name: str, refused: str = "no proxy") -
 
 
 def check_rows(rows: tuple[Row, ...], tally: Tally, name: str, refused: str = "no proxy") -> None:
-    """The gate. Raises BadMedia or UnequalProxy with the property named, by whether the source is to blame."""
-    for row in rows:
-        if row.verdict != "unequal":
-            continue
+    """The gate. Raises BadMedia or UnequalProxy with the property named, by whether the source is to blame. Of several
+    the one is named that says why."""
+    unequal = [row for row in rows if row.verdict == "unequal"]
+    for row in sorted(unequal, key=lambda row: not row.why):
         damage = f"the file is damaged ({tally.damage.first})" if tally.damage.errors else ""
         advice = "copy it again from its source" if damage else "wrap it anew (ffmpeg -i FILE -c copy NEW)"
         if row.why or damage:
