@@ -33,9 +33,10 @@ PYTHONS_OWN = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver
 
 def pytest_configure(config: pytest.Config) -> None:
     # Shells and nohup start what runs in the background so, and every command that a test interrupts would inherit it.
-    for number, usual in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, usual)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.addinivalue_line("markers", "expect_warnings(*patterns): this test makes damfs log these warnings")
     config.addinivalue_line("markers", "needs_programs(*names): skipped where one of these programs is not installed")
 

@@ -314,7 +314,9 @@ class Operations(pyfuse3.Operations):
 
     @answers
     async def link(self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext) -> EntryAttributes:
-        asset, place = self._asset(inode), self._place(new_parent_inode)
+        place = self._place(new_parent_inode)
+        with stale_if_gone():
+            asset = self._asset(inode)
         await self.edits.link(asset.id, place, self._spelled(place, new_name))
         self.appearance.marks.touch(self.inodes.number(Thing(ThingKind.ASSET, asset.id)))
         return self._told(self.tree.entry(Thing(ThingKind.ASSET, asset.id)), place, new_name)
@@ -387,7 +389,6 @@ class Operations(pyfuse3.Operations):
 
     def _asset(self, inode: int) -> Asset:
         node = self.inodes.node(inode)
-        asset = self.library.asset(AssetId(node.id)) if isinstance(node, Thing) else None
-        if asset is None or not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
+        if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             raise Refused("only assets can be linked")
-        return asset
+        return self.library.known(AssetId(node.id))
