@@ -19,7 +19,7 @@ Done = Callable[[], object]
 QUIET_S = 0.02
 BUSY_S = 0.1
 """A pause, after which files are sealed: for one by itself, and while many come."""
-PATIENCE_S = 4.0
+PATIENCE_S = 15.0
 """So long at most a closed file waits for a pause. File systems leave bytes in memory for longer."""
 MOST = 4096
 MOST_BYTES = 256 << 20

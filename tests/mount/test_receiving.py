@@ -15,7 +15,7 @@ import pytest
 
 from damfs.presentation.fuse import native
 from tests.mount.conftest import serving
-from tests.mount.daemon_process import Daemon, rows, run
+from tests.mount.daemon_process import Daemon, rows, run, until
 
 SEVERAL = 5
 BEGINNING = 128 << 10
@@ -215,3 +215,28 @@ def test_copies_of_several_programs(dam: Daemon, tmp_path: Path) -> None:
     dam.settled()
     for path in tmp_path.glob("*/*.bin"):
         run("cmp", path, dam / "inbox" / path.name)
+
+
+def present(dam: Daemon, name: str) -> int:
+    return len(rows(dam.library, "SELECT 1 FROM asset WHERE state = 'present' AND name GLOB ?", name))
+
+
+def test_files_that_are_closed_one_after_the_other_all_arrive(dam: Daemon, tmp_path: Path) -> None:
+    """Closes are held while only more files are made; nobody has to ask for the last ones."""
+    contents = {f"held-{each}.dat": b"held %d" % each for each in range(40)}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    run("cp", "-t", dam / "inbox", *(tmp_path / name for name in contents))
+    until(lambda: present(dam, "held-*") == len(contents), "each of the files is an asset")
+    assert {name: (dam / "inbox" / name).read_bytes() for name in contents} == contents
+
+
+def test_who_looks_around_all_the_time_does_not_hold_a_close(dam: Daemon) -> None:
+    program = "import os,sys\nwhile True: os.path.exists(f'{sys.argv[1]}/{os.urandom(8).hex()}')"
+    looking = subprocess.Popen([sys.executable, "-c", program, dam / "inbox"])
+    try:
+        (dam / "inbox/looked-around.dat").write_bytes(b"bytes of its own, looked around")
+        until(lambda: present(dam, "looked-around.dat") == 1, "the file is an asset")
+    finally:
+        looking.kill()
+        looking.wait()

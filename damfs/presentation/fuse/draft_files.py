@@ -6,7 +6,7 @@ Those that take a thread block (`stage`, `own`, `write_at`); `first_source` is f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -14,10 +14,11 @@ import trio
 
 from damfs.catalog import rewrites, stores
 from damfs.catalog.rewrites import Rewrite
-from damfs.core.commands import SetTimes
+from damfs.core.closing import CloseReceived, LastClose
+from damfs.core.commands import SetSize, SetTimes
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
-from damfs.core.rewriting import BeginRewrite
+from damfs.core.rewriting import BeginRewrite, SizeRewrite
 from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, Key
 from damfs.storage.disk_errors import disk_errors
@@ -162,6 +163,35 @@ async def cut(library: Library, draft: Draft, size: int) -> None:
     draft.size, draft.mtime_ns, draft.changed, draft.dated = size, library.clock(), True, False
     if draft.lost_at is not None and size <= draft.lost_at:
         draft.lost_at = None
+
+
+async def sync(library: Library, draft: Draft) -> None:
+    """When this returns, bytes and row survive power loss (P1). Raises as `write` does."""
+    try:
+        await trio.to_thread.run_sync(library.staging.sync, draft.fd)
+    except DamfsError:
+        draft.lost_at = 0
+        raise
+    if library.asset(draft.asset) is not None and not draft.detached:
+        kind = SizeRewrite if draft.rewrites else SetSize
+        library.execute([kind(draft.asset, draft.size)], ACTOR, durable=True)
+
+
+def cut_closed(library: Library, asset: AssetId, size: int) -> None:
+    """A file that is being received, and that nobody writes."""
+    fd = own(library, asset)
+    try:
+        with disk_errors(library.staging.path(asset)):
+            os.ftruncate(fd, size)
+    finally:
+        os.close(fd)
+    library.execute([SetSize(asset, size), SetTimes(asset, library.clock())], ACTOR)
+
+
+def enter_closed(library: Library, drafts: Sequence[Draft]) -> None:
+    """Into the catalog: what was received is whole. Raises as `Library.perform` does."""
+    closes = [LastClose(draft.asset, draft.size, draft.mtime_ns) for draft in drafts]
+    library.perform(CloseReceived(closes), ACTOR, quiet=True)
 
 
 async def staged_again(library: Library, asset: AssetId, *, truncate: bool) -> Draft:

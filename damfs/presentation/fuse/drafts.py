@@ -16,15 +16,27 @@ import trio
 
 from damfs.catalog import rewrites
 from damfs.core.batch_sealing import BatchSealing
-from damfs.core.closing import CloseReceived
-from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
+from damfs.core.commands import Abandon, Command, SetClosed
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.rewriting import CloseRewrite, EndRewrite, SizeRewrite
+from damfs.core.rewriting import CloseRewrite, EndRewrite
 from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, AssetState
-from damfs.presentation.fuse.draft_files import ACTOR, LITTLE, Draft, Shown, cut, own, quickly, staged_again, write
+from damfs.presentation.fuse.draft_files import (
+    ACTOR,
+    LITTLE,
+    Draft,
+    Shown,
+    cut,
+    cut_closed,
+    enter_closed,
+    own,
+    quickly,
+    staged_again,
+    sync,
+    write,
+)
 from damfs.presentation.fuse.unfinished import Unfinished, has_an_end, is_unfinished
 from damfs.storage.disk_errors import disk_errors
 
@@ -175,20 +187,10 @@ class Drafts:
             finally:
                 await self.leave(draft, writes=True)
             return
-        await self._cut_closed(asset, size)
-
-    async def _cut_closed(self, asset: AssetId, size: int) -> None:
-        """A file that is being received, and that nobody writes."""
         draft = self._drafts.get(asset)
         if draft is not None:
             draft.size = size
-        fd = own(self._library, asset)
-        try:
-            with disk_errors(self._library.staging.path(asset)):
-                os.ftruncate(fd, size)
-        finally:
-            os.close(fd)
-        self._library.execute([SetSize(asset, size), SetTimes(asset, self._library.clock())], ACTOR)
+        cut_closed(self._library, asset, size)
 
     def times_set(self, asset: AssetId, mtime_ns: int) -> None:
         """The catalog has a newer mtime than the last write."""
@@ -200,14 +202,7 @@ class Drafts:
 
     async def sync(self, draft: Draft) -> None:
         """When this returns, bytes and row survive power loss (P1)."""
-        try:
-            await trio.to_thread.run_sync(self._library.staging.sync, draft.fd)
-        except DamfsError:
-            draft.lost_at = 0
-            raise
-        if self._library.asset(draft.asset) is not None and not draft.detached:
-            kind = SizeRewrite if draft.rewrites else SetSize
-            self._library.execute([kind(draft.asset, draft.size)], ACTOR, durable=True)
+        await sync(self._library, draft)
 
     async def leave(self, draft: Draft, *, writes: bool) -> None:
         """Somebody who had it open has closed it."""
@@ -223,16 +218,21 @@ class Drafts:
             else:  # of one that was removed its blocks are freed now, which takes long
                 await trio.to_thread.run_sync(os.close, draft.fd)
 
-    def left_alone(self, draft: Draft) -> None:
-        """Whoever made a file, and alone had it open, has closed it; it was only written meanwhile."""
-        if not draft.is_plain or draft.asset in self._handed or has_an_end(self._library, draft.asset):
-            self._nursery.start_soon(functools.partial(self.leave, draft, writes=True))
-            return
-        draft.writers = 0
-        self._forget(draft)
-        if self._entered(draft):
-            self.begin_seal(draft.asset, draft.size)
-        os.close(draft.fd)
+    def left_alone(self, drafts: Sequence[Draft]) -> None:
+        """Whoever made each of the files, and alone had it open, has closed it; it was only written meanwhile."""
+        plain = []
+        for draft in drafts:
+            if not draft.is_plain or draft.asset in self._handed or has_an_end(self._library, draft.asset):
+                self._nursery.start_soon(functools.partial(self.leave, draft, writes=True))
+            else:
+                draft.writers = 0
+                self._forget(draft)
+                plain.append(draft)
+        entered = self._entered(plain)
+        for draft in plain:
+            if entered:
+                self.begin_seal(draft.asset, draft.size)
+            os.close(draft.fd)
 
     def _forget(self, draft: Draft) -> None:
         """Who opens the file from now on gets a draft of his own."""
@@ -256,16 +256,17 @@ class Drafts:
         except DamfsError as error:
             self._hold_back(asset, error)
             return
-        if self._entered(draft):
+        if self._entered([draft]):
             await self._seal_when_finished(draft)
 
-    def _entered(self, draft: Draft) -> bool:
+    def _entered(self, drafts: Sequence[Draft]) -> bool:
         """Whether the catalog knows now that what was received is whole."""
         try:
-            self._library.perform(CloseReceived(draft.asset, draft.size, draft.mtime_ns), ACTOR, quiet=True)
+            enter_closed(self._library, drafts)
             self.on_close()
         except DamfsError as error:
-            self._hold_back(draft.asset, error)
+            for draft in drafts:
+                self._hold_back(draft.asset, error)
             return False
         return True
 
