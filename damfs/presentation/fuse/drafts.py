@@ -37,7 +37,7 @@ from damfs.presentation.fuse.draft_files import (
     sync,
     write,
 )
-from damfs.presentation.fuse.unfinished import Unfinished, has_an_end, is_unfinished
+from damfs.presentation.fuse.unfinished import Unfinished, has_an_end, wait_of
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
@@ -275,8 +275,8 @@ class Drafts:
         self._reception.held_back[asset] = str(error)
 
     async def _seal_when_finished(self, draft: Draft) -> None:
-        if await is_unfinished(self._library, draft):
-            self._unfinished.wait(draft.asset)
+        if wait_s := await wait_of(self._library, draft):
+            self._unfinished.wait(draft.asset, wait_s)
         else:
             self.begin_seal(draft.asset, None if draft.rewrites else draft.size)
 
@@ -343,10 +343,11 @@ class Drafts:
         """Seal in the background, unless it is being written; with a ``size`` it may wait while more files come. One
         that is being sealed is sealed once more after that: it may have got its final name behind the back of the
         first time."""
-        self._unfinished.forget(asset)
         draft = self._drafts.get(asset)
         if draft is not None and draft.writers:
+            self._unfinished.goes_on(asset)
             return
+        self._unfinished.forget(asset)
         if asset in self._sealing:
             self._again.add(asset)
             self._batches.hurry(asset)
