@@ -238,8 +238,7 @@ class Drafts:
         draft.readers -= not writes
         if writes and not draft.writers:
             self._forget(draft)
-            asset = draft.asset  # it may be another's afterwards
-            self._ending.append(asset)
+            self._ending.append(asset := draft.asset)  # the draft may be another's afterwards
             try:
                 await self._last_close(draft)
             finally:
