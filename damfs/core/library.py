@@ -64,7 +64,7 @@ from damfs.model import (
     StoreId,
     StoreKind,
 )
-from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
+from damfs.settings import DEFAULT_SETTINGS, ORIGINALS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
 
@@ -270,8 +270,11 @@ def _make_library(path: Path) -> None:
     if (path / SETTINGS_FILE).exists():
         raise BadLibrary(f"{path} is a damfs library already; mount it with: damfs mount {path} MOUNTPOINT")
     if path.is_dir() and any(path.iterdir()):
-        raise BadLibrary(f"{path} is not empty; choose a new directory (to index its files: damfs add LIBRARY {path})")
-    for directory in (path / "originals", path / "state" / "renditions"):
+        former = f"; if it was a library: damfs rebuild {path}" if (path / ORIGINALS).is_dir() else ""
+        raise BadLibrary(
+            f"{path} is not empty; choose a new directory (to index its files: damfs add LIBRARY {path}{former})"
+        )
+    for directory in (path / ORIGINALS, path / "state" / "renditions"):
         directory.mkdir(parents=True)
     new_catalog(path / "state" / "catalog.sqlite3").close()
     (path / SETTINGS_FILE).write_text(DEFAULT_SETTINGS, encoding="utf-8")  # last: what has it is a whole library

@@ -35,6 +35,7 @@ from damfs.core.reception import Reception
 from damfs.core.rendition_upkeep import tidy_renditions
 from damfs.core.results import RetryFailed
 from damfs.core.rewriting import EndRewrite
+from damfs.core.superseding import settle_superseding
 from damfs.core.trashing import expire, settle_all, settle_interrupted_trash
 from damfs.errors import DamfsError
 from damfs.model import Asset, AssetId, AssetState, BlobId, FolderId, Key
@@ -87,10 +88,10 @@ async def settle_interrupted(library: Library, reception: Reception) -> None:
     receiving = {asset.id: asset for asset in assets.list_receiving(library.db.writer)}
     await trio.to_thread.run_sync(library.staging.tidy, receiving.keys())
     staged = await trio.to_thread.run_sync(library.staging.entries)
-    rewriting = rewrites.every(library.db.writer)
-    for id_ in staged.keys() - receiving.keys() - {row.asset for row in rewriting}:
+    for id_ in staged.keys() - receiving.keys() - {row.asset for row in rewrites.every(library.db.writer)}:
         await trio.to_thread.run_sync(library.staging.discard, id_)
-    for row in rewriting:
+    await settle_superseding(library, reception)
+    for row in rewrites.every(library.db.writer):
         await _settle_rewrite(library, reception, row, staged.get(row.asset))
     whole = [id_ for id_, asset in receiving.items() if _is_whole(asset, staged.get(id_))]
     for id_ in receiving.keys() - set(whole):

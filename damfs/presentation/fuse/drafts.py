@@ -59,6 +59,8 @@ class Drafts:
         self._again: set[AssetId] = set()
         self._handed: dict[AssetId, trio.Event] = {}
         """What is just renamed over an original: a last close meanwhile is that of the original's next version."""
+        self._ending: list[AssetId] = []
+        """Last closes that are not done with: nobody writes any more, and it is not being sealed yet, or is dropped."""
         self._closed = {
             row.asset: Shown(row.size, row.mtime_ns) for row in rewrites.every(library.db.writer) if row.closed
         }
@@ -89,9 +91,9 @@ class Drafts:
 
     @property
     def unsettled(self) -> int:
-        """Drafts that are being written or sealed, or wait for that."""
+        """Drafts that are being written, sealed or dropped, or wait for that."""
         written = {asset for asset, draft in self._drafts.items() if draft.writers}
-        return len(written | self._sealing.keys() | self._unfinished.keys())
+        return len(written | self._sealing.keys() | self._unfinished.keys() | set(self._ending))
 
     async def sealed(self, asset: AssetId) -> bool:
         """Wait while the asset is being sealed; whether it was."""
@@ -210,7 +212,11 @@ class Drafts:
         draft.readers -= not writes
         if writes and not draft.writers:
             self._forget(draft)
-            await self._last_close(draft)
+            self._ending.append(asset := draft.asset)  # the draft may be another's afterwards
+            try:
+                await self._last_close(draft)
+            finally:
+                self._ending.remove(asset)
         if not draft.writers and not draft.readers:
             self._forget(draft)
             if draft.size <= LITTLE:
