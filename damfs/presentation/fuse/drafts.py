@@ -23,20 +23,8 @@ from damfs.core.rewriting import CloseRewrite, EndRewrite
 from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, AssetState
-from damfs.presentation.fuse.draft_files import (
-    ACTOR,
-    LITTLE,
-    Draft,
-    Shown,
-    cut,
-    cut_closed,
-    enter_closed,
-    own,
-    quickly,
-    staged_again,
-    sync,
-    write,
-)
+from damfs.presentation.fuse import draft_files
+from damfs.presentation.fuse.draft_files import ACTOR, LITTLE, Draft, Shown, own, quickly
 from damfs.presentation.fuse.unfinished import Unfinished, has_an_end, wait_of
 from damfs.storage.disk_errors import disk_errors
 
@@ -141,7 +129,7 @@ class Drafts:
         async with self._reception.rewritten(asset):
             draft = self.written(asset)
             if draft is None:
-                draft = await staged_again(self._library, asset, truncate=truncate)
+                draft = await draft_files.staged_again(self._library, asset, truncate=truncate)
                 self._drafts[asset] = draft
                 self._closed.pop(asset, None)
                 self._reception.held_back.pop(asset, None)
@@ -169,7 +157,7 @@ class Drafts:
         return draft
 
     async def write(self, draft: Draft, offset: int, data: bytes) -> int:
-        return await write(self._library, draft, offset, data)
+        return await draft_files.write(self._library, draft, offset, data)
 
     async def truncate(self, asset: AssetId, size: int) -> None:
         """It need not be open: then it is a version, or still being received, as soon as it is cut."""
@@ -177,7 +165,7 @@ class Drafts:
         await self._opened(asset)
         draft = self.written(asset)
         if draft is not None:
-            await cut(self._library, draft, size)
+            await draft_files.cut(self._library, draft, size)
             return
         known = self._library.asset(asset)
         if known is None or known.state is AssetState.TRASHED:
@@ -185,14 +173,14 @@ class Drafts:
         if known.state is not AssetState.RECEIVING:
             draft = await self.begin(asset, truncate=not size)
             try:
-                await cut(self._library, draft, size)
+                await draft_files.cut(self._library, draft, size)
             finally:
                 await self.leave(draft, writes=True)
             return
         draft = self._drafts.get(asset)
         if draft is not None:
             draft.size = size
-        cut_closed(self._library, asset, size)
+        draft_files.cut_closed(self._library, asset, size)
 
     def times_set(self, asset: AssetId, mtime_ns: int) -> None:
         """The catalog has a newer mtime than the last write."""
@@ -204,7 +192,7 @@ class Drafts:
 
     async def sync(self, draft: Draft) -> None:
         """When this returns, bytes and row survive power loss (P1)."""
-        await sync(self._library, draft)
+        await draft_files.sync(self._library, draft)
 
     async def leave(self, draft: Draft, *, writes: bool) -> None:
         """Somebody who had it open has closed it."""
@@ -234,7 +222,7 @@ class Drafts:
                 draft.writers = 0
                 self._forget(draft)
                 plain.append(draft)
-        entered = self._entered(plain)
+        entered = bool(plain) and self._entered(plain)
         for draft in plain:
             if entered:
                 self.begin_seal(draft.asset, draft.size)
@@ -268,7 +256,7 @@ class Drafts:
     def _entered(self, drafts: Sequence[Draft]) -> bool:
         """Whether the catalog knows now that what was received is whole."""
         try:
-            enter_closed(self._library, drafts)
+            draft_files.enter_closed(self._library, drafts)
             self.on_close()
         except DamfsError as error:
             for draft in drafts:

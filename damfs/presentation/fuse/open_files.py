@@ -184,7 +184,7 @@ class OpenFiles:
 
     def catch_up(self) -> None:
         """With what was done without asking. Before anything else is answered."""
-        closed_drafts = []
+        left = []
         for handle, size, mtime_ns, closed in self.native.received():
             opened = self._handles.get(handle)
             if isinstance(opened, DraftHandle):
@@ -192,9 +192,8 @@ class OpenFiles:
                     opened.draft.wrote(size, mtime_ns)
                 if closed:
                     self._let_go(handle)
-                    closed_drafts.append(opened.draft)
-        if closed_drafts:
-            self.drafts.left_alone(closed_drafts)
+                    left.append(opened.draft)
+        self.drafts.left_alone(left)
 
     async def open_thing(self, thing: Thing, flags: int, inode: int) -> Opened:
         writes = flags & os.O_ACCMODE != os.O_RDONLY
