@@ -19,6 +19,8 @@ from damfs.errors import BadLibrary, BadSettings
 from damfs.model import Facts
 
 SETTINGS_FILE = "damfs.toml"
+ORIGINALS = "originals"
+"""The folder of a library's own store."""
 
 DEEP_METADATA = ("exiftool", "place", "loudness")
 """Processors that read more of a file than the probe does."""
@@ -208,10 +210,16 @@ def read_settings(library: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise BadLibrary(f"{library} is no damfs library; make one with: damfs init {library}") from None
+        raise BadLibrary(f"{library} is no damfs library; {_how_to_make(library)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} cannot be read: {error}") from None
     return parse_settings(text, str(path))
+
+
+def _how_to_make(library: Path) -> str:
+    if (library / ORIGINALS).is_dir():
+        return f"if its {ORIGINALS}/ are those of one, make it one again with: damfs rebuild {library}"
+    return f"make one with: damfs init {library}"
 
 
 def parse_settings(text: str, where: str) -> Settings:

@@ -65,10 +65,15 @@ class Unfinished:
             self._arrive(asset)
 
 
+def has_an_end(library: Library, asset: AssetId) -> bool:
+    """Whether an end could be missing: sound and pictures that move."""
+    known = library.asset(asset)
+    return known is not None and media_of_name(known.name) in RECORDED
+
+
 async def wait_of(library: Library, draft: Draft) -> float:
-    """Seconds that what was just closed waits. Only sound and pictures that move have an end that could be missing."""
-    known = library.asset(draft.asset)
-    if known is None or media_of_name(known.name) not in RECORDED:
+    """Seconds that what was just closed waits."""
+    if not has_an_end(library, draft.asset):
         return 0
     if draft.size <= LITTLE:
         return await quickly(library, _wait_of, draft.fd)
