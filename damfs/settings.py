@@ -19,6 +19,8 @@ from damfs.errors import BadLibrary, BadSettings
 from damfs.model import Facts
 
 SETTINGS_FILE = "damfs.toml"
+ORIGINALS = "originals"
+"""The folder of a library's own store."""
 
 DEEP_METADATA = ("exiftool", "place", "loudness")
 """Processors that read more of a file than the probe does."""
@@ -48,6 +50,8 @@ class IndexerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Tries of a job before it counts as failed for good."""
     time_limit_s: Annotated[int, Meta(ge=0)] = 0
     """The longest that a job may take; 0: as long as its processor allows."""
+    time_factor: Annotated[float, Meta(gt=0)] = 1
+    """By which the time that each processor allows is multiplied, before ``time_limit_s`` is looked at."""
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -206,10 +210,16 @@ def read_settings(library: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise BadLibrary(f"{library} is no damfs library; make one with: damfs init {library}") from None
+        raise BadLibrary(f"{library} is no damfs library; {_how_to_make(library)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} cannot be read: {error}") from None
     return parse_settings(text, str(path))
+
+
+def _how_to_make(library: Path) -> str:
+    if (library / ORIGINALS).is_dir():
+        return f"if its {ORIGINALS}/ are those of one, make it one again with: damfs rebuild {library}"
+    return f"make one with: damfs init {library}"
 
 
 def parse_settings(text: str, where: str) -> Settings:
@@ -257,6 +267,8 @@ DEFAULT_SETTINGS = """\
 # attempts = 3
 # The longest a job may take, in seconds; 0: as long as its processor allows (a minute for the probe, more for proxies).
 # time_limit_s = 0
+# By how much more than that each kind of job may take before it counts as stuck, e.g. 5 for a slow network or tape.
+# time_factor = 1
 
 [model]
 # "default": MiniLM and EfficientNet-Lite0, from packages, no network. "none": the built-in descriptor only.

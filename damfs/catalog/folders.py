@@ -11,7 +11,7 @@ from typing import NamedTuple
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
 from damfs.catalog.stores import Folder, Shown
-from damfs.model import AssetId, Copy, CopyId, FolderId, Key, StoreId
+from damfs.model import AssetId, BlobId, Copy, CopyId, FolderId, Key, StoreId
 
 
 class Destination(NamedTuple):
@@ -201,6 +201,12 @@ NOWHERE = Key(b"")
 """In place of a new key: the name is to be removed."""
 LEADS = b"/"
 """Behind a key: the name is to lead to other bytes."""
+VANISHES = b"//"
+"""Behind two numbers: the asset of the name becomes the next version of another one, with these bytes."""
+
+
+def vanishing(target: AssetId, blob: BlobId) -> Key:
+    return Key(b"%d/%d" % (target, blob) + VANISHES)
 
 
 def is_about_names(key: Key) -> bool:

@@ -13,7 +13,7 @@ from contextlib import suppress
 import trio
 
 from damfs.catalog import folders, stores, versions
-from damfs.catalog.folders import LEADS, NOWHERE
+from damfs.catalog.folders import LEADS, NOWHERE, VANISHES
 from damfs.core.arranging import AddName, RemoveName
 from damfs.core.commands import Command
 from damfs.core.file_moves import BeginFileMove, EndFileMove
@@ -65,7 +65,7 @@ async def settle_names(library: Library) -> None:
         with suppress(DamfsError):  # it is an earlier version, or one name more; tried again at the next start
             if key == NOWHERE:
                 await _remove(library, id_)
-            elif key.endswith(LEADS):
+            elif key.endswith(LEADS) and not key.endswith(VANISHES):
                 await _lead(library, id_, Key(key.removesuffix(LEADS)))
 
 

@@ -64,7 +64,7 @@ from damfs.model import (
     StoreId,
     StoreKind,
 )
-from damfs.settings import DEFAULT_SETTINGS, SETTINGS_FILE, Settings, read_settings
+from damfs.settings import DEFAULT_SETTINGS, ORIGINALS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging, staging_directory
 
@@ -152,18 +152,20 @@ class Library:
             return []
         return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable, group)
 
-    def perform(self, command: Command[R], actor: str, *, durable: bool = False, group: str = "") -> R:
-        """One command, and its answer."""
-        return self._commit(command.apply, actor, durable, group)
+    def perform(
+        self, command: Command[R], actor: str, *, durable: bool = False, group: str = "", quiet: bool = False
+    ) -> R:
+        """One command, and its answer. ``quiet``: nothing looks different after it."""
+        return self._commit(command.apply, actor, durable, group, quiet)
 
     def new_group(self) -> str:
         """A name for transactions that are one thing to take back, however long they take."""
         return new_group(self.db.writer)
 
-    def _commit(self, work: Callable[[Execution], R], actor: str, durable: bool, group: str) -> R:
+    def _commit(self, work: Callable[[Execution], R], actor: str, durable: bool, group: str, quiet: bool = False) -> R:
         now = self.clock()
         try:
-            with self.db.transaction(durable=durable) as tx:
+            with self.db.transaction(durable=durable, quiet=quiet) as tx:
                 changes = Recorder(tx, actor, now, group)
                 answer = work(
                     Execution(tx, changes, self.planner, self.day(now), self.zone, self.settings.vocabulary.open)
@@ -268,8 +270,11 @@ def _make_library(path: Path) -> None:
     if (path / SETTINGS_FILE).exists():
         raise BadLibrary(f"{path} is a damfs library already; mount it with: damfs mount {path} MOUNTPOINT")
     if path.is_dir() and any(path.iterdir()):
-        raise BadLibrary(f"{path} is not empty; choose a new directory (to index its files: damfs add LIBRARY {path})")
-    for directory in (path / "originals", path / "state" / "renditions"):
+        former = f"; if it was a library: damfs rebuild {path}" if (path / ORIGINALS).is_dir() else ""
+        raise BadLibrary(
+            f"{path} is not empty; choose a new directory (to index its files: damfs add LIBRARY {path}{former})"
+        )
+    for directory in (path / ORIGINALS, path / "state" / "renditions"):
         directory.mkdir(parents=True)
     new_catalog(path / "state" / "catalog.sqlite3").close()
     (path / SETTINGS_FILE).write_text(DEFAULT_SETTINGS, encoding="utf-8")  # last: what has it is a whole library

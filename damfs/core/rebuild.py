@@ -43,7 +43,7 @@ from damfs.core.suggesting import AUTO_TAG
 from damfs.core.upkeep import INTERRUPTED
 from damfs.errors import BadLibrary, Conflict, DamfsError, Unavailable
 from damfs.model import AssetId, AssetState, Digest, Facts, JobState, Store, StoreId, StoreKind
-from damfs.settings import read_settings
+from damfs.settings import DEFAULT_SETTINGS, ORIGINALS, SETTINGS_FILE, parse_settings, read_settings
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.folder_steps import is_bare
 from damfs.storage.note_file import NoteFile
@@ -62,17 +62,17 @@ Report = Callable[[str, ScanProgress], None]
 
 
 async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildReport:
-    """``path``: absolute. Raises BadLibrary when the library is in use, NoSpace, Unavailable."""
-    settings = read_settings(path)
-    if not (path / "originals").is_dir():
-        raise BadLibrary(
-            f"{path / 'originals'} is missing: bring the originals back first, the catalog is made of them"
-        )
+    """``path``: absolute; its originals are enough. Raises BadLibrary when the library is in use, NoSpace,
+    Unavailable."""
+    has_settings = (path / SETTINGS_FILE).exists() or not (path / ORIGINALS).is_dir()
+    settings = read_settings(path) if has_settings else parse_settings(DEFAULT_SETTINGS, SETTINGS_FILE)
+    if not (path / ORIGINALS).is_dir():
+        raise BadLibrary(f"{path / ORIGINALS} is missing: bring the originals back first, the catalog is made of them")
     with disk_errors(path / "state"):
         (path / "state" / "renditions").mkdir(parents=True, exist_ok=True)
-    summary = RebuildReport(str(path))
+    summary = RebuildReport(str(path), new_settings="" if has_settings else str(path / SETTINGS_FILE))
     with locked(path):
-        notes = NoteFile(path / "originals" / os.fsdecode(NOTES))
+        notes = NoteFile(path / ORIGINALS / os.fsdecode(NOTES))
         said = parsed(*await trio.to_thread.run_sync(notes.read))
         asides = kept_aside(notes)
         more = [parsed(*await trio.to_thread.run_sync(each.read)) for each in asides]
@@ -87,6 +87,9 @@ async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildRep
         for aside in asides:  # their ids are those of no catalog any more
             await trio.to_thread.run_sync(aside.rename, aside.path.name + TAKEN_IN)
         await trio.to_thread.run_sync(_note_anew, path / "state" / CATALOG, notes, store)
+        if not has_settings:  # last: what has them is a whole library
+            with disk_errors(path):
+                (path / SETTINGS_FILE).write_text(DEFAULT_SETTINGS, encoding="utf-8")
     return summary
 
 

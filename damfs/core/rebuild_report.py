@@ -10,6 +10,8 @@ class RebuildReport:
     library: str
     aside: str = ""
     """Where the old catalog lies now; empty when there was none."""
+    new_settings: str = ""
+    """Where they were written, because there were none."""
     sources: list[str] = field(default_factory=list)
     """Catalogs that names, dates and tags were read from."""
     stores: list[str] = field(default_factory=list)
@@ -109,6 +111,8 @@ def _to_do(report: RebuildReport) -> list[str]:
         f"offline    {name}: connect its volume, then: damfs scan {report.library} {name}" for name in report.offline
     ]
     lines += [f"left out   {problem}" for problem in report.problems]
+    if report.new_settings:
+        lines.append(f"settings   there were none; the usual ones are in {report.new_settings} now")
     if report.aside:
         lines.append(f"the old catalog is kept: {report.aside}")
     lines.append(f"next       damfs check {report.library}")

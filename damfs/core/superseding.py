@@ -1,26 +1,30 @@
 """New versions that are not written: an earlier one again (`revert`), and a file that is renamed over an original.
 
 Concurrency: on the loop, disk work in threads. Crash rule: as `installing`; until the one transaction the source of the
-bytes is as it was, after it the bytes are a version of the target.
+bytes is as it was, after it the bytes are a version of the target. That the source vanishes with it is a row of
+`file_move` from before the first file is touched, so that start-up does all of it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
-from damfs.catalog import rewrites, stores, versions
+from damfs.catalog import folders, rewrites, stores, versions
+from damfs.catalog.folders import VANISHES, vanishing
 from damfs.catalog.versions import Version
 from damfs.core.commands import Command
+from damfs.core.file_moves import BeginFileMove, EndFileMove
 from damfs.core.further_names import follow, names_of, remove_superfluous, to_follow
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.rewriting import Absorb, AbsorbDraft, BeginRewrite, CloseRewrite
-from damfs.errors import Conflict, NotFound, Unavailable
-from damfs.model import Asset, AssetId, BlobId, Key
+from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
+from damfs.model import Asset, AssetId, AssetState, BlobId, CopyId, Digest, Key
 from damfs.storage.blob_store import BlobStore
 
 ACTOR = "versions"
@@ -57,12 +61,58 @@ async def supersede(
         names = names_of(library, _not_written(library, target))
         new = _not_written(library, source)
         assert new.blob is not None
-        gone = [copy.id for copy in names_of(library, new)]
+        gone = names_of(library, new)[:1]
         await _stage(library, reception, target, new.blob)
-        library.perform(CloseRewrite(target, new.size, new.mtime_ns), ACTOR, durable=True)
-        await reception.seal_version(target, [*also, Absorb(source, target), *to_follow(library, names)])
-        await remove_superfluous(library, gone)
+        begun = [BeginFileMove(copy.id, vanishing(target, new.blob)) for copy in gone]
+        library.execute([*begun, CloseRewrite(target, new.size, new.mtime_ns)], ACTOR, durable=True)
+        try:
+            await _replace(library, reception, target, source, also)
+        except DamfsError:
+            library.execute([EndFileMove(copy.id) for copy in gone], ACTOR)
+            raise
     await follow(library, names)
+
+
+async def _replace(
+    library: Library, reception: Reception, target: AssetId, source: AssetId, also: Sequence[Command[object]] = ()
+) -> None:
+    """What is staged for the target are the bytes of the source, which vanishes."""
+    gone = [copy.id for copy in names_of(library, library.known(source))]
+    names = names_of(library, library.known(target))
+    await reception.seal_version(target, [*also, Absorb(source, target), *to_follow(library, names)])
+    await remove_superfluous(library, gone)
+
+
+async def settle_superseding(library: Library, reception: Reception) -> None:
+    """`mv edit original` that a crash cut short, before anything else is done with what is staged for the original."""
+    for id_, key in folders.file_moves(library.db.writer):
+        if key.endswith(VANISHES):
+            with suppress(DamfsError):  # what is staged is stored all the same, later, and the source stays
+                await _settle(library, reception, id_, key)
+            if (id_, key) in folders.file_moves(library.db.writer):
+                library.perform(EndFileMove(id_), ACTOR)
+
+
+async def _settle(library: Library, reception: Reception, id_: CopyId, key: Key) -> None:
+    target, blob = map(int, key.removesuffix(VANISHES).split(b"/"))
+    to, copy = library.asset(AssetId(target)), stores.copy(library.db.writer, id_)
+    source = None if copy is None else library.asset(copy.asset)
+    row = rewrites.of(library.db.writer, AssetId(target))
+    if to is None or source is None or source.blob != blob or row is None or not row.closed:
+        return
+    whole = await trio.to_thread.run_sync(_is_whole, library, to.id, stores.digest_of(library.db.writer, source.blob))
+    if whole and (to.state, source.state) == (AssetState.PRESENT, AssetState.PRESENT):
+        names = names_of(library, to)
+        async with reception.rewritten(min(to.id, source.id)), reception.rewritten(max(to.id, source.id)):
+            await _replace(library, reception, to.id, source.id)
+        await follow(library, names)
+
+
+def _is_whole(library: Library, id_: AssetId, digest: Digest) -> bool:
+    """After a power loss a copy may not be; what is staged no more was published. Blocks."""
+    with suppress(NotFound):
+        return library.staging.seal(id_).digest == digest
+    return True
 
 
 async def supersede_by_draft(

@@ -204,12 +204,16 @@ class NameInTrash:
 
 @dataclass(frozen=True, slots=True)
 class HideInTrash:
-    """A file manager shows it no more: for whom uses it the trash is emptied. It stays until its retention ends."""
+    """A file manager shows it no more: for whom uses it the trash is emptied. It stays until its retention ends.
+    ``last``: what the file manager called it in the end, where nothing is by that name."""
 
     asset: AssetId
+    last: str = ""
 
     def apply(self, x: Execution) -> None:
         _hide(x, self.asset, with_note=False)
+        if self.last:
+            _tell_desktop(x, self.last)
 
 
 @dataclass(frozen=True, slots=True)

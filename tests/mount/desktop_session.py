@@ -45,6 +45,14 @@ class Desktop:
         command = ["thunar", str(directory)]
         self.started.append(subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL))
 
+    def gio(self, *words: str) -> str:
+        """What it printed."""
+        command = ["gio", *words]
+        done = subprocess.run(
+            command, env=self.environment, check=True, timeout=END_LIMIT_S, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
+
     def click(self, x: int, y: int) -> None:
         self._do("mousemove", str(x), str(y), "click", "1")
 

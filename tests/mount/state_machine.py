@@ -12,7 +12,7 @@ import argparse
 import os
 from collections.abc import Mapping
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -98,9 +98,11 @@ class TreeMachine(RuleBasedStateMachine):
         getattr(self.tree, name)(**{key: data.draw(strategy) for key, strategy in OPERATIONS[name][1].items()})
 
 
-def run_machine(steps: int, examples: int) -> None:
+def run_machine(steps: int, examples: int, number: int | None = None) -> None:
+    """``number``: of the random generator. The same one draws the same operations; an interrupt in the middle of an
+    example may be called FlakyStrategyDefinition by hypothesis, and is none."""
     run_state_machine_as_test(
-        TreeMachine,
+        TreeMachine if number is None else seed(number)(TreeMachine),
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, database=None, print_blob=True,
             phases=(Phase.generate, Phase.shrink) if os.environ.get("DAMFS_TEST_SHRINK") else (Phase.generate,),
@@ -113,7 +115,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Random operations on a real mount, compared with a model.")
     parser.add_argument("--steps", type=int, default=500, help="operations of each example")
     parser.add_argument("--examples", type=int, default=3, help="the first of them is the simplest there is")
+    parser.add_argument("--seed", type=int, help="draw what this number drew before; else anything")
     arguments = parser.parse_args()
-    run_machine(arguments.steps, arguments.examples)
+    run_machine(arguments.steps, arguments.examples, arguments.seed)
     print(", ".join(f"{what} {number}" for what, number in sorted(TRIED.items())))
     print(f"{arguments.examples} runs of {arguments.steps} steps: mount and model agree")

@@ -5,6 +5,7 @@ What was on the screen is kept in test-output/.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +21,7 @@ from tests.mount.desktop_session import Desktop, desktop
 from tests.sample_media import dnxhr, h264, jpeg, prores
 
 pytestmark = [
-    pytest.mark.needs_programs("Xvfb", "dbus-daemon", "thunar", "tumblerd", "xdotool"),
+    pytest.mark.needs_programs("Xvfb", "dbus-daemon", "thunar", "tumblerd", "xdotool", "gio"),
     pytest.mark.timeout(300),
 ]
 
@@ -114,3 +115,23 @@ def test_a_clip_without_a_preview_is_read(dam: Daemon, session: Desktop) -> None
     session.thunar(dam / "by-type/video")
     until(lambda: opened(dam, "asset") > before, "the clip was opened", SHOWN_LIMIT_S)
     until(lambda: posters(session.screen()) >= 3, "three posters on the screen", SHOWN_LIMIT_S)
+
+
+def test_gnome_lists_restores_and_empties_the_trash(dam: Daemon, session: Desktop) -> None:
+    """By its trash service, as Nautilus and `gio` use it. It overlooks a name that comes back at once, on any disk."""
+    first, second = dam / "inbox/first.txt", dam / "inbox/second.txt"
+    for note in (first, second):
+        note.write_text(f"keep {note.name}")
+    dam.settled()
+    session.gio("trash", str(first))
+    until(lambda: str(first) in session.gio("trash", "--list"), "listed", SHOWN_LIMIT_S)
+    address = next(line for line in session.gio("trash", "--list").splitlines() if str(first) in line).split("\t")[0]
+    session.gio("trash", "--restore", address)
+    assert first.read_text() == "keep first.txt"
+    session.gio("trash", str(second))
+    until(lambda: str(second) in session.gio("trash", "--list"), "listed", SHOWN_LIMIT_S)
+    session.gio("trash", "--empty")
+    trashed = dam / f".Trash-{os.getuid()}/files/second.txt"
+    until(lambda: not trashed.exists(), "emptied", SHOWN_LIMIT_S)
+    until(lambda: str(second) not in session.gio("trash", "--list"), "not listed any more", SHOWN_LIMIT_S)
+    assert (dam / "trash/second.txt").read_text() == "keep second.txt"

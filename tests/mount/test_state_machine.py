@@ -33,3 +33,13 @@ def test_the_model_knows_names_and_terms() -> None:
     with pytest.raises(Errno) as caught:
         model.remove_directory(("by-tag",), "beach")
     assert caught.value.numbers == (errno.ENOTEMPTY,)
+
+
+def test_the_model_knows_what_the_kernel_looks_at_first() -> None:
+    """A folder into itself, over a file that lies there: not "not a directory"."""
+    model = Model()
+    model.make_directory(("originals", "library"), "c")
+    model.create(("originals", "library", "c"), "a.txt", 1, b"1")
+    with pytest.raises(Errno) as caught:
+        model.rename_directory(("originals", "library"), "c", ("originals", "library", "c"), "a.txt")
+    assert caught.value.numbers == (errno.EINVAL,)

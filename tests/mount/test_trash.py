@@ -278,6 +278,30 @@ def test_emptying_the_trash_of_a_file_manager_hides_and_keeps(shared: Daemon, cl
     assert state_of(shared, clip.name) == ["trashed"]
 
 
+def test_emptying_as_gnome_does_it(shared: Daemon, clip: Path) -> None:
+    """GVfs 1.50 makes expunged/, moves the file there, removes its note, and then what it finds in expunged/."""
+    gone = trash_it(shared, clip)
+    expunged = gone.parent.parent / "expunged"
+    with pytest.raises(FileExistsError):
+        expunged.mkdir()
+    gone.rename(expunged / "1234567")
+    (gone.parent.parent / f"info/{clip.name}.trashinfo").unlink()
+    assert os.listdir(expunged) == []
+    soon(lambda: not (expunged / "1234567").exists())
+    soon(lambda: clip.name not in os.listdir(gone.parent))
+    assert (shared / "trash" / clip.name).read_text() == f"the words of {clip.name}"
+    assert state_of(shared, clip.name) == ["trashed"]
+
+
+def test_nothing_else_goes_where_gnome_empties_to(shared: Daemon, clip: Path) -> None:
+    expunged = shared / f".Trash-{UID}/expunged"
+    with pytest.raises(PermissionError):
+        clip.rename(expunged / "1")
+    with pytest.raises(PermissionError):
+        (expunged / "1").write_text("x")
+    assert state_of(shared, clip.name) == ["present"]
+
+
 def test_delete_of_a_tag_is_refused_as_a_whole(shared: Daemon, clip: Path) -> None:
     """A file manager then offers to delete for good, and that untags, as one group of undo."""
     with pytest.raises(PermissionError):

@@ -87,7 +87,7 @@ class Model:
         """Name to asset; None: a directory."""
         if in_library(place):
             found_there = {name: asset.id for (folder, name), asset in self.files().items() if folder == place}
-            return {**found_there, **dict.fromkeys(self.directories(place))}
+            return {**found_there, **dict.fromkeys(sorted(self.directories(place)))}  # numbers choose among them
         path, found = self.path(place), self.assets_in(place)
         names = shown_names([AssetId(a.id) for a in found], [a.name for a in found], self.directories(place))
         listing: dict[str, int | None] = {name: asset.id for name, asset in zip(names, found, strict=True)}
@@ -343,10 +343,10 @@ class Model:
 
     def _rename_folder(self, place: Place, raw: str, to: Place, new_raw: str) -> None:
         old, there, new = (*place, raw), self.resolved(to, new_raw), (*to, self.spelled(new_raw, to))
+        if to[: len(old)] == old or new == old:  # the kernel looks at this before it looks at what is there
+            raise Errno(errno.EINVAL)
         if isinstance(there, Asset):
             raise Errno(errno.ENOTDIR)
-        if new[: len(old)] == old:
-            raise Errno(errno.EINVAL)
         if old[: len(new)] == new:
             raise Errno(errno.ENOTEMPTY)
         if is_dropping(new_raw) or not in_library(to):

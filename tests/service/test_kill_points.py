@@ -278,12 +278,11 @@ def check_overwrite_two_names(library: Library, closed: bool) -> None:
 
 
 def check_supersede_by_arrived(library: Library, closed: bool) -> None:
-    """Of what was renamed either all names are there, or none, and no name is an asset of its own. Killed before the
-    one transaction it may be both: the next version of the target, and itself."""
+    """As `rename` has to be: either nothing was done, or all. No name is an asset of its own."""
     found, files = contents(library), files_below(library.originals)
     edits = assets_named(library, "edit.mov")
     assert found in ([b"known bytes"], [b"known bytes", OTHER])
-    assert edits or found[1:] == [OTHER]
+    assert bool(edits) != (found[1:] == [OTHER])
     assert {each for each in EDIT_NAMES if each in files} == (EDIT_NAMES if edits else set())
     assert not assets_named(library, "second edit.mov")
     assert not assets_named(library, "second known.mov")

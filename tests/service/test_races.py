@@ -120,6 +120,28 @@ async def test_a_file_that_is_closed_while_it_is_renamed_over_an_original_is_its
     await check_sound(library)
 
 
+async def test_what_is_being_dropped_is_not_settled_yet(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`damfs status --wait` would else return while the catalog still says that an original is being written."""
+    clip = await received(library, "clip.mov", b"one")
+    discard, counted = Staging.discard, list[int]()
+
+    async with trio.open_nursery() as nursery:
+        drafts = Drafts(library, Reception(library), nursery)
+
+        def looked_at(staging: Staging, id_: AssetId) -> None:
+            counted.append(trio.from_thread.run_sync(lambda: drafts.unsettled))
+            discard(staging, id_)
+
+        monkeypatch.setattr(Staging, "discard", looked_at)
+        await drafts.leave(await drafts.begin(clip.id, truncate=False), writes=True)
+        broken = await drafts.create(library.perform(Receive("broken.mov", 0o644, triaged=False), "test"))
+        broken.lost_at = 0
+        await drafts.leave(broken, writes=True)
+        assert drafts.unsettled == 0
+    assert counted == [1, 1]
+    await check_sound(library)
+
+
 async def test_a_version_that_arrives_while_its_asset_goes_into_the_trash(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

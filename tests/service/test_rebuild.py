@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from damfs.core.backups import DAILY, back_up, back_up_daily, newest_first, numb
 from damfs.core.check import check
 from damfs.core.commands import Rename, SetMode
 from damfs.core.describing import SetAttribute, SetComment, SetRating
-from damfs.core.library import Library, open_library
+from damfs.core.library import Library, make_library, open_library
 from damfs.core.processors.probe import Probe
 from damfs.core.rebuild import CATALOG, MAKING, rebuild
 from damfs.core.rebuild_report import as_text
@@ -25,7 +26,7 @@ from damfs.core.suggesting import RefuseProposal, Suggest
 from damfs.core.term_commands import AddLabel, RelateTerms, SetTermDetail, SetTermNote
 from damfs.core.trashing import trash_assets
 from damfs.errors import BadLibrary
-from damfs.model import AssetId, AssetState, RenditionKind, TagSource, TermId
+from damfs.model import AssetId, AssetState, BlobId, RenditionKind, TagSource, TermId
 from damfs.storage.tree_walk import NOTES
 from tests.small_library import (
     added,
@@ -237,6 +238,32 @@ async def test_without_any_old_catalog_the_files_come_back(path: Path) -> None:
     assert "no old catalog could be read" in as_text(report)
     with opened(path) as library:
         assert [store.name for store in library.stores()] == ["library"]
+
+
+@pytest.mark.parametrize("left_out", [os.fsdecode(NOTES), "nothing"])
+async def test_bare_originals_are_enough(path: Path, left_out: str) -> None:
+    """Copied without anything else, as from a backup that left `state/` and the settings out."""
+    bare = path.with_name("bare")
+    shutil.copytree(path / "originals", bare / "originals", ignore=shutil.ignore_patterns(left_out))
+    with pytest.raises(BadLibrary, match=f"damfs rebuild {bare}"), open_library(bare):
+        pass
+    with pytest.raises(BadLibrary, match=f"damfs rebuild {bare}"):
+        make_library(bare)
+    report = await rebuild(bare)
+    assert f"the usual ones are in {bare}/damfs.toml" in as_text(report)
+    with opened(bare) as library:
+        states = library.status(library.db.writer).assets
+        assert states == {"present": 3, "trashed": 1}
+        assert library.status(library.db.writer).stores[0].missing == 0
+        read = {library.source_paths(blob)[0].read_bytes() for blob in _blobs(library)}
+        assert read == {b"waves", b"unwanted", b"picture"}
+        assert (await check(library, at_rest=True)).findings == []
+    with pytest.raises(BadLibrary, match="is a damfs library already"):
+        make_library(bare)
+
+
+def _blobs(library: Library) -> list[BlobId]:
+    return [BlobId(id_) for (id_,) in library.db.writer.rows("SELECT DISTINCT blob FROM asset")]
 
 
 async def test_a_lost_catalog_is_completed_from_the_newest_backup(path: Path) -> None:

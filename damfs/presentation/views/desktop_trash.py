@@ -2,7 +2,8 @@
 
 Moving an asset into files/ trashes it, moving it out restores it; what is removed from files/ is only shown there no
 more, its bytes stay until the retention ends. info/ holds the small texts that file managers write beside. It is always
-there for who asks for his own, and listed nowhere.
+there for who asks for his own, and listed nowhere. GNOME empties by moving into expunged/, which is reached by name:
+nothing ever lies there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from damfs.core.trash_commands import HideInTrash, NameInTrash, Restore
 from damfs.model import AssetId, Facet
 from damfs.presentation.views.view import Arrival, Commands, Entry, Place, Thing, ThingKind, View
 
-FILES, INFO = "files", "info"
+FILES, INFO, EXPUNGED = "files", "info", "expunged"
 PRIVATE_DIRECTORY, NOTE_FILE = 0o700, 0o600
 _NAME = re.compile(r"\.Trash-(0|[1-9]\d{0,9})")
 
@@ -41,8 +42,8 @@ class DesktopTrash(View):
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if len(place.path) == 1:
-            return self._directory(place, name) if name in {FILES, INFO} else None
-        if len(place.path) != 2 or not is_text(name):
+            return self._directory(place, name) if name in {FILES, INFO, EXPUNGED} else None
+        if len(place.path) != 2 or place.path[1] == EXPUNGED or not is_text(name):
             return None
         if self.keeps_notes(place):
             note = desktop_trash.note_named(connection, _uid(place), name)
@@ -52,8 +53,8 @@ class DesktopTrash(View):
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if len(place.path) == 1:
-            return [self._directory(place, FILES), self._directory(place, INFO)]
-        if len(place.path) != 2:
+            return [self._directory(place, each) for each in (FILES, INFO)]
+        if len(place.path) != 2 or place.path[1] == EXPUNGED:
             return []
         if self.keeps_notes(place):
             return [note_entry(note) for note in desktop_trash.list_notes(connection, _uid(place))]
@@ -69,9 +70,17 @@ class DesktopTrash(View):
         return PRIVATE_DIRECTORY
 
     def arrive(self, connection: Connection, place: Place, arrival: Arrival) -> Commands:
+        if place.path[1:] == (EXPUNGED,):
+            return self._expunge(connection, place, arrival)
         if place.path[1:] != (FILES,):
             raise self.refusal(place)
         return [Trash(arrival.asset, arrival.origin), NameInTrash(_uid(place), arrival.name, arrival.asset)]
+
+    def _expunge(self, connection: Connection, place: Place, arrival: Arrival) -> Commands:
+        named = desktop_trash.name_of(connection, arrival.asset)
+        if named is None or named[0] != _uid(place):
+            raise self.refusal(place)
+        return [HideInTrash(arrival.asset, arrival.name)]
 
     def rename(self, place: Place, asset: AssetId, name: str) -> Commands:
         return [NameInTrash(_uid(place), name, asset)]
