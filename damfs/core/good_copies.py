@@ -67,9 +67,15 @@ async def _read(library: Library, copy: Copy) -> Hashed | None:
     if now is None or now.blob != copy.blob:
         return None
     try:
-        return await trio.to_thread.run_sync(library.blob_store(now.store).hash, _key(library, now))
+        files = library.blob_store(now.store)
+        return await trio.to_thread.run_sync(files.hash, _key(library, now), _unless_cancelled)
     except DamfsError:
         return None
+
+
+def _unless_cancelled(_: int) -> None:
+    """A large file takes minutes: whoever ends the daemon or the command does not wait for that."""
+    trio.from_thread.check_cancelled()
 
 
 async def _is_damaged(library: Library, bad: GoodCopy) -> bool:
