@@ -75,7 +75,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     drafts = Drafts(library, reception, nursery)
     listings, hook = Listings(), native.load()
     kernel_cache = KernelCache(inodes, listings)
-    files = OpenFiles(library, drafts, Backings(hook), inodes)
+    files = OpenFiles(library, drafts, Backings(hook), inodes, hook)
     kernel_cache.version_added = files.version_added
     drafts.on_close = listings.dated
     library.db.on_commit = hook.changed

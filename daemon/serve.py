@@ -63,6 +63,7 @@ async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
             parts = compose(library, pool, sealing)
             await repair(library, parts.reception)
             await _serve_mounted(library, parts, wanted, options, on_ready, guard)
+            parts.operations.catch_up()
             with trio.move_on_after(SEAL_LIMIT_S):
                 await parts.drafts.settled()
             sealing.cancel_scope.cancel()

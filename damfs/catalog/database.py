@@ -136,8 +136,9 @@ class Database:
         self._reader_limit = trio.CapacityLimiter(READERS)
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[Connection]:
-        """All or nothing. With ``durable`` it survives power loss when the block is left. No ``await`` inside.
+    def transaction(self, *, durable: bool = False, quiet: bool = False) -> Iterator[Connection]:
+        """All or nothing. With ``durable`` it survives power loss when the block is left. No ``await`` inside. After a
+        ``quiet`` one every answer of before still holds, so that nobody is told of it.
 
         Raises NoSpace when the disk is full, Unavailable when it fails; nothing is changed then.
         """
@@ -149,8 +150,9 @@ class Database:
             try:
                 yield writer
                 writer.script("COMMIT")
-                self.commits += 1
-                self.on_commit()
+                if not quiet:
+                    self.commits += 1
+                    self.on_commit()
             except BaseException:
                 if writer.in_transaction:
                     writer.script("ROLLBACK")

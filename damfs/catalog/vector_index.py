@@ -43,6 +43,8 @@ class VectorIndex:
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
+        self.threads = 0
+        """That add vectors; 0: one a core."""
         self._index = _new_index(dimension)
         self._changing = threading.Lock()
         """Held for the whole of a change or a save: one writer."""
@@ -205,7 +207,7 @@ class VectorIndex:
 
     def _replace(self, keys: NDArray[np.uint64], vectors: NDArray[np.float32]) -> None:
         self._remove(keys)
-        self._index.add(keys, vectors)
+        self._index.add(keys, vectors, threads=self.threads)
 
     def _remove(self, keys: NDArray[np.uint64]) -> int:
         present = keys[self._index.contains(keys)] if len(keys) else keys

@@ -9,16 +9,16 @@ file by itself: it is published before its row is committed, and keeps its stage
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import islice
 
 import trio
 
 from damfs.catalog import arrivals
 from damfs.catalog.arrivals import Received
 from damfs.core.free_keys import FreeKeys, Ready
+from damfs.core.gathering_closed import Done, Gathering
 from damfs.core.library import Library
 from damfs.core.orphans import take_back
 from damfs.core.reception import ACTOR, Reception
@@ -35,14 +35,8 @@ SMALL = 4 << 20
 BATCH = 128
 COMMIT = 32
 """Files of one transaction, so that it is over soon: the loop waits for it."""
-QUIET_S = 0.02
-BUSY_S = 0.1
-"""How long after the last close a batch is begun: for a file by itself, and while many come."""
-PATIENCE_S = 0.25
 THREADS = 8
 """Disks write what several threads ask them to in one go."""
-
-Done = Callable[[], object]
 
 
 class BatchSealing:
@@ -50,9 +44,8 @@ class BatchSealing:
         self._library = library
         self._reception = reception
         self._nursery = nursery
-        self._waiting: dict[AssetId, Done] = {}
+        self._gathering = Gathering()
         self._working = False
-        self._quiet_s = QUIET_S
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sealing")
 
     async def seal(self, id_: AssetId) -> None:
@@ -61,30 +54,35 @@ class BatchSealing:
         self.begin(id_, done.set)
         await done.wait()
 
-    def begin(self, id_: AssetId, done: Done) -> None:
-        """``done`` is called when the received file is an asset, or is held back. No task waits for it."""
-        self._waiting[id_] = done
+    def begin(self, id_: AssetId, done: Done, size: int | None = None) -> None:
+        """``done`` is called when the received file is an asset, or is held back. No task waits for it. ``size``: of
+        one that was just received, and that may wait while more keep coming."""
+        self._gathering.add(id_, done, size if size is not None and size <= SMALL else None)
         if not self._working:
             self._working = True
             self._nursery.start_soon(self._work)
 
+    def more_comes(self) -> None:
+        """A file begins to be received."""
+        self._gathering.stirred += 1
+
+    def hurry(self, id_: AssetId) -> None:
+        """Somebody waits until it is sealed."""
+        self._gathering.hurry(id_)
+
+    def hurry_all(self) -> None:
+        self._gathering.hurry_all()
+
     async def _work(self) -> None:
         try:
-            while self._waiting:
-                await self._gather()
-                batch = {id_: self._waiting.pop(id_) for id_ in list(islice(self._waiting, BATCH))}
-                self._quiet_s = BUSY_S if len(batch) > 1 else QUIET_S
-                await self._seal_batch(batch)
+            while self._gathering:
+                left = await self._gathering.gathered()
+                while left > 0:
+                    batch = self._gathering.take(BATCH)
+                    left -= len(batch)
+                    await self._seal_batch(batch)
         finally:
-            self._working, self._quiet_s = False, QUIET_S
-
-    async def _gather(self) -> None:
-        """Until nothing more comes for a moment."""
-        with trio.move_on_after(PATIENCE_S):
-            number = 0
-            while number < len(self._waiting) < BATCH:
-                number = len(self._waiting)
-                await trio.sleep(self._quiet_s)
+            self._working = False
 
     async def _seal_batch(self, batch: Mapping[AssetId, Done]) -> None:
         """The next batch waits for those that are sealed together, for no other."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """``moves``: whether --apply would put it into the trash, or did so. Pictures that are alike are looked at closely
-    only then, and may be left."""
+    """``moves``: whether --apply would put it into the trash, or did so."""
 
     asset: int
     name: str
@@ -19,6 +18,8 @@ class Copy:
     places: list[str]
     into: int | None = None
     """The asset that takes over what was said of it."""
+    if_equal: bool = False
+    """It has other bytes: --apply compares both closely first, and leaves it where they differ."""
     left: str = ""
     """Why it stays, though it is like another: what it has and the other has not, or in what they differ."""
 
@@ -43,27 +44,41 @@ class DedupeReport:
 def as_text(report: DedupeReport) -> str:
     lines = [line for group in report.groups for line in _shown(group)]
     moving = [copy for group in report.groups for copy in group.others if copy.moves]
-    size = f"{sum(copy.size for copy in moving):,} bytes"
     if not report.groups:
         lines.append("no duplicates were found")
     elif report.applied:
         lines.append(
-            f"{report.moved:,} in the trash ({size}), what was said of them is said of the kept ones; "
+            f"{report.moved:,} in the trash ({_size(moving)}), what was said of them is said of the kept ones; "
             "damfs undo takes it back"
         )
     else:
-        lines.append(
-            f"{len(report.groups):,} groups; --apply would put up to {len(moving):,} files into the trash ({size})"
-        )
+        lines.append(f"{len(report.groups):,} groups; --apply would put {_would_move(moving)}")
     return "\n".join([*lines, *(f"left as it is: {problem}" for problem in report.problems)]) + "\n"
+
+
+def _would_move(moving: list[Copy]) -> str:
+    sure, others = ([copy for copy in moving if copy.if_equal is closely] for closely in (False, True))
+    told = f"{len(sure):,} files into the trash ({_size(sure)})"
+    if others:
+        told += f", and of {len(others):,} more ({_size(others)}) those in which a close comparison finds no difference"
+    return told
+
+
+def _size(copies: list[Copy]) -> str:
+    return f"{sum(copy.size for copy in copies):,} bytes"
 
 
 def _shown(group: Suggestion) -> list[str]:
     lines = [f"{group.sort}: keep {group.keep.name} ({group.keep.size:,} bytes)"]
     lines += [f"    {place}" for place in group.keep.places]
     for copy in group.others:
-        what = "trash" if copy.moves else "keep too" if copy.left else "look at"
         why = f"; {copy.left}" if copy.left else ""
-        lines.append(f"  {what} {copy.name} ({copy.size:,} bytes): {copy.reason}{why}")
+        lines.append(f"  {_fate(copy)} {copy.name} ({copy.size:,} bytes): {copy.reason}{why}")
         lines += [f"    {place}" for place in copy.places]
     return lines
+
+
+def _fate(copy: Copy) -> str:
+    if copy.moves:
+        return "trash if equal" if copy.if_equal else "trash"
+    return "keep too" if copy.left else "look at"

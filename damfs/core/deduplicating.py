@@ -81,8 +81,9 @@ def _copy(connection: Connection, group: Group, member: Member, fate: Fate) -> C
         if copy.blob == member.blob and copy.state is CopyState.PRESENT
     ]
     into = None if fate.into is None else fate.into.asset
+    if_equal = fate.into is not None and fate.into.blob != member.blob
     return Copy(
-        member.asset, member.name, member.size, reason, distance, into is not None, places, into=into, left=fate.left
+        member.asset, member.name, member.size, reason, distance, into is not None, places, into, if_equal, fate.left
     )
 
 
@@ -167,7 +168,7 @@ async def _apply(
                 unlike = {each.asset: "see below" for each in wanted}
             summary.moved += len(wanted) - len(unlike)
             others |= {id_: replace(others[id_], moves=False, into=None, left=why) for id_, why in unlike.items()}
-        shown.append(replace(suggested, others=list(others.values())))
+        shown.append(replace(suggested, others=[replace(each, if_equal=False) for each in others.values()]))
     report(len(groups), len(groups))
     return shown
 

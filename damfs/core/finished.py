@@ -268,9 +268,24 @@ CONTAINERS: tuple[Container, ...] = (
 def what_it_lacks(descriptor: int) -> str | None:
     """Why a file is not finished; None when it is, or when nothing can be told. Raises OSError."""
     file = Bytes(descriptor)
-    head = file.at(0, 512)
-    row = next((row for row in CONTAINERS if row.begins.match(head)), None)
+    row = _row_of(file)
     return None if row is None or row.lacks is None else row.lacks(file)
+
+
+def may_grow(descriptor: int) -> bool:
+    """Whether a file is whole wherever its recording stops. Raises OSError."""
+    file = Bytes(descriptor)
+    row = _row_of(file)
+    return row is not None and (row.lacks is None or (row.lacks is boxes and _is_of_pieces(file)))
+
+
+def _row_of(file: Bytes) -> Container | None:
+    head = file.at(0, 512)
+    return next((row for row in CONTAINERS if row.begins.match(head)), None)
+
+
+def _is_of_pieces(file: Bytes) -> bool:
+    return any(kind == b"moof" for kind, _ in _boxes(file))
 
 
 def lacks(path: Path) -> str | None:

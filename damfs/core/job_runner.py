@@ -30,7 +30,7 @@ from damfs.core.results import DropJob, FailJob, FinishJob, RetryJob, ReturnJob
 from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerDied, WorkerPool
 from damfs.errors import BadMedia, DamfsError, ModelUnavailable, NoSpace, NotFound, Unavailable
 from damfs.model import BlobId, Digest, Job
-from damfs.settings import cores
+from damfs.settings import SETTINGS_FILE, cores
 from damfs.storage.spots import Identity, identity
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ LEASE_MARGIN_NS = 60_000_000_000
 MODEL_SLOTS = 16
 """Jobs of the one model worker that are under way: those that wait for it go to it together."""
 IDLE_S = 60.0
+MORE_TIME = f"; {SETTINGS_FILE} can allow more (indexer.time_factor, indexer.time_limit_s)"
 GATHER_S = 0.02
 """How long a slot sleeps when nothing is due and no news come: jobs that wait for a retry wake it earlier."""
 
@@ -124,7 +125,7 @@ class JobRunner:
         if self._rests(names):
             return None
         now = self._library.clock()
-        limit = max(self._processors[name].timeout_s for name in names)
+        limit = max(self._pool.limit_s(self._processors[name].timeout_s) for name in names)
         if not job_table.is_due(self._library.db.writer, names, now):
             return None
         with self._library.db.transaction() as tx:
@@ -198,7 +199,8 @@ class JobRunner:
             self._library.perform(RetryJob(job, one_line(error), counts=False, wait_s=0), self._actor(job))
         elif isinstance(error, BadMedia) or (isinstance(error, JobTimedOut) and not self._is_models(job.processor)):
             log.info("%s: %s", job.processor, error)
-            self._library.perform(FailJob(job, one_line(error)), self._actor(job))
+            more = MORE_TIME if isinstance(error, JobTimedOut) else ""
+            self._library.perform(FailJob(job, one_line(error) + more), self._actor(job))
         else:
             self._again_or_never(job, error)
 

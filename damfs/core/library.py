@@ -152,18 +152,20 @@ class Library:
             return []
         return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable, group)
 
-    def perform(self, command: Command[R], actor: str, *, durable: bool = False, group: str = "") -> R:
-        """One command, and its answer."""
-        return self._commit(command.apply, actor, durable, group)
+    def perform(
+        self, command: Command[R], actor: str, *, durable: bool = False, group: str = "", quiet: bool = False
+    ) -> R:
+        """One command, and its answer. ``quiet``: nothing looks different after it."""
+        return self._commit(command.apply, actor, durable, group, quiet)
 
     def new_group(self) -> str:
         """A name for transactions that are one thing to take back, however long they take."""
         return new_group(self.db.writer)
 
-    def _commit(self, work: Callable[[Execution], R], actor: str, durable: bool, group: str) -> R:
+    def _commit(self, work: Callable[[Execution], R], actor: str, durable: bool, group: str, quiet: bool = False) -> R:
         now = self.clock()
         try:
-            with self.db.transaction(durable=durable) as tx:
+            with self.db.transaction(durable=durable, quiet=quiet) as tx:
                 changes = Recorder(tx, actor, now, group)
                 answer = work(
                     Execution(tx, changes, self.planner, self.day(now), self.zone, self.settings.vocabulary.open)

@@ -211,7 +211,7 @@ class Maker:
         before = await trio.to_thread.run_sync(_identity, source)
         limit_s = float(library.settings.clips.time_limit_s)
         cut = ProcessorRef("cut", CUT, Worker.PROMPT, limit_s)
-        output = await self._pool.run(cut, source, out, subject)
+        output = await self._pool.run(cut, source, out, subject, limit_s)
         if before is None or before != await trio.to_thread.run_sync(_identity, source):
             raise Unavailable(f"{asset.name}: its file was replaced while it was read; try again")
         digest = stores.digest_of(library.db.writer, wanted.blob)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 CLIP_ENDING, FRAME_ENDING = ".mov", ".jpg"
 EXACT = "_exact"
+MS_NS = 1_000_000
 TIME = r"(\d{2,3})-([0-5]\d)-([0-5]\d)\.(\d{3})"
 CLIP_NAME = re.compile(rf"{TIME}_{TIME}({EXACT})?{re.escape(CLIP_ENDING)}", re.ASCII)
 FRAME_NAME = re.compile(rf"{TIME}{re.escape(FRAME_ENDING)}", re.ASCII)
@@ -32,6 +33,11 @@ class Span:
     def name(self) -> str:
         return self.profile + CLIP_ENDING
 
+    @property
+    def least_ms(self) -> int:
+        """How long a clip has to be that has it. Files round their length to milliseconds, as do those who read it."""
+        return self.end_ms - 1
+
 
 def time_name(at_ms: int) -> str:
     seconds, millis = divmod(at_ms, 1000)
@@ -52,6 +58,11 @@ def moment_of(name: str) -> int | None:
     found = FRAME_NAME.fullmatch(name)
     at_ms = None if found is None else _milliseconds(found.groups())
     return at_ms if at_ms is not None and time_name(at_ms) + FRAME_ENDING == name else None
+
+
+def length_of(duration_ns: int) -> int:
+    """How long a clip is in whole milliseconds, rounded up: as far as a name may go."""
+    return -(-duration_ns // MS_NS)
 
 
 def said_ms(text: str) -> int:

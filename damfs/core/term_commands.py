@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from damfs.catalog import predicates, term_names
 from damfs.catalog.database import Connection
 from damfs.catalog.term_names import Described, Detail, Label
-from damfs.core.commands import DefineTerm, Execution, fit_name, known_term
+from damfs.core.commands import AddTag, DefineTerm, Execution, fit_name, known_term
 from damfs.core.term_news import refuse_taken, tell_namesakes
 from damfs.errors import NotFound, Refused
-from damfs.model import Term, TermId
+from damfs.model import AssetId, Term, TermId
 
 LABELLED = "term-labelled"
 """``names``: the label that came or went; ``detail``: of which term, and whether it came."""
@@ -38,6 +38,22 @@ class CoinTerm:
         if not x.open_vocabulary:
             raise Refused(unknown(x.tx, self.name) + "; the vocabulary is closed: damfs term add LIBRARY NAME adds one")
         return DefineTerm(self.name, self.broader).apply(x)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveTerms:
+    """Terms by name, to each of the assets; those that are not known are coined. Answers what the terms are called."""
+
+    assets: tuple[AssetId, ...]
+    names: tuple[str, ...]
+
+    def apply(self, x: Execution) -> list[str]:
+        found = [(name, term_names.resolve(x.tx, name)) for name in dict.fromkeys(self.names)]
+        terms = dict.fromkeys(CoinTerm(name).apply(x) if term is None else term.id for name, term in found)
+        for asset in self.assets:
+            for term in terms:
+                AddTag(asset, term).apply(x)
+        return [known_term(x, term).name for term in terms]
 
 
 @dataclass(frozen=True, slots=True)

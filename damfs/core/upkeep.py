@@ -9,7 +9,7 @@ import functools
 import logging
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence, Set
 
 import trio
 
@@ -18,6 +18,7 @@ from damfs.catalog.rewrites import Rewrite
 from damfs.core import volumes
 from damfs.core.arranging import SetDestination
 from damfs.core.backups import back_up_daily
+from damfs.core.batch_sealing import BatchSealing
 from damfs.core.camera_proxies import settle_pairs
 from damfs.core.commands import Abandon, AddTag, Command, Receive, ReceiveInto, Rename, SetSize
 from damfs.core.feed import Batch
@@ -92,16 +93,35 @@ async def settle_interrupted(library: Library, reception: Reception) -> None:
     await settle_superseding(library, reception)
     for row in rewrites.every(library.db.writer):
         await _settle_rewrite(library, reception, row, staged.get(row.asset))
-    for id_, asset in receiving.items():
-        await _settle(library, reception, asset, staged.get(id_))
+    whole = [id_ for id_, asset in receiving.items() if _is_whole(asset, staged.get(id_))]
+    for id_ in receiving.keys() - set(whole):
+        await _settle(library, receiving[id_], staged.get(id_))
+    await _seal_all(library, reception, whole, staged.keys())
 
 
-async def _settle(library: Library, reception: Reception, asset: Asset, size: int | None) -> None:
+def _is_whole(asset: Asset, size: int | None) -> bool:
     """``size``: of what is staged. After a power loss that may be less than what was closed."""
     whole = asset.closed and size in {None, asset.size}
-    if whole and not (size is None and is_temporary(asset.name)):  # such a one was renamed over an original
-        await reception.seal_or_report(asset.id)
-    elif not size:
+    return whole and not (size is None and is_temporary(asset.name))  # such a one was renamed over an original
+
+
+async def _seal_all(library: Library, reception: Reception, whole: Sequence[AssetId], staged: Set[AssetId]) -> None:
+    """Together, as thousands may have waited for that; but by itself what may have been published already."""
+    there = [id_ for id_ in whole if id_ in staged]
+    shared = await trio.to_thread.run_sync(lambda: set(filter(library.staging.is_shared, there)))
+    for id_ in whole:
+        if id_ in shared or id_ not in staged:
+            await reception.seal_or_report(id_)
+    async with trio.open_nursery() as nursery:
+        batches = BatchSealing(library, reception, nursery)
+        for id_ in there:
+            if id_ not in shared:
+                nursery.start_soon(batches.seal, id_)
+
+
+async def _settle(library: Library, asset: Asset, size: int | None) -> None:
+    """What was not closed. ``size``: of what is staged."""
+    if not size:
         await trio.to_thread.run_sync(library.staging.discard, asset.id)
         library.perform(Abandon(asset.id), ACTOR)
     elif is_temporary(asset.name):

@@ -63,17 +63,21 @@ _Kind = tuple[ProcessorRef, str]
 class WorkerPool:
     """Made by `open_worker_pool`."""
 
-    def __init__(self, pools: dict[Worker, _Pool], time_limit_s: float = math.inf) -> None:
+    def __init__(self, pools: dict[Worker, _Pool], time_limit_s: float = math.inf, time_factor: float = 1) -> None:
         self._pools = pools
         self._time_limit_s = time_limit_s
+        self._time_factor = time_factor
         self._asked: dict[Worker, set[trio.CancelScope]] = {}
         self.gatherings: dict[Worker, Gathering[_Kind, Work, Output | Failure]] = {
             worker: Gathering(self._together, (WorkerDied, JobTimedOut), round(pool.limiter.total_tokens))
             for worker, pool in pools.items()
         }
 
-    async def run(self, processor: ProcessorRef, source: Path, out: Path, subject: Subject) -> Output:
-        """One run in a worker of the processor's pool. After an error ``out`` may hold anything.
+    async def run(
+        self, processor: ProcessorRef, source: Path, out: Path, subject: Subject, limit_s: float | None = None
+    ) -> Output:
+        """One run in a worker of the processor's pool. After an error ``out`` may hold anything. ``limit_s``: of who
+        waits for it, instead of the limits of jobs.
 
         Raises what the processor raised, if it is an error of damfs.errors (BadMedia: do not try again), else
         ProcessorFailed, both with the traceback in the worker as a note; WorkerDied; JobTimedOut. The time limit
@@ -83,7 +87,8 @@ class WorkerPool:
             kind = (processor, repr(sorted(subject.settings.items())))
             gathering = self.gatherings[processor.worker]
             return _unpacked(await gathering.run(kind, Work(source, out, subject), processor.batch))
-        worker, limit_s, reference = processor.worker, self._limit_s(processor), processor.reference
+        worker, reference = processor.worker, processor.reference
+        limit_s = self.limit_s(processor.timeout_s) if limit_s is None else limit_s
         return _unpacked(await self.ask(worker, limit_s, run_processor, reference, source, out, subject))
 
     def is_free(self, worker: Worker) -> bool:
@@ -112,11 +117,12 @@ class WorkerPool:
 
     async def _together(self, kind: _Kind, works: Sequence[Work]) -> list[Output | Failure]:
         processor, _ = kind
-        limit_s = self._limit_s(processor)
+        limit_s = self.limit_s(processor.timeout_s)
         return await self.ask(processor.worker, limit_s, run_together, processor.reference, list(works))
 
-    def _limit_s(self, processor: ProcessorRef) -> float:
-        return min(processor.timeout_s, self._time_limit_s)
+    def limit_s(self, timeout_s: float) -> float:
+        """What the settings make of the time that a processor allows."""
+        return min(timeout_s * self._time_factor, self._time_limit_s)
 
 
 @asynccontextmanager
@@ -142,6 +148,7 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
                 Worker.MODEL: _Pool(await stack.enter_async_context(_context(model, idle_s)), trio.CapacityLimiter(1)),
             },
             settings.indexer.time_limit_s or math.inf,
+            settings.indexer.time_factor,
         )
 
 

@@ -144,7 +144,7 @@ async def _joined(order: Order, work: Path, settings: Settings, limit_s: float, 
     try:
         async with open_worker_pool(settings) as pool, trio.open_nursery() as nursery:
             nursery.start_soon(_tell, work / PROGRESS, order.target.name, report)
-            made.append(await pool.run(ref, order.sources[0], work, subject))
+            made.append(await pool.run(ref, order.sources[0], work, subject, limit_s))
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:  # what ends the block is told as itself
         error = first_of(group)

@@ -16,7 +16,7 @@ from damfs.catalog import derived, job_table
 from damfs.core.library import Library
 from damfs.core.on_demand import ENDINGS, Maker, Wanted
 from damfs.core.processors.telling import TELL_EVERY_S, share_of
-from damfs.core.spans import Span, time_name
+from damfs.core.spans import Span, length_of, time_name
 from damfs.core.worker_pool import open_worker_pool
 from damfs.errors import DamfsError, Refused, Unavailable
 from damfs.integration.cut_row import CutRow
@@ -24,7 +24,6 @@ from damfs.integration.running import first_of
 from damfs.integration.wire import Progress
 from damfs.model import Asset, AssetId, Rendition, RenditionKind
 
-MS_NS = 1_000_000
 Report = Callable[[Progress], None]
 
 
@@ -96,9 +95,9 @@ def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int, *, mo
         raise unseen(library, asset, mounted=mounted)
     if not isinstance(length, int) or (span is None and facts.get("media") != "video"):
         raise Refused(f"{asset.name} cannot be cut: it has no {'frames' if span is None else 'duration'}")
-    length_ms = -(-length // MS_NS)
-    end_ms = at_ms + 1 if span is None else span.end_ms
-    if end_ms > length_ms:
+    length_ms = length_of(length)
+    least_ms = at_ms + 1 if span is None else span.least_ms
+    if least_ms > length_ms:
         raise Refused(f"{asset.name} ends at {time_name(length_ms).replace('-', ':')}; name times up to that")
     if span is None:
         return Wanted(id_, asset.blob, RenditionKind.FRAME, time_name(at_ms))

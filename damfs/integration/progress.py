@@ -54,9 +54,7 @@ def rate_of(step: Step, seconds: float) -> str:
     speed = step.size_done / seconds / 1e6
     if step.size:
         return f"{speed:,.{0 if speed >= 10 else 1}f} MB/s" if speed >= 0.1 else f"{1000 * speed:,.0f} kB/s"
-    if step.unit in {"files", "%"} or not step.total:
-        return ""
-    return f"{step.done / seconds:,.1f} {step.unit}/s"
+    return f"{step.done / seconds:,.1f} {step.unit}/s" if step.total else ""
 
 
 def wait_until_done(ask: Callable[[], Status], *, show: bool) -> Status:

@@ -21,7 +21,7 @@ from damfs.core.arriving import QUIET_S
 from damfs.core.asset_info import info_of
 from damfs.core.asset_names import clean_name
 from damfs.core.bulk_tagging import untag_all
-from damfs.core.commands import AddStore, AddTag, Command, RemoveTag
+from damfs.core.commands import AddStore, RemoveTag
 from damfs.core.library import Library
 from damfs.core.on_demand import Maker
 from damfs.core.reception import Reception
@@ -29,7 +29,7 @@ from damfs.core.said_tags import said_tags
 from damfs.core.scan_report import ScanProgress
 from damfs.core.spans import Span
 from damfs.core.superseding import revert
-from damfs.core.term_commands import CoinTerm, unknown
+from damfs.core.term_commands import GiveTerms, unknown
 from damfs.errors import Conflict, DamfsError, NotFound, Refused, Unavailable
 from damfs.integration import mounts
 from damfs.integration.care import Care
@@ -202,24 +202,22 @@ class Service:
         ids += [self._asset_at(Path(os.fsdecode(path))) for path in request.paths]
         for id_ in ids:
             self._library.known(id_)
-        terms = [self._term(name, make=not request.remove) for name in dict.fromkeys(request.terms)]
-        kind: type[AddTag | RemoveTag] = RemoveTag if request.remove else AddTag
-        commands: list[Command[object]] = [kind(id_, term.id) for id_ in ids for term in terms]
-        self._library.execute(commands, ACTOR)
+        if not request.remove:
+            given = self._library.perform(GiveTerms(tuple(ids), tuple(map(clean_name, request.terms))), ACTOR)
+            return {"assets": len(ids), "terms": given}
+        terms = [self._term(name) for name in dict.fromkeys(request.terms)]
+        self._library.execute([RemoveTag(id_, term.id) for id_ in ids for term in terms], ACTOR)
         return {"assets": len(ids), "terms": [term.name for term in terms]}
 
     async def _untag_everywhere(self, request: Tag) -> object:
-        terms = [self._term(name, make=False) for name in dict.fromkeys(request.terms)]
+        terms = [self._term(name) for name in dict.fromkeys(request.terms)]
         group = self._library.new_group()
         numbers = [await untag_all(self._library, term.id, ACTOR, group) for term in terms]
         return {"assets": sum(numbers), "terms": [term.name for term in terms]}
 
-    def _term(self, raw: str, *, make: bool) -> Term:
+    def _term(self, raw: str) -> Term:
         connection, name = self._library.db.writer, clean_name(raw)
         found = term_names.resolve(connection, name)
-        if found is None and make:
-            self._library.perform(CoinTerm(name), ACTOR)
-            found = term_names.resolve(connection, name)
         if found is None:
             raise NotFound(unknown(connection, name) + "; `damfs tags LIBRARY` lists the terms")
         return found

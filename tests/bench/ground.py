@@ -77,6 +77,8 @@ class Ground:
 
     directory: Path
     size: Size
+    parent: Path | None = None
+    """The directory a person named: what is put there outlives the bench."""
     _numbers: int = 0
     _populated: Populated | None = field(default=None)
 
@@ -147,7 +149,7 @@ def open_ground(size: Size, parent: Path | None = None) -> Iterator[Ground]:
     """``parent``: a directory on the disk to measure; the system's temporary one if left out."""
     directory = Path(tempfile.mkdtemp(prefix="damfs-bench-", dir=parent)).resolve()
     try:
-        yield Ground(directory, size)
+        yield Ground(directory, size, parent)
     finally:
         shutil.rmtree(directory)
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from damfs.catalog import derived
+from damfs.catalog import derived, full_text
 from damfs.catalog.database import Connection
 from damfs.catalog.full_text import match_of
 from damfs.catalog.word_breaks import name_words
@@ -23,7 +23,7 @@ from damfs.model import AssetId, BlobId
 from tests.bench.figure import Figure, figure, percentile
 from tests.bench.ground import BenchFailed, Ground
 from tests.bench.listing import ls
-from tests.bench.synthetic import Populated
+from tests.bench.synthetic import Populated, populate
 
 DIMENSION = 384
 BATCH = 2_000
@@ -42,8 +42,10 @@ WORDS_OF_EACH = 10
 
 def measure(ground: Ground) -> Iterator[Figure]:
     """Each listing asks of another file, so that none is answered from memory; all of them hold a word of the query."""
-    made = ground.populated()
-    ground.say(f"vectors of {len(made.names):,} assets …")
+    number = ground.size.many
+    ground.say(f"search: making a library of {number:,} assets …")
+    made = populate(ground.library(), ground.new("twin"), number, 0, pictured=False)
+    ground.say(f"search: vectors and texts of {number:,} assets …")
     with open_library(made.library) as library:
         _embed(library)
     with ground.mounted(made.library) as daemon:
@@ -75,12 +77,19 @@ def _embed(library: Library) -> None:
         with library.db.transaction() as tx:
             for blob, vector in zip(some, vectors.astype("<f4"), strict=True):
                 derived.set_embedding(tx, BlobId(blob), LOOK_MODEL, None, vector.tobytes())
-    while library.texts.step():
-        pass
+    _write_texts(library)
     library.similar.nearest(library.db.writer, AssetId(1))
     if not library.vectors.indexes.settle(SETTLED_S):
         raise BenchFailed("the vector index was not made in time")
     library.save_vectors()
+
+
+def _write_texts(library: Library) -> None:
+    """All that are due in one transaction."""
+    due = full_text.list_due(library.db.writer, -1)
+    with library.db.transaction() as tx:
+        full_text.refresh(tx, (each.asset for each in due))
+        full_text.forget_due(tx, due[-1].id)
 
 
 def measure_text(ground: Ground) -> Iterator[Figure]:

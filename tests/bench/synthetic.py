@@ -49,10 +49,12 @@ class _Target:
     many: TermId
     few: TermId
     processors: tuple[Processor, ...]
+    pictured: bool
 
 
-def populate(library: Path, twin: Path, many: int, few: int) -> Populated:
-    """``many`` assets carry the term MANY, the first ``few`` of them FEW as well."""
+def populate(library: Path, twin: Path, many: int, few: int, *, pictured: bool = True) -> Populated:
+    """``many`` assets carry the term MANY, the first ``few`` of them FEW as well. ``pictured``: with facts and
+    renditions, which are most of the work."""
     (folder := twin / "many").mkdir()
     (few_folder := twin / "few").mkdir()
     names = [f"IMG_{number:06d}.jpg" for number in range(many)]
@@ -61,7 +63,7 @@ def populate(library: Path, twin: Path, many: int, few: int) -> Populated:
     for name in names[:few]:
         write_small(few_folder / name)
     with open_library(library) as opened:
-        target = _target(opened, folder)
+        target = _target(opened, folder, pictured=pictured)
         for start in range(0, many, BATCH):
             with opened.db.transaction() as tx:
                 for number in range(start, min(many, start + BATCH)):
@@ -76,10 +78,11 @@ def write_small(path: Path) -> None:
     os.close(fd)
 
 
-def _target(library: Library, folder: Path) -> _Target:
+def _target(library: Library, folder: Path, *, pictured: bool) -> _Target:
     store = library.perform(AddStore("twin", StoreKind.READ_ONLY, str(folder)), ACTOR)
     many, few = (library.perform(DefineTerm(name), ACTOR) for name in (MANY, FEW))
-    return _Target(library, store, stores.root_folder(library.db.writer, store), many, few, library.registry.processors)
+    root = stores.root_folder(library.db.writer, store)
+    return _Target(library, store, root, many, few, library.registry.processors, pictured)
 
 
 def _insert(tx: Connection, target: _Target, path: Path, number: int, *, in_few: bool) -> None:
@@ -94,17 +97,17 @@ def _insert(tx: Connection, target: _Target, path: Path, number: int, *, in_few:
     )  # fmt: skip
     for term in (target.many, target.few) if in_few else (target.many,):
         vocabulary.attach(tx, asset, term, TagSource.PERSON, 1.0, at_ns)
-    _insert_derived(tx, target, blob, digest, number)
+    tx.run_many(
+        "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
+        " VALUES (?, ?, ?, 0, 'done', 0, 0)",
+        ((blob, each.name, each.version) for each in target.processors),
+    )
+    if target.pictured:
+        _insert_derived(tx, target, blob, digest, number)
 
 
 def _insert_derived(tx: Connection, target: _Target, blob: BlobId, digest: Digest, number: int) -> None:
-    """What the processors would have left: jobs that are done, facts, pictures."""
-    for each in target.processors:
-        tx.run(
-            "INSERT INTO job (blob, processor, processor_version, priority, state, due_ns, updated_ns)"
-            " VALUES (?, ?, ?, 0, 'done', 0, 0)",
-            blob, each.name, each.version,
-        )  # fmt: skip
+    """What the processors would have left beside jobs that are done: facts, pictures."""
     derived.set_facts(tx, blob, "probe", {"media": "image", "width": 6000, "height": 4000, "number": number})
     source = target.library.renditions / f"source-{number // LINKS}"
     if number % LINKS == 0:

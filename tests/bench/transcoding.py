@@ -80,8 +80,9 @@ def several(ground: Ground, program: str, clip: Path, frames: int) -> Figure:
 
 def said(cpu: dict[str, list[float]], found: dict[str, list[float]]) -> dict[str, object]:
     """CPU seconds are what a busy machine does not change; a share of 1 is all cores at work all the time."""
-    share = sum(cpu["worker"]) / sum(found["worker"]) / cores()
-    return {"cpu_s": min(cpu["worker"]), "ffmpeg_cpu_s": min(cpu[FFMPEG]), "busy_share": share, "cores": cores()}
+    shares = [sum(cpu[side]) / sum(found[side]) / cores() for side in ("worker", FFMPEG)]
+    used = {"cpu_s": min(cpu["worker"]), "ffmpeg_cpu_s": min(cpu[FFMPEG])}
+    return {**used, "busy_share": shares[0], "ffmpeg_busy_share": shares[1], "cores": cores()}
 
 
 def in_worker(ground: Ground, clip: Path, profile: Profile, files: int, cpu: list[float]) -> float:

@@ -14,7 +14,8 @@ import pytest
 from damfs.integration import concat
 from damfs.settings import Settings
 from tests.mount.conftest import Serve
-from tests.mount.daemon_process import DAMFS, QUICK, damfs, environment, run, until
+from tests.mount.daemon_process import DAMFS, QUICK, await_end, damfs, descendants, environment, rows, run, until
+from tests.mount.test_interrupts import has_open
 from tests.sample_media import Clip, h264, write
 
 SIZE = (320, 180)
@@ -79,16 +80,19 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(path, Clip(options={"preset": "ultrafast"}, size=(960, 540), seconds=12, tracks=()))
 
 
-def begun(tmp_path: Path, long: Path, *, deaf: bool = False) -> subprocess.Popen[str]:
+def begun(
+    tmp_path: Path, long: Path, *, deaf: bool = False, target: Path | None = None, work: Path | None = None
+) -> subprocess.Popen[str]:
     """The command, when it is in the middle of its work. ``deaf``: as a shell starts one in the background."""
-    clip = tmp_path / "clip.mov"
+    clip, goal = tmp_path / "clip.mov", target or tmp_path / "both.mov"
     clip.hardlink_to(long)
     process = subprocess.Popen(
-        [*DAMFS, "concat", clip, clip, "-o", tmp_path / "both.mov", "--profile", "prores-proxy"],
+        [*DAMFS, "concat", clip, clip, "-o", goal, "--profile", "prores-proxy"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
         preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if deaf else None,
     )  # fmt: skip
-    until(lambda: any(tmp_path.glob(".both.mov.*.part/progress")) or process.poll() is not None, "it is begun", 100)
+    folder = work or tmp_path
+    until(lambda: any(folder.glob(".both.mov.*.part/progress")) or process.poll() is not None, "it is begun", 100)
     return process
 
 
@@ -99,10 +103,34 @@ def begun(tmp_path: Path, long: Path, *, deaf: bool = False) -> subprocess.Popen
 )
 def test_interrupted_it_leaves_nothing_behind(tmp_path: Path, long: Path, number: signal.Signals, deaf: bool) -> None:
     process = begun(tmp_path, long, deaf=deaf)
+    check_interrupted(process, number)
+    assert os.listdir(tmp_path) == ["clip.mov"]
+
+
+def check_interrupted(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    workers = [each for each in descendants(process.pid) if has_open(each, "clip.mov")]
     process.send_signal(number)
     out, said = process.communicate(timeout=180)
     assert (process.returncode, out, said) == (128 + number, "", "interrupted; nothing was left behind\n")
-    assert os.listdir(tmp_path) == ["clip.mov"]
+    assert len(workers) == 1
+    await_end(workers[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_interrupted_on_the_way_into_a_mount_it_leaves_nothing_there(
+    serve: Serve, tmp_path: Path, long: Path, number: signal.Signals
+) -> None:
+    dam = serve(settings=QUICK).start()
+    process = begun(tmp_path, long, target=dam / "inbox/both.mov", work=dam.library / "state/work")
+    check_interrupted(process, number)
+    assert os.listdir(dam / "inbox") == []
+    assert list((dam.library / "state/work").iterdir()) == []
+    assert list((dam.library / "state/staging").iterdir()) == []
+    assert rows(dam.library, "SELECT 1 FROM asset") == []
+    if number == signal.SIGINT:
+        clip = h264(tmp_path / "short.mov", size=SIZE, seconds=0.4, options=GOP)
+        damfs("concat", clip, clip, "-o", dam / "inbox/both.mov")
+        assert frames(dam / "inbox/both.mov") == 20
 
 
 def test_what_a_killed_one_left_goes_when_it_is_run_again(tmp_path: Path, long: Path) -> None:

@@ -15,12 +15,27 @@ import pytest
 from PIL import Image
 
 from tests.mount.conftest import Serve, serving
-from tests.mount.daemon_process import Daemon, begun, damfs, new_library, rows, run, until
+from tests.mount.daemon_process import Daemon, await_end, begun, damfs, descendants, new_library, rows, run, until
+from tests.mount.test_interrupts import has_open
 from tests.sample_media import Clip, h264, jpeg, wav, write
 
 SIZE = (320, 180)
 GOP = {"preset": "veryfast", "crf": "23", "g": "10", "bf": "0", "sc_threshold": "0"}
-NO_PROXIES = '[model]\nname = "none"\n[proxy]\nenabled = false\n'
+NO_PROXIES = """[model]
+name = "none"
+[proxy]
+enabled = false
+[previews]
+sprites = false
+sheets = false
+waveforms = false
+[scenes]
+up_to_minutes = 0
+[metadata]
+exiftool = false
+places = false
+"""
+"""Nothing that cutting could do without."""
 
 
 @pytest.fixture(scope="module")
@@ -286,16 +301,22 @@ def test_a_piece_that_cannot_be_made_is_an_error_and_a_text_beside_it(serve: Ser
     assert len(why.read_bytes()) == why.stat().st_size
 
 
-@pytest.fixture
-def long_clip(tmp_path: Path) -> Path:
-    """In a codec that nothing continues: all of an exact piece has to be encoded, which takes a while."""
+@pytest.fixture(scope="module")
+def written_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     old = Clip(codec="mpeg4", options={"g": "300"}, size=(960, 540), seconds=12, source="mandelbrot", tracks=())
-    return write(tmp_path / "Old/old.mp4", old)
+    return write(tmp_path_factory.mktemp("old") / "old.mp4", old)
 
 
-@pytest.mark.parametrize(
-    ("mounted", "number"), [(True, signal.SIGINT), (True, signal.SIGTERM), (False, signal.SIGTERM)], ids=str
-)
+@pytest.fixture
+def long_clip(tmp_path: Path, written_once: Path) -> Path:
+    """In a codec that nothing continues: all of an exact piece has to be encoded, which takes a while."""
+    (tmp_path / "Old").mkdir()
+    (tmp_path / "Old/old.mp4").hardlink_to(written_once)
+    return tmp_path / "Old/old.mp4"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+@pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "alone"])
 def test_a_command_that_is_interrupted_leaves_nothing_behind(
     serve: Serve, tmp_path: Path, long_clip: Path, mounted: bool, number: signal.Signals
 ) -> None:
@@ -310,15 +331,22 @@ def test_a_command_that_is_interrupted_leaves_nothing_behind(
     words = ("clip", path, "--in", "0.2", "--out", "11.8", "--exact", "-o", piece, "--library", dam.library)
     with begun(*words) as process:
         until(lambda: any(work.glob("cut-*/progress")) or process.poll() is not None, "it is begun", 100)
+        below = descendants(dam.pid if mounted else process.pid)
+        workers = [each for each in below if has_open(each, "old.mp4")]
         process.send_signal(number)
         out, said = process.communicate(timeout=180)
     assert (process.returncode, out) == (128 + number, ""), said
     assert said.splitlines()[-1] == "interrupted; nothing was left behind"
     assert "Traceback" not in said
+    assert len(workers) == 1
+    await_end(workers[0])
     until(lambda: not work.exists() or not any(work.iterdir()), "the work is cleared away")
     assert os.listdir(tmp_path / "Old") == ["old.mp4"]
     assert not [each for each in os.listdir(tmp_path) if "piece" in each]
     assert rows(dam.library, "SELECT 1 FROM rendition WHERE kind = 'clip'") == []
+    if number == signal.SIGINT:
+        damfs(*words)
+        assert frames(piece) == 290, "the same command, run again, finishes"
 
 
 def test_a_piece_that_takes_too_long_says_which_limit_it_met(serve: Serve, tmp_path: Path, long_clip: Path) -> None:

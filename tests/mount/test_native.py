@@ -73,9 +73,9 @@ def test_what_always_has_one_answer_never_reaches_python(dam: Daemon, tmp_path: 
         (tmp_path / name).write_bytes(name.encode())
     before = dam.stats()["damfs_native_answers_total"]
     called = calls(dam, lambda: run("cp", "-t", dam / "inbox", *(tmp_path / name for name in names)))
-    assert called["create"] == called["write"] == len(names)
-    assert not called["flush"] + called["getxattr"]
-    assert dam.stats()["damfs_native_answers_total"] - before >= 2 * len(names)
+    assert called["create"] == len(names)
+    assert not called["write"] + called["flush"] + called["getxattr"]
+    assert dam.stats()["damfs_native_answers_total"] - before >= 3 * len(names)
     dam.settled()
     assert [(dam / "inbox" / name).read_text() for name in names] == names
 
@@ -89,9 +89,10 @@ def test_a_small_file_costs_few_calls_and_statements(dam: Daemon, tmp_path: Path
     dam.settled()
     after = dam.stats()  # one look: each is counted as well
     called = operations(before, after)
-    assert called["create"] == called["write"] == number
-    assert called["lookup"] <= 1.5 * number, "of two that the kernel asks"
-    assert called["getattr"] <= 2.5 * number, "of the file when it is written, and of its directory"
+    assert called["create"] == number
+    assert "write" not in called, str(called)
+    assert called["lookup"] <= 1.5 * number, "of two that the kernel asks; some are of those who look at the counters"
+    assert called["getattr"] <= number, "of two, of the file and of its directory; none unless something is committed"
     statements = after["damfs_catalog_statements_total"] - before["damfs_catalog_statements_total"]
     assert statements <= 30 * number, "some twenty, and what was run beside"
 

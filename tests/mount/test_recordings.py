@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from damfs.core.arriving import QUIET_S
 from damfs.presentation.fuse.unfinished import WAIT_S
 from tests.mount.conftest import Serve
 from tests.mount.daemon_process import Daemon, rows, run, until
 from tests.sample_media import h264, truncated
+from tests.sample_media.sound import write_sound
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def in_turns(path: Path, content: bytes, turns: int = 5) -> float:
         with path.open("ab", buffering=0) as file:
             longest = max(longest, time.monotonic() - closed)
             file.write(content[turn * part : None if turn == turns - 1 else (turn + 1) * part])
-        closed = time.monotonic()
+            closed = time.monotonic()  # the daemon may count from here on
     return longest
 
 
@@ -57,6 +59,28 @@ def test_a_recording_that_is_closed_in_between_arrives_once_and_whole(dam: Daemo
             dam.idle()
             assert (path.stat().st_ino, versions_of(dam, name)) == (inode, 1), "the bytes are those from before"
             break
+
+
+def test_those_that_could_end_anywhere_arrive_once_as_well(dam: Daemon, tmp_path: Path) -> None:
+    """What was there at each close is a whole file of its own; but of Matroska, which says how long it is."""
+    options, pieces = {"preset": "veryfast", "g": "2"}, {"movflags": "frag_keyframe+empty_moov"}
+    sources = {
+        ".mp3": write_sound(tmp_path / "a.mp3", "libmp3lame", 1.0, 440, {}, {}),
+        ".ts": h264(tmp_path / "a.ts", seconds=0.5, size=(64, 48), options=options),
+        ".mkv": h264(tmp_path / "a.mkv", seconds=0.5, size=(64, 48), options=options),
+        ".mp4": h264(tmp_path / "a.mp4", seconds=0.5, size=(64, 48), options=options, container_options=pieces),
+    }
+    whole: dict[str, bytes] = {}
+    for ending, source in sources.items():
+        for take in count():
+            name, content = f"take{take}{ending}", source.read_bytes()
+            if in_turns(dam / "inbox" / name, content) < QUIET_S / 2:
+                whole[name] = content
+                break
+    status = dam.idle()
+    assert {name: versions_of(dam, name) for name in whole} == dict.fromkeys(whole, 1)
+    assert {name: (dam / "inbox" / name).read_bytes() for name in whole} == whole
+    assert not {failure.name for failure in status.failures} & whole.keys()
 
 
 def test_one_that_is_never_finished_arrives_all_the_same_and_says_why(dam: Daemon, tmp_path: Path) -> None:

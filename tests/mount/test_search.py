@@ -141,6 +141,23 @@ def test_a_search_is_kept_by_mkdir_listed_and_forgotten_by_rmdir(dam: Daemon) ->
         os.mkdir(dam / "search/car/below")
 
 
+def test_a_kept_search_is_renamed_by_mv(dam: Daemon) -> None:
+    os.mkdir(dam / "search/blue")
+    assert names(dam / "search/blue") == ["01 blue car.txt"]
+    assert names(dam / "search/red car") == ["01 red car.txt"], "the kernel knows both"
+    subprocess.run(["mv", "-T", dam / "search/blue", dam / "search/red car"], check=True)
+    assert names(dam / "search") == ["red car"]
+    assert names(dam / "search/red car") == ["01 red car.txt"]
+    assert names(dam / "search/blue") == ["01 blue car.txt"]
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.rename(dam / "search/red car", dam / "search/rating:many")
+    with pytest.raises(PermissionError):
+        os.rename(dam / "search/never kept", dam / "search/blue")
+    with pytest.raises(PermissionError):
+        os.rename(dam / "search/red car", dam / "by-tag/red car")
+    os.rmdir(dam / "search/red car")
+
+
 def test_nothing_can_be_put_into_a_search(dam: Daemon) -> None:
     for work in (
         lambda: (dam / "search/car/new.txt").write_bytes(b"x"),

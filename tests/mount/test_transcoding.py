@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from damfs.settings import SETTINGS_FILE
 from tests.mount.consistency import check_consistent
-from tests.mount.daemon_process import DAMFS, QUICK, damfs, environment, new_library, rows, run, until
+from tests.mount.daemon_process import (
+    DAMFS,
+    QUICK,
+    await_end,
+    damfs,
+    descendants,
+    environment,
+    new_library,
+    rows,
+    run,
+    until,
+)
 from tests.sample_media import dnxhr, h264, truncated
 
 if TYPE_CHECKING:
@@ -120,10 +132,14 @@ def begun(library: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
 def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path, number: signal.Signals) -> None:
     process = begun(footage)
+    workers = descendants(process.pid)
     process.send_signal(number)
     _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 128 + number, said
     assert "run the same command again to go on" in said
+    assert workers != []
+    for worker in workers:
+        await_end(worker)
     assert left_behind(footage) == []
     before = jobs(footage)
     assert before.keys() <= {"done"}, "what waited was taken back"
@@ -132,12 +148,15 @@ def test_interrupted_it_leaves_nothing_behind_and_goes_on(footage: Path, number:
     assert left_behind(footage) == []
 
 
-def test_interrupted_while_it_is_mounted_the_daemon_finishes_what_runs(serve: Serve, footage: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_interrupted_while_it_is_mounted_the_daemon_finishes_what_runs(
+    serve: Serve, footage: Path, number: signal.Signals
+) -> None:
     dam = serve(footage).start()
     process = begun(footage)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 130, said
+    assert process.returncode == 128 + number, said
     assert "2 that waited were taken back" in said or "1 that waited were taken back" in said
     until(lambda: jobs(footage).keys() == {"done"}, "what ran is finished, what waited is gone", LIMIT_S)
     before = jobs(footage)["done"]
@@ -156,6 +175,23 @@ def test_killed_it_starts_again(footage: Path) -> None:
     done = answer("transcode", footage, "*", "--profile", "h264")
     assert (int(str(done["made"])) + int(str(done["there"])), done["failed"]) == (3, {})
     assert left_behind(footage) == []
+    assert jobs(footage) == {"done": 3}
+
+
+def test_as_many_are_made_at_once_as_the_settings_say(footage: Path) -> None:
+    """Of three clips two, all the time until the last one."""
+    (footage / SETTINGS_FILE).write_text(OFF.replace("workers = 1", "workers = 2"))
+    at_once: list[int] = []
+    process = begun(footage)
+
+    def ended() -> bool:
+        at_once.append(jobs(footage).get("leased", 0))
+        return process.poll() is not None
+
+    until(ended, "it ends", LIMIT_S)
+    process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert max(at_once) == 2
     assert jobs(footage) == {"done": 3}
 
 

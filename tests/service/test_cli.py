@@ -267,6 +267,18 @@ def test_tag_and_untag_by_the_path_in_a_store(damfs: Damfs, library: Path, folde
     assert [line.split() for line in damfs("tags", library).out.splitlines()] == [["2", "Red", "Car"], ["1", "beach"]]
 
 
+def test_tags_and_the_terms_made_for_them_are_one_thing(damfs: Damfs, library: Path, folder: Path) -> None:
+    damfs("add", library, folder)
+    damfs("tag", "--library", library, folder / "b.png", folder / "2024/a.png", "new", "newer", "new")
+    with closing(sqlite3.connect(library / "state/catalog.sqlite3")) as catalog:
+        told = catalog.execute("SELECT count(DISTINCT at_ns), count(*) FROM change WHERE actor = 'cli' AND kind IN"
+                               " ('tagged', 'term-defined')").fetchall()  # fmt: skip
+    assert told == [(1, 6)], "so one undo takes all of it back, however slow the machine was"
+    assert damfs("tag", "--library", library, folder / "b.png", "third", ".DS_Store", code=1).err.count("\n") == 1
+    damfs("undo", library)
+    assert "no terms yet" in damfs("tags", library).out
+
+
 def test_tag_through_a_link_and_from_a_relative_path(
     damfs: Damfs, library: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

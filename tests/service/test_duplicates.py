@@ -176,6 +176,9 @@ async def test_two_takes_of_one_scene_are_both_kept(library: Library, tmp_path: 
     await taken_in(library, tmp_path / "small.mp4", tmp_path)
     shown = await dedupe(library, Reception(library), [Sort.NEAR], apply=False)
     assert sum(copy.moves for copy in shown.groups[0].others) == 2, "by marks alone all three are one film"
+    assert all(copy.if_equal for copy in shown.groups[0].others if copy.moves), "so they are compared first"
+    assert "trash if equal" in as_text(shown)
+    assert "1 groups; --apply would put 0 files into the trash (0 bytes), and of 2 more" in as_text(shown)
     report = await dedupe(library, Reception(library), [Sort.NEAR], apply=True)
     assert (report.moved, report.problems) == (1, [])
     assert the_asset(library, "small.mp4").state is AssetState.TRASHED

@@ -13,6 +13,7 @@ import trio
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.cut import Cut
 from damfs.core.processors.media import LONGEST_NS
+from damfs.core.processors.probe import Probe
 from damfs.core.processors.processor import Output, Processor, Subject, Worker
 from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerPool, open_worker_pool
 from damfs.errors import BadMedia, DamfsError
@@ -189,6 +190,19 @@ async def test_the_time_limit_of_the_settings_ends_a_job(tmp_path: Path) -> None
     async with open_worker_pool(settings) as pool:
         with pytest.raises(JobTimedOut, match="took longer than 1 s and was stopped"):
             await pool.run(ProcessorRef("doomed", endless, Worker.MEDIA, 600), source, tmp_path, SUBJECT)
+
+
+async def test_the_settings_can_give_every_kind_of_job_more_time(tmp_path: Path) -> None:
+    """A minute is little for a clip that comes from tape; whoever waits sets a limit of his own."""
+    endless = f"{doomed_processors.__name__}:{doomed_processors.Endless.__name__}"
+    patient = Settings(indexer=IndexerSettings(workers=1, time_factor=2.5, time_limit_s=100))
+    async with open_worker_pool(patient) as pool:
+        assert (pool.limit_s(Probe.timeout_s), pool.limit_s(10), pool.limit_s(3600)) == (100, 25, 100)
+        reference = ProcessorRef("doomed", endless, Worker.MEDIA, 0.4)
+        with pytest.raises(JobTimedOut, match="took longer than 1 s and was stopped"):
+            await pool.run(reference, tmp_path / "source", tmp_path, SUBJECT)
+        with pytest.raises(JobTimedOut, match=r"took longer than 0\.5 s and was stopped"):
+            await pool.run(reference, tmp_path / "source", tmp_path, SUBJECT, 0.5)
 
 
 SUBJECT = Subject("clip.mov", Media.VIDEO, 5)

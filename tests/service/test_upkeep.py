@@ -16,7 +16,7 @@ import trio.testing
 from damfs.catalog import derived, job_table
 from damfs.catalog.database import Connection
 from damfs.catalog.vector_index import VectorIndex
-from damfs.core import followed_index
+from damfs.core import batch_sealing, followed_index
 from damfs.core.commands import AddTag, Receive, Rename
 from damfs.core.followed_index import file_name, index_property
 from damfs.core.library import Library
@@ -123,6 +123,16 @@ async def test_a_closed_file_is_sealed(library: Library) -> None:
     id_ = drafted(library, "clip.txt", b"clip", "beach")
     await start(library)
     assert (asset(library, id_).state, tags(library, id_)) == (AssetState.PRESENT, ["beach"])
+
+
+async def test_thousands_that_were_closed_are_sealed_together(library: Library) -> None:
+    """They wait while more come, so a daemon that is killed then leaves many of them."""
+    ids = [drafted(library, f"{number}.dat", b"bytes %d" % number) for number in range(2 * batch_sealing.COMMIT)]
+    commits = library.db.commits
+    await repair(library, Reception(library))
+    assert {asset(library, id_).state for id_ in ids} == {AssetState.PRESENT}
+    assert library.db.commits - commits <= 5, "two of them seal"
+    assert library.staging.entries() == {}
 
 
 async def test_a_closed_empty_file_is_sealed(library: Library) -> None:

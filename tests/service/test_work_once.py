@@ -35,10 +35,15 @@ class CountingPool(WorkerPool):
         self._pool = pool
         self.runs: Counter[tuple[str, str]] = Counter()
 
-    async def run(self, processor: ProcessorRef, source: Path, out: Path, subject: Subject) -> Output:
+    def limit_s(self, timeout_s: float) -> float:
+        return self._pool.limit_s(timeout_s)
+
+    async def run(
+        self, processor: ProcessorRef, source: Path, out: Path, subject: Subject, limit_s: float | None = None
+    ) -> Output:
         digest = hashlib.blake2b(await trio.Path(source).read_bytes()).hexdigest()[:8]
         self.runs[processor.name, digest] += 1
-        return await self._pool.run(processor, source, out, subject)
+        return await self._pool.run(processor, source, out, subject, limit_s)
 
 
 @asynccontextmanager

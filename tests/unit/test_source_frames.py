@@ -13,9 +13,12 @@ import pytest
 from av.video.stream import VideoStream
 
 from damfs.core.processors import joinable, source_frames
+from damfs.core.processors.probe import Probe
+from damfs.core.processors.processor import Subject
 from damfs.core.processors.source_frames import are_among, without_second_fields
 from damfs.errors import BadMedia
-from tests.sample_media import Clip, write
+from damfs.model import Media
+from tests.sample_media import Clip, vfr, write
 from tests.unit.test_proxy import frame_times, judged, make, of_kind, said
 from tests.unit.test_splice import exact
 
@@ -176,6 +179,7 @@ def test_a_rate_that_the_header_has_wrong_is_that_of_the_times(tmp_path: Path) -
         assert container.streams.video[0].average_rate not in {None, 25}
     proxy, made = make(cut)
     assert said(made, "frame_rate") == {"source": "25/1", "proxy": "25/1", "verdict": "equal"}
+    assert probed_rate(cut) == "25/1", "what is shown is what is compared"
     count = len(frame_times(cut))
     assert frame_times(proxy) == [Fraction(number, 25) for number in range(count)]
 
@@ -192,10 +196,24 @@ def test_a_rate_of_which_a_frame_is_no_whole_number_of_ticks_is_the_usual_one(tm
     for source in sources:
         proxy, made = make(source)
         assert said(made, "frame_rate") == {"source": "24000/1001", "proxy": "24000/1001", "verdict": "equal"}
+        assert probed_rate(source) == "24000/1001"
         assert said(made, "frame_times")["verdict"] == "equal"
         count = len(frame_times(source))
         assert frame_times(proxy) == [number * Fraction(1001, 24000) for number in range(count)]
         assert joinable.looked_at(source, source.name).properties["frame rate"] == "24000/1001"
+
+
+@pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
+def test_of_uneven_times_the_average_is_shown_and_compared(tmp_path: Path, name: str) -> None:
+    source = vfr(tmp_path / name, size=(160, 96))
+    _, made = make(source)
+    assert probed_rate(source) == said(made, "frame_rate")["source"]
+
+
+def probed_rate(path: Path) -> object:
+    facts = Probe().run(path, path.parent, Subject(path.name, Media.VIDEO, path.stat().st_size)).facts
+    assert isinstance(facts["video"], dict)
+    return facts["video"]["frame_rate"]
 
 
 def test_two_fields_in_two_packets_are_one_frame() -> None:

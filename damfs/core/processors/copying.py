@@ -16,12 +16,9 @@ from av.video.stream import VideoStream
 
 from damfs.core.processors import media, pieces, places, untimed
 from damfs.core.processors.pieces import SLACK, AnyPacket, AnyStream, Cut
-from damfs.core.processors.places import HALF_MS
+from damfs.core.processors.places import HALF_MS, REORDERED
 from damfs.core.processors.splice_plan import decoding_times
 from damfs.errors import BadMedia
-
-REORDERED = 64
-"""Frames that may stand before an earlier one in a file at most."""
 
 
 class NotCopyable(Exception):
@@ -33,7 +30,7 @@ class Trimmed(Exception):
 
 
 def copied(source: Path, target: Path, name: str, start: Fraction, end: Fraction) -> Cut:
-    """From the key frame at or before ``start``. Raises NotCopyable, Trimmed, BadMedia."""
+    """From the key frame (of sound alone: the packet) at or before ``start``. Raises NotCopyable, Trimmed, BadMedia."""
     with media.opened(source, name) as container:
         streams = pieces.streams_of(container)
         if not streams:
@@ -41,9 +38,10 @@ def copied(source: Path, target: Path, name: str, start: Fraction, end: Fraction
         leader = streams[0]
         if untimed.is_untimed(container, leader):
             raise NotCopyable(untimed.WHY)
-        first = places.key_before(container, leader, start) if isinstance(leader, VideoStream) else start
-        if first < 0:
+        first = places.key_before(container, leader, start)
+        if first < 0 and isinstance(leader, VideoStream):
             raise Trimmed
+        first = max(first, Fraction(0))  # what comes before sound begins only has its decoder warm up
         try:
             return written(container, target, streams, first, end)
         except (av.FFmpegError, ValueError, TypeError) as error:
@@ -81,7 +79,10 @@ def packets_of(
     """The packets of a piece, each with the time at which it is shown."""
     origin, window = pieces.origin_of(streams), Window(first, end)
     window.over = not isinstance(streams[0], VideoStream)
-    pieces.go_to(container, streams[0], first)
+    if isinstance(streams[0], VideoStream):
+        pieces.go_to(container, streams[0], first)
+    else:  # PCM is cut into packets from where reading begins
+        places.seek(container, streams[0], first)
     for packet in media.packets(container, streams, media.Damage()):
         at = packet.pts if packet.pts is not None else packet.dts
         if at is None or not packet.size or packet.time_base is None:

@@ -54,14 +54,15 @@ def encoded(
         streams = pieces.streams_of(container)
         if not streams:
             raise BadMedia(f"{name}: nothing to cut: it holds neither pictures nor sound that can be decoded here")
-        leader, first, frame, begin = streams[0], start, None, start
+        leader, first, last, frame, begin = streams[0], start, end, None, start
         if isinstance(leader, VideoStream):
             frame = places.frame_at(container, leader, start, name)
             first = places.time_of(leader, frame.pts or 0)
             begin = min(first, places.key_before(container, leader, first))
+            last = places.end_before(container, leader, end)
         with av.open(str(target), "w", format="mov") as out:
             out.metadata.update(pieces.kept_tags(container))
-            piece = Piece(out, container, streams, (first, end), frame)
+            piece = Piece(out, container, streams, (first, end), last, frame)
             last = piece.written(begin, report)
     count = sum(track.count for track in piece.pictures.values())
     return Cut(first, last, count, count, why, piece.damage.errors)
@@ -76,9 +77,11 @@ class Piece:
         container: InputContainer,
         streams: list[AnyStream],
         span: tuple[Fraction, Fraction],
+        last: Fraction,
         frame: VideoFrame | None,
     ) -> None:
-        """``frame``: the first one; the encoders want to be told everything before the first packet is written."""
+        """``last``: when the last frame ends, and so the sound. ``frame``: the first one; the encoders want to be told
+        everything before the first packet is written."""
         self.container, self.streams, (self.first, self.end) = container, streams, span
         self.origin, self.damage = pieces.origin_of(streams), media.Damage()
         self.pictures = {
@@ -87,7 +90,7 @@ class Piece:
             if isinstance(stream, VideoStream) and frame is not None
         }
         self.sounds = {
-            stream.index: PcmTrack(out, stream, *span) for stream in streams if isinstance(stream, AudioStream)
+            stream.index: PcmTrack(out, stream, span[0], last) for stream in streams if isinstance(stream, AudioStream)
         }
 
     def written(self, begin: Fraction, report: Report) -> Fraction:

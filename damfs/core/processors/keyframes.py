@@ -48,6 +48,8 @@ class Shot:
     picture: Image.Image
     """Upright, square pixels, sRGB."""
     at_ns: int
+    decoded: int = 1
+    """Pictures that were decoded to find it."""
 
 
 def best_shot(container: InputContainer, stream: VideoStream, name: str, longest: int) -> Shot:
@@ -63,7 +65,7 @@ def best_shot(container: InputContainer, stream: VideoStream, name: str, longest
         why = damage.first or "there is none"
         raise BadMedia(f"{name}: no picture can be decoded ({why}); if it played before, restore it from a copy")
     best = max(rated, key=lambda pair: pair[0])[1]
-    return Shot(picture_of(best, stream, longest), moment(best, stream))
+    return Shot(picture_of(best, stream, longest), moment(best, stream), damage.frames)
 
 
 def best_of(rated: Sequence[tuple[float, VideoFrame]]) -> float:

@@ -26,17 +26,20 @@ HALF_MS = Fraction(1, 2000)
 
 BEFORE_ALL = Fraction(10)
 """Seconds that no frame is decoded before it is shown."""
+REORDERED = 64
+"""Frames that may stand before an earlier one in a file at most."""
+AnyStream = VideoStream | AudioStream
 
 
-def origin_of(stream: VideoStream) -> Fraction:
+def origin_of(stream: AnyStream) -> Fraction:
     return (stream.start_time or 0) * (stream.time_base or Fraction(1))
 
 
-def time_of(stream: VideoStream, pts: int) -> Fraction:
+def time_of(stream: AnyStream, pts: int) -> Fraction:
     return pts * (stream.time_base or Fraction(1)) - origin_of(stream)
 
 
-def seek(container: InputContainer, stream: VideoStream | AudioStream, at: Fraction) -> None:
+def seek(container: InputContainer, stream: AnyStream, at: Fraction) -> None:
     """To a key frame at or before a moment, where the container has an index of them."""
     base, start = stream.time_base or Fraction(1), stream.start_time or 0
     if at <= 0 or untimed.is_untimed(container, stream):
@@ -45,7 +48,7 @@ def seek(container: InputContainer, stream: VideoStream | AudioStream, at: Fract
         container.seek(start + int(at / base), stream=stream, backward=True)
 
 
-def rewind(container: InputContainer, stream: VideoStream | AudioStream) -> None:
+def rewind(container: InputContainer, stream: AnyStream) -> None:
     """To the first packet: streams without an index go by when frames are decoded, and the first one is decoded before
     it is shown."""
     start = stream.start_time or 0
@@ -80,8 +83,8 @@ def frame_at(container: InputContainer, stream: VideoStream, at: Fraction, name:
     return found
 
 
-def key_before(container: InputContainer, stream: VideoStream, at: Fraction) -> Fraction:
-    """The time of the last key frame at or before a moment; of the first one where there is none."""
+def key_before(container: InputContainer, stream: AnyStream, at: Fraction) -> Fraction:
+    """The time of the last key frame (of sound: packet) at or before a moment; of the first one where there is none."""
     first = Fraction(0)
     for back in STEPS_BACK:
         seek(container, stream, at - back)
@@ -93,7 +96,7 @@ def key_before(container: InputContainer, stream: VideoStream, at: Fraction) -> 
     return first
 
 
-def _keys_up_to(container: InputContainer, stream: VideoStream, at: Fraction) -> Iterator[Fraction]:
+def _keys_up_to(container: InputContainer, stream: AnyStream, at: Fraction) -> Iterator[Fraction]:
     """Times of key frames from here on, the first one behind ``at`` included."""
     for packet in media.packets(container, [stream], media.Damage()):
         time = packet_time(packet, stream)
@@ -105,7 +108,31 @@ def _keys_up_to(container: InputContainer, stream: VideoStream, at: Fraction) ->
             return
 
 
-def packet_time(packet: Packet[VideoStream] | Packet[AudioStream], stream: VideoStream) -> Fraction | None:
+def end_before(container: InputContainer, stream: VideoStream, at: Fraction) -> Fraction:
+    """When the last frame that begins before a moment ends; that moment where there is none."""
+    for back in STEPS_BACK:
+        seek(container, stream, at - back)
+        ends = list(_ends_before(container, stream, at - HALF_MS))
+        if ends:
+            return max(ends)[1]
+    return at
+
+
+def _ends_before(container: InputContainer, stream: VideoStream, at: Fraction) -> Iterator[tuple[Fraction, Fraction]]:
+    """When frames that begin before a moment begin and end, from here on."""
+    usual, late = 1 / (media.rate_of(stream) or Fraction(25)), 0
+    for packet in media.packets(container, [stream], media.Damage()):
+        time = packet_time(packet, stream)
+        if time is None:
+            continue
+        late = late + 1 if time >= at else 0
+        if late > REORDERED:
+            return
+        if not late:
+            yield time, time + ((packet.duration or 0) * (packet.time_base or Fraction(0)) or usual)
+
+
+def packet_time(packet: Packet[VideoStream] | Packet[AudioStream], stream: AnyStream) -> Fraction | None:
     """When the packet's frame is shown; None for the empty ones that end a file."""
     at = packet.pts if packet.pts is not None else packet.dts
     return None if at is None or not packet.size else time_of(stream, at)

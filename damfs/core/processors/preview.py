@@ -41,6 +41,7 @@ class Preview(Processor):
         return Output(
             facts={
                 "poster_at_ns": shot.at_ns,
+                "decoded": shot.decoded,
                 "width": shot.picture.width,
                 "height": shot.picture.height,
                 "colour": dominant_colour(shot.picture),

@@ -38,12 +38,13 @@ class Probe(Processor):
             return Output(facts=stills.still_facts(source, name))
         except stills.NotAStill:
             with media.opened(source, name) as container:
-                return Output(facts={**container_facts(container, name), "unfinished": lacks(source)})
+                facts = container_facts(container, name, source.stat().st_size)
+                return Output(facts={**facts, "unfinished": lacks(source)})
 
 
-def container_facts(container: InputContainer, name: str) -> dict[str, object]:
-    """Facts of a clip or sound file. Raises BadMedia when nothing in it can be decoded."""
-    from damfs.core.processors import clip_detail, media
+def container_facts(container: InputContainer, name: str, size: int) -> dict[str, object]:
+    """Facts of a clip or sound file of so many bytes. Raises BadMedia when nothing in it can be decoded."""
+    from damfs.core.processors import clip_detail, media, source_frames
 
     picture, sounds = media.picture_stream(container), media.sound_streams(container)
     stills_only = container.format.name.endswith("_pipe")
@@ -57,10 +58,13 @@ def container_facts(container: InputContainer, name: str) -> dict[str, object]:
         return {**facts, "media": "audio", "duration_ns": media.stream_duration(container, sounds[0])}
     media.check_size(picture.width, picture.height, name)
     duration = None if stills_only else media.stream_duration(container, picture)
-    frame = media.first_frame(container, picture, name)
+    found = frame_facts(picture, media.first_frame(container, picture, name))
+    rate = None if stills_only else source_frames.rate_of(container, picture, size)
+    said = {} if rate is None else {"frame_rate": media.rational_text(rate)}
     return {
         **facts,
-        **frame_facts(picture, frame),
+        **found,
+        "video": {**media.video_facts(picture), **said},
         "media": "image" if stills_only else "video",
         "duration_ns": duration,
     }
@@ -89,7 +93,7 @@ def whole(text: str | None) -> int | None:
 
 
 def frame_facts(stream: VideoStream, frame: VideoFrame) -> dict[str, object]:
-    """Facts that need a decoded frame; codec facts are read after it, when the decoder knows them all."""
+    """Facts that need a decoded frame. Those of the codec are read after it: then the decoder knows them all."""
     from damfs.core.processors import clip_detail, media
 
     turn = media.turn_of(frame)
@@ -98,7 +102,6 @@ def frame_facts(stream: VideoStream, frame: VideoFrame) -> dict[str, object]:
         "width": width,
         "height": height,
         "rotation": turn.clockwise,
-        "video": media.video_facts(stream),
         "hdr": clip_detail.hdr_detail(frame),
     }
 

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from damfs.core.processors import media
+from damfs.core.processors import media, places
 from damfs.core.processors.proxy_plan import USUAL_RATES, has_fields
 
 INDEXED = ("mov",)
@@ -28,6 +28,8 @@ OFF = Fraction(1, 2)
 """Frames by which a header's rate counts otherwise than the times: less is rounding."""
 NEAR = Fraction(1, 10)
 """Share by which a header's rate may be off: short pieces lose or win a frame."""
+MEASURED = 64 << 20
+"""Bytes of a file whose packets are read to tell its rate, at most."""
 VP8_SHOWN = 0x10
 """Bit of a packet's first byte; without it the picture is only for others to refer to."""
 
@@ -86,6 +88,29 @@ def held(source: Path, name: str) -> Held:
         if stream is None or stream.time_base is None:
             return NOTHING
         return by_index(container, stream) or by_packets(container, stream)
+
+
+def rate_of(container: InputContainer, stream: VideoStream, size: int) -> Fraction | None:
+    """Frames a second as the gate finds them, as cheaply as can be: a usual rate that the header says is believed; else
+    what the index says; else what the packets do, in a file of ``size`` bytes that is not too large for that."""
+    said = media.rate_of(stream)
+    if said is None or said in USUAL_RATES or stream.time_base is None:
+        return said
+    stored = as_stored(container, stream)
+    usual = None if stored is None else stored.usual_rate(stored.times, said)
+    if usual is not None or size > MEASURED:
+        return usual or said
+    places.rewind(container, stream)
+    return by_packets(container, stream).rate(said)
+
+
+def as_stored(container: InputContainer, stream: VideoStream) -> Held | None:
+    """When frames are decoded, by the index: where that is even, so is when they are shown."""
+    base = stream.time_base
+    if base is None or container.format.name.split(",")[0] not in INDEXED:
+        return None
+    times = tuple(entry.timestamp * base for entry in stream.index_entries if not entry.is_discard)
+    return Held(len(times), times, times[-1], base) if times else None
 
 
 def by_index(container: InputContainer, stream: VideoStream) -> Held | None:

@@ -21,10 +21,9 @@ from av.video.stream import VideoStream
 
 from damfs.core.processors import bridge, media, nal_units, pieces, places, untimed
 from damfs.core.processors.bridge import Bridge
-from damfs.core.processors.copying import REORDERED
 from damfs.core.processors.cut_sound import SoundOfPiece
 from damfs.core.processors.pieces import SLACK, AnyPacket, AnyStream
-from damfs.core.processors.places import HALF_MS
+from damfs.core.processors.places import HALF_MS, REORDERED
 from damfs.core.processors.splice_plan import NotSplicable, Plan, Stored, plan_of
 
 Report = Callable[[float], None]

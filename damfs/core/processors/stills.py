@@ -242,7 +242,8 @@ def load_still(source: Path, name: str, longest: int = WORKING_SIZE) -> Image.Im
 
 
 def reduced(image: Image.Image, longest: int) -> Image.Image:
-    image.draft("RGB", (longest, longest))
+    share = min(1.0, longest / max(image.size))  # of both sides: draft makes neither smaller than it is asked for
+    image.draft("RGB", (max(1, round(share * image.width)), max(1, round(share * image.height))))
     turned = turned_upright(image)
     profile = image.info.get("icc_profile")
     small = eight_bits(turned)

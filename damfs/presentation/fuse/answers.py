@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 class Answering(Protocol):
     counters: Counters
 
+    def catch_up(self) -> None:
+        """With what happened without asking; it must not raise."""
+
     def refused(self, operation: str, error: errors.DamfsError) -> None:
         """A program is to be told no more than a number: why, is kept for people."""
 
@@ -57,6 +60,7 @@ def answers(
     @functools.wraps(handler)
     async def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         self.counters[name] += 1
+        self.catch_up()
         return await guard(self, *args, **kwargs)
 
     return answer

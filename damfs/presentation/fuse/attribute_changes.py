@@ -15,7 +15,7 @@ from damfs.model import AssetId
 from damfs.presentation.fuse.answers import stale_if_gone
 from damfs.presentation.fuse.appearance import Appearance
 from damfs.presentation.fuse.attributes import Owner
-from damfs.presentation.fuse.drafts import ACTOR
+from damfs.presentation.fuse.draft_files import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.fuse.privileges import drop_privileges

@@ -6,22 +6,26 @@ Those that take a thread block (`stage`, `own`, `write_at`); `first_source` is f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import trio
 
-from damfs.catalog import stores
+from damfs.catalog import rewrites, stores
 from damfs.catalog.rewrites import Rewrite
-from damfs.core.commands import SetTimes
+from damfs.core.closing import CloseReceived, LastClose
+from damfs.core.commands import SetSize, SetTimes
+from damfs.core.installing import check_writable
 from damfs.core.library import Library
-from damfs.errors import DamfsError, Unavailable
+from damfs.core.rewriting import BeginRewrite, SizeRewrite
+from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, Key
 from damfs.storage.disk_errors import disk_errors
 from damfs.storage.local import LocalStore
 
 T = TypeVar("T")
+ACTOR = "fuse"
 LITTLE = 128 << 10
 """Bytes of the beginning of a file: so many at most are written without a thread."""
 
@@ -58,6 +62,17 @@ class Draft:
         if row is not None:
             draft.mtime_ns, draft.dated = row.mtime_ns, bool(row.dated)
         return draft
+
+    def wrote(self, end: int, at_ns: int) -> None:
+        """Bytes up to ``end``."""
+        self.size = max(self.size, end)
+        self.mtime_ns, self.changed, self.dated = at_ns, True, False
+
+    @property
+    def is_plain(self) -> bool:
+        """A new file of one writer with nothing special to it."""
+        special = self.rewrites or self.detached or self.lost_at is not None or self.opening is not None
+        return not special and self.writers == 1 and not self.readers and self.size <= LITTLE
 
     @property
     def is_idle(self) -> bool:
@@ -137,8 +152,7 @@ async def write(library: Library, draft: Draft, offset: int, data: bytes) -> int
         raise
     if draft.lost_at is not None and offset <= draft.lost_at < offset + written:
         draft.lost_at = None
-    draft.size = max(draft.size, offset + written)
-    draft.mtime_ns, draft.changed, draft.dated = library.clock(), True, False
+    draft.wrote(offset + written, library.clock())
     return written
 
 
@@ -149,3 +163,52 @@ async def cut(library: Library, draft: Draft, size: int) -> None:
     draft.size, draft.mtime_ns, draft.changed, draft.dated = size, library.clock(), True, False
     if draft.lost_at is not None and size <= draft.lost_at:
         draft.lost_at = None
+
+
+async def sync(library: Library, draft: Draft) -> None:
+    """When this returns, bytes and row survive power loss (P1). Raises as `write` does."""
+    try:
+        await trio.to_thread.run_sync(library.staging.sync, draft.fd)
+    except DamfsError:
+        draft.lost_at = 0
+        raise
+    if library.asset(draft.asset) is not None and not draft.detached:
+        kind = SizeRewrite if draft.rewrites else SetSize
+        library.execute([kind(draft.asset, draft.size)], ACTOR, durable=True)
+
+
+def cut_closed(library: Library, asset: AssetId, size: int) -> None:
+    """A file that is being received, and that nobody writes."""
+    fd = own(library, asset)
+    try:
+        with disk_errors(library.staging.path(asset)):
+            os.ftruncate(fd, size)
+    finally:
+        os.close(fd)
+    library.execute([SetSize(asset, size), SetTimes(asset, library.clock())], ACTOR)
+
+
+def enter_closed(library: Library, drafts: Sequence[Draft]) -> None:
+    """Into the catalog: what was received is whole. Raises as `Library.perform` does."""
+    closes = [LastClose(draft.asset, draft.size, draft.mtime_ns) for draft in drafts]
+    library.perform(CloseReceived(closes), ACTOR, quiet=True)
+
+
+async def staged_again(library: Library, asset: AssetId, *, truncate: bool) -> Draft:
+    """A draft of the next version of an original. Raises ReadOnly, Unavailable, NoSpace."""
+    row = rewrites.of(library.db.writer, asset)
+    if row is None:
+        known = check_writable(library, asset)
+        fd = await trio.to_thread.run_sync(stage, library, None if truncate else first_source(library, known), asset)
+    else:
+        try:
+            fd = await trio.to_thread.run_sync(own, library, asset)
+        except NotFound:
+            raise Unavailable("its next version is just being stored; try again in a moment") from None
+    draft = Draft.again(asset, fd, row)
+    try:
+        library.execute([BeginRewrite(asset, draft.size)], ACTOR)
+    except DamfsError:
+        os.close(fd)
+        raise
+    return draft

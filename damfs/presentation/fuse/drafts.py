@@ -16,22 +16,19 @@ import trio
 
 from damfs.catalog import rewrites
 from damfs.core.batch_sealing import BatchSealing
-from damfs.core.closing import CloseReceived
-from damfs.core.commands import Abandon, Command, SetClosed, SetSize, SetTimes
-from damfs.core.installing import check_writable
+from damfs.core.commands import Abandon, Command, SetClosed
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.rewriting import BeginRewrite, CloseRewrite, EndRewrite, SizeRewrite
+from damfs.core.rewriting import CloseRewrite, EndRewrite
 from damfs.core.superseding import supersede, supersede_by_draft
-from damfs.errors import DamfsError, NotFound, Refused, Unavailable
+from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, AssetState
-from damfs.presentation.fuse.draft_files import LITTLE, Draft, Shown, cut, first_source, own, quickly, stage, write
-from damfs.presentation.fuse.unfinished import Unfinished, is_unfinished
+from damfs.presentation.fuse import draft_files
+from damfs.presentation.fuse.draft_files import ACTOR, LITTLE, Draft, Shown, own, quickly
+from damfs.presentation.fuse.unfinished import Unfinished, has_an_end, wait_of
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
-
-ACTOR = "fuse"
 
 
 class Drafts:
@@ -91,6 +88,7 @@ class Drafts:
         sealing = self._sealing.get(asset)
         if sealing is None:
             return False
+        self._batches.hurry(asset)
         await sealing.wait()
         return True
 
@@ -99,11 +97,13 @@ class Drafts:
         for asset in list(self._unfinished.keys()):
             self.begin_seal(asset)
         while self._sealing:
+            self._batches.hurry_all()
             await next(iter(self._sealing.values())).wait()
 
     async def create(self, asset: AssetId) -> Draft:
         """For the asset's first bytes. When staging cannot take them, the asset is forgotten."""
         opening = trio.Event()
+        self._batches.more_comes()
         draft = self._drafts[asset] = Draft(asset, -1, 0, writers=1, opening=opening)
         try:
             draft.fd = await quickly(self._library, self._library.staging.create, asset)
@@ -129,32 +129,11 @@ class Drafts:
         async with self._reception.rewritten(asset):
             draft = self.written(asset)
             if draft is None:
-                draft = await self._staged_again(asset, truncate=truncate)
+                draft = await draft_files.staged_again(self._library, asset, truncate=truncate)
                 self._drafts[asset] = draft
                 self._closed.pop(asset, None)
                 self._reception.held_back.pop(asset, None)
             draft.writers += 1
-        return draft
-
-    async def _staged_again(self, asset: AssetId, *, truncate: bool) -> Draft:
-        library = self._library
-        row = rewrites.of(library.db.writer, asset)
-        if row is None:
-            known = check_writable(library, asset)
-            fd = await trio.to_thread.run_sync(
-                stage, library, None if truncate else first_source(library, known), asset
-            )
-        else:
-            try:
-                fd = await trio.to_thread.run_sync(own, library, asset)
-            except NotFound:
-                raise Unavailable("its next version is just being stored; try again in a moment") from None
-        draft = Draft.again(asset, fd, row)
-        try:
-            library.execute([BeginRewrite(asset, draft.size)], ACTOR)
-        except DamfsError:
-            os.close(fd)
-            raise
         return draft
 
     async def join(self, asset: AssetId, *, writes: bool, truncate: bool) -> Draft:
@@ -178,7 +157,7 @@ class Drafts:
         return draft
 
     async def write(self, draft: Draft, offset: int, data: bytes) -> int:
-        return await write(self._library, draft, offset, data)
+        return await draft_files.write(self._library, draft, offset, data)
 
     async def truncate(self, asset: AssetId, size: int) -> None:
         """It need not be open: then it is a version, or still being received, as soon as it is cut."""
@@ -186,7 +165,7 @@ class Drafts:
         await self._opened(asset)
         draft = self.written(asset)
         if draft is not None:
-            await cut(self._library, draft, size)
+            await draft_files.cut(self._library, draft, size)
             return
         known = self._library.asset(asset)
         if known is None or known.state is AssetState.TRASHED:
@@ -194,24 +173,14 @@ class Drafts:
         if known.state is not AssetState.RECEIVING:
             draft = await self.begin(asset, truncate=not size)
             try:
-                await cut(self._library, draft, size)
+                await draft_files.cut(self._library, draft, size)
             finally:
                 await self.leave(draft, writes=True)
             return
-        await self._cut_closed(asset, size)
-
-    async def _cut_closed(self, asset: AssetId, size: int) -> None:
-        """A file that is being received, and that nobody writes."""
         draft = self._drafts.get(asset)
         if draft is not None:
             draft.size = size
-        fd = own(self._library, asset)
-        try:
-            with disk_errors(self._library.staging.path(asset)):
-                os.ftruncate(fd, size)
-        finally:
-            os.close(fd)
-        self._library.execute([SetSize(asset, size), SetTimes(asset, self._library.clock())], ACTOR)
+        draft_files.cut_closed(self._library, asset, size)
 
     def times_set(self, asset: AssetId, mtime_ns: int) -> None:
         """The catalog has a newer mtime than the last write."""
@@ -223,14 +192,7 @@ class Drafts:
 
     async def sync(self, draft: Draft) -> None:
         """When this returns, bytes and row survive power loss (P1)."""
-        try:
-            await trio.to_thread.run_sync(self._library.staging.sync, draft.fd)
-        except DamfsError:
-            draft.lost_at = 0
-            raise
-        if self._library.asset(draft.asset) is not None and not draft.detached:
-            kind = SizeRewrite if draft.rewrites else SetSize
-            self._library.execute([kind(draft.asset, draft.size)], ACTOR, durable=True)
+        await draft_files.sync(self._library, draft)
 
     async def leave(self, draft: Draft, *, writes: bool) -> None:
         """Somebody who had it open has closed it."""
@@ -249,6 +211,22 @@ class Drafts:
                 await quickly(self._library, os.close, draft.fd)
             else:  # of one that was removed its blocks are freed now, which takes long
                 await trio.to_thread.run_sync(os.close, draft.fd)
+
+    def left_alone(self, drafts: Sequence[Draft]) -> None:
+        """Whoever made each of the files, and alone had it open, has closed it; it was only written meanwhile."""
+        plain = []
+        for draft in drafts:
+            if not draft.is_plain or draft.asset in self._handed or has_an_end(self._library, draft.asset):
+                self._nursery.start_soon(functools.partial(self.leave, draft, writes=True))
+            else:
+                draft.writers = 0
+                self._forget(draft)
+                plain.append(draft)
+        entered = bool(plain) and self._entered(plain)
+        for draft in plain:
+            if entered:
+                self.begin_seal(draft.asset, draft.size)
+            os.close(draft.fd)
 
     def _forget(self, draft: Draft) -> None:
         """Who opens the file from now on gets a draft of his own."""
@@ -269,19 +247,32 @@ class Drafts:
             if draft.rewrites:
                 await self._close_rewrite(draft)
                 return
-            self._library.perform(CloseReceived(asset, draft.size, draft.mtime_ns), ACTOR)
-            self.on_close()
         except DamfsError as error:
-            log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
-            self._reception.held_back[asset] = str(error)
-        else:
+            self._hold_back(asset, error)
+            return
+        if self._entered([draft]):
             await self._seal_when_finished(draft)
 
+    def _entered(self, drafts: Sequence[Draft]) -> bool:
+        """Whether the catalog knows now that what was received is whole."""
+        try:
+            draft_files.enter_closed(self._library, drafts)
+            self.on_close()
+        except DamfsError as error:
+            for draft in drafts:
+                self._hold_back(draft.asset, error)
+            return False
+        return True
+
+    def _hold_back(self, asset: AssetId, error: DamfsError) -> None:
+        log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
+        self._reception.held_back[asset] = str(error)
+
     async def _seal_when_finished(self, draft: Draft) -> None:
-        if await is_unfinished(self._library, draft):
-            self._unfinished.wait(draft.asset)
+        if wait_s := await wait_of(self._library, draft):
+            self._unfinished.wait(draft.asset, wait_s)
         else:
-            self.begin_seal(draft.asset)
+            self.begin_seal(draft.asset, None if draft.rewrites else draft.size)
 
     async def _close_rewrite(self, draft: Draft) -> None:
         """Nothing happens where nothing was written."""
@@ -342,18 +333,21 @@ class Drafts:
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
             self._library.execute([EndRewrite(asset)], ACTOR)
 
-    def begin_seal(self, asset: AssetId) -> None:
-        """Seal in the background, unless it is being written. One that is being sealed is sealed once more after that:
-        it may have got its final name behind the back of the first time."""
-        self._unfinished.forget(asset)
+    def begin_seal(self, asset: AssetId, size: int | None = None) -> None:
+        """Seal in the background, unless it is being written; with a ``size`` it may wait while more files come. One
+        that is being sealed is sealed once more after that: it may have got its final name behind the back of the
+        first time."""
         draft = self._drafts.get(asset)
         if draft is not None and draft.writers:
+            self._unfinished.goes_on(asset)
             return
+        self._unfinished.forget(asset)
         if asset in self._sealing:
             self._again.add(asset)
+            self._batches.hurry(asset)
         else:
             self._sealing[asset] = trio.Event()
-            self._batches.begin(asset, functools.partial(self._sealed, asset))
+            self._batches.begin(asset, functools.partial(self._sealed, asset), size)
 
     def _sealed(self, asset: AssetId) -> None:
         if asset in self._again:

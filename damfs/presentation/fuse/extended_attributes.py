@@ -33,7 +33,7 @@ from damfs.core.search_answer import Told
 from damfs.errors import NotFound, Refused
 from damfs.model import Asset, AssetId, RenditionId, TagSource
 from damfs.presentation.fuse.answers import stale_if_gone
-from damfs.presentation.fuse.drafts import ACTOR
+from damfs.presentation.fuse.draft_files import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
 from damfs.presentation.views.view import Place, Thing, ThingKind
 

@@ -12,8 +12,10 @@ import functools
 import importlib.machinery
 import logging
 import os
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,15 @@ class State(IntEnum):
     NOT_OFFERED = 3
     REFUSED = 4
     ON = 5
+
+
+class Received(NamedTuple):
+    """What was done to a new file without asking. ``mtime_ns``: of the last write; None: it was not written since."""
+
+    handle: int
+    size: int
+    mtime_ns: int | None
+    closed: bool
 
 
 class Native:
@@ -106,15 +117,63 @@ class Native:
         """Likewise, of a directory."""
         self._there().damfs_keep_listing(handle)
 
+    def receive(self, handle: int, fd: int) -> None:
+        """The reply that opens the handle of a new file has its first bytes written to the descriptor without asking
+        anybody, until `let_go`, or until `received` tells that it was closed."""
+        if self._library is not None:
+            self._library.damfs_receive(handle, fd)
+
+    def let_go(self, handle: int) -> None:
+        """Before the descriptor is closed."""
+        if self._library is not None:
+            self._library.damfs_let_go(handle)
+
+    def received(self) -> Iterator[Received]:
+        """What was done to new files since this was asked last."""
+        told = _Told()
+        while self._library is not None and self._library.damfs_news(told):
+            mtime_ns = told.mtime_ns if told.changed else None
+            yield Received(told.handle, told.size, mtime_ns, bool(told.closed))
+
+    def knows_directory(self, inode: int) -> bool:
+        """Whether the module could answer what a directory looked like before the last commit."""
+        return self._library is not None and bool(self._library.damfs_knows_directory(inode))
+
+    def made_in(self, inode: int, mtime_ns: int) -> None:
+        """The last commit made a name in the directory; its time is this now."""
+        if self._library is not None:
+            self._library.damfs_made_in(inode, mtime_ns)
+
     def _there(self) -> ctypes.CDLL:
         assert self._library is not None
         return self._library
+
+
+class _Told(ctypes.Structure):
+    """As `received.c` has it."""
+
+    _fields_ = (
+        ("handle", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("mtime_ns", ctypes.c_int64),
+        ("changed", ctypes.c_int32),
+        ("closed", ctypes.c_int32),
+    )
 
 
 def refusal(number: int) -> str:
     if number == errno.EPERM:
         return "the kernel refused it: damfs runs without the capability CAP_SYS_ADMIN"
     return f"the kernel refused it: {os.strerror(number)}"
+
+
+def _declare_receiving(library: ctypes.CDLL) -> None:
+    """Raises AttributeError."""
+    library.damfs_receive.argtypes, library.damfs_receive.restype = (ctypes.c_uint64, ctypes.c_int), None
+    library.damfs_let_go.argtypes, library.damfs_let_go.restype = (ctypes.c_uint64,), None
+    library.damfs_news.argtypes = (ctypes.POINTER(_Told),)
+    library.damfs_knows_directory.argtypes = (ctypes.c_uint64,)
+    library.damfs_made_in.argtypes, library.damfs_made_in.restype = (ctypes.c_uint64, ctypes.c_int64), None
 
 
 @functools.cache
@@ -134,6 +193,7 @@ def load() -> Native:
             getattr(library, name).argtypes = (ctypes.c_int,) if "backing" in name else ()
         library.damfs_answered.argtypes, library.damfs_answered.restype = (), ctypes.c_long
         library.damfs_changed.argtypes, library.damfs_changed.restype = (), None
+        _declare_receiving(library)
     except (OSError, AttributeError) as error:
         return Native(None, f"it cannot be loaded: {error}")
     return Native(library)

@@ -11,7 +11,7 @@ from damfs.catalog import desktop_trash
 from damfs.core.library import Library
 from damfs.core.trash_commands import WriteNote
 from damfs.errors import NoSpace
-from damfs.presentation.fuse.drafts import ACTOR
+from damfs.presentation.fuse.draft_files import ACTOR
 
 LIMIT = 1 << 16
 

@@ -26,12 +26,13 @@ from damfs.core.on_demand import ON_DEMAND, open_in_use
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, RenditionId, VersionId
 from damfs.presentation.fuse.backings import Backings
-from damfs.presentation.fuse.cached_reads import read_cached
+from damfs.presentation.fuse.cached_reads import read_at
 from damfs.presentation.fuse.draft_files import Draft
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.events import EventReader
 from damfs.presentation.fuse.inodes import ASSET_MASK, Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
+from damfs.presentation.fuse.native import Native
 from damfs.presentation.fuse.notes import OpenNote
 from damfs.presentation.fuse.privileges import drop_privileges
 from damfs.presentation.views.view import Thing, ThingKind
@@ -93,6 +94,7 @@ class OpenFiles:
     drafts: Drafts
     backings: Backings
     inodes: Inodes
+    native: Native
     _bytes: dict[int, dict[int, Bytes]] = field(default_factory=dict)
     """By inode and handle, of files that are assets."""
     _inodes_of: dict[int, int] = field(default_factory=dict)
@@ -174,7 +176,24 @@ class OpenFiles:
 
     async def create(self, asset: AssetId) -> int:
         """A handle to write the asset's first bytes."""
-        return self._keep_draft(await self.drafts.create(asset), self.inodes.handle(asset), writes=True)
+        draft = await self.drafts.create(asset)
+        handle = self._keep_draft(draft, self.inodes.handle(asset), writes=True)
+        if self.library.staging.is_local:  # where the loop would wait for the first bytes anyhow
+            self.native.receive(handle, draft.fd)
+        return handle
+
+    def catch_up(self) -> None:
+        """With what was done without asking. Before anything else is answered."""
+        left = []
+        for handle, size, mtime_ns, closed in self.native.received():
+            opened = self._handles.get(handle)
+            if isinstance(opened, DraftHandle):
+                if mtime_ns is not None:
+                    opened.draft.wrote(size, mtime_ns)
+                if closed:
+                    self._let_go(handle)
+                    left.append(opened.draft)
+        self.drafts.left_alone(left)
 
     async def open_thing(self, thing: Thing, flags: int, inode: int) -> Opened:
         writes = flags & os.O_ACCMODE != os.O_RDONLY
@@ -351,6 +370,17 @@ class OpenFiles:
             await self.drafts.sync(opened.draft)
 
     async def release(self, handle: int) -> None:
+        opened = self._let_go(handle)
+        if isinstance(opened, DraftHandle):
+            self.native.let_go(handle)
+        if isinstance(opened, Reading):
+            await trio.to_thread.run_sync(os.close, opened.fd)
+        elif isinstance(opened, EventReader):
+            opened.close()
+        elif isinstance(opened, DraftHandle):
+            await self.drafts.leave(opened.draft, writes=opened.writes)
+
+    def _let_go(self, handle: int) -> Open | None:
         opened = self._handles.pop(handle, None)
         inode = self._inodes_of.pop(handle, None)
         if inode is not None:
@@ -358,12 +388,7 @@ class OpenFiles:
             if not self._bytes[inode]:
                 del self._bytes[inode]
         self.backings.released(handle)
-        if isinstance(opened, Reading):
-            await trio.to_thread.run_sync(os.close, opened.fd)
-        elif isinstance(opened, EventReader):
-            opened.close()
-        elif isinstance(opened, DraftHandle):
-            await self.drafts.leave(opened.draft, writes=opened.writes)
+        return opened
 
 
 def open_to_read(path: Path) -> int:
@@ -373,14 +398,3 @@ def open_to_read(path: Path) -> int:
 def file_of(fd: int) -> tuple[int, int]:
     status = os.fstat(fd)
     return status.st_dev, status.st_ino
-
-
-async def read_at(fd: int, offset: int, size: int) -> bytes:
-    """At once from the page cache where it has the bytes, else in a thread."""
-    try:
-        data = read_cached(fd, offset, size)
-    except OSError:  # EAGAIN: not cached; EOPNOTSUPP: the file system below cannot say
-        return await trio.to_thread.run_sync(os.pread, fd, size, offset)
-    if len(data) == size or not data:
-        return data
-    return data + await trio.to_thread.run_sync(os.pread, fd, size - len(data), offset + len(data))

@@ -7,6 +7,7 @@ through `answers` only. Crash rule: an error never ends the mount.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from damfs.presentation.views.tree import Tree
 from damfs.presentation.views.view import ROOT_PLACE, Entry, Place, Thing, ThingKind
 from damfs.storage.droppings import is_dropping
 
+log = logging.getLogger(__name__)
+
 NAMELESS_MODE = 0o600
 THUMBNAILS = REPOSITORY.encode()
 """The one name that only desktops ask for and get."""
@@ -65,6 +68,13 @@ class Operations(pyfuse3.Operations):
     supports_dot_lookup = True
     enable_writeback_cache = False
     enable_acl = False
+
+    def catch_up(self) -> None:
+        try:
+            self.files.catch_up()
+        except Exception:  # it is not the fault of who asks for something else now
+            self.counters["fuse_unexpected_errors"] += 1
+            log.exception("what was done to new files could not be noted")
 
     def refused(self, operation: str, error: DamfsError) -> None:
         self.library.refusals.add(f"{operation}: {error}", self.library.clock())
@@ -208,6 +218,8 @@ class Operations(pyfuse3.Operations):
         handle = await self.files.create(asset)
         self.files.opened_by(handle, ctx.uid, 0)
         self._given(Thing(ThingKind.ASSET, asset), ctx)
+        if self.files.native.knows_directory(parent_inode):  # the kernel is going to ask what it looks like now
+            self.files.native.made_in(parent_inode, self.tree.directory(place, "").mtime_ns)
         return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
 
     @answers

@@ -2,7 +2,8 @@
  * What pyfuse3 cannot say to the kernel: read these files yourself (passthrough), keep the listings of these
  * directories, and no file here has capabilities that a write would have to take away. And it never waits for a request
  * that was taken back. Some requests have an answer that is known here already, and are a third of all when small files
- * are copied: they are answered here, in a hundredth of the time that Python takes.
+ * are copied: they are answered here, in a hundredth of the time that Python takes. What is written to new files is the
+ * business of received.c.
  *
  * Loaded with RTLD_GLOBAL before pyfuse3, so that its fuse_session_mount is the one below: it calls libfuse's own and
  * then puts itself between libfuse and /dev/fuse (fuse_session_custom_io, libfuse >= 3.14), where it adds flags to
@@ -12,10 +13,12 @@
  * time. Crash rule: nothing outlives the process; when a step fails, the session goes on without what it was for.
  */
 #define _GNU_SOURCE
+#include "received.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <poll.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +29,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -36,6 +40,8 @@
 #define MAX_STACK_DEPTH_OFFSET (offsetof(struct fuse_init_out, flags2) + sizeof(uint32_t))
 #define BACKING_ID_OFFSET (offsetof(struct fuse_open_out, open_flags) + sizeof(uint32_t))
 #define INIT_HANDLE_KILLPRIV_V2 (1u << 28)
+#define PATIENCE_NS 60000
+#define IN_TURN 16 /* requests that are answered here one after the other */
 #define STACK_DEPTH 1 /* the files below may be on any file system that is not itself stacked */
 
 struct backing_map {
@@ -154,6 +160,8 @@ struct absence {
 static struct absence absence; /* under the mutex, like the tables */
 static atomic_long changes;
 
+long current_changes(void) { return changes; }
+
 static int is_absence(const struct fuse_in_header *in, const char *name, size_t size)
 {
 	return absence.parent == in->nodeid && absence.pid == in->pid && absence.change == changes &&
@@ -204,6 +212,8 @@ static int answered_here(int fd, const char *buffer, size_t size)
 	struct fuse_in_header in;
 
 	memcpy(&in, buffer, sizeof in);
+	if (received_answer(fd, &in, buffer + sizeof in, size - sizeof in))
+		return 1;
 	if (in.opcode == FUSE_LOOKUP)
 		return answer_lookup(fd, &in, buffer + sizeof in, size - sizeof in);
 	if (in.opcode == FUSE_GETXATTR && size == name + sizeof capability &&
@@ -215,18 +225,55 @@ static int answered_here(int fd, const char *buffer, size_t size)
 	return write(fd, &out, sizeof out) > 0 || errno == ENOENT; /* ENOENT: who asked was killed meanwhile */
 }
 
-static ssize_t read_request(int fd, void *buffer, size_t size, void *userdata)
+/* Who was just answered asks for the next thing at once: going round through Python's loop for it takes longer than to
+ * wait a little. Not for long, and not again and again: others have work to do on that loop. */
+static int more_comes(int fd)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLIN};
+	struct timespec patience = {.tv_nsec = PATIENCE_NS};
+
+	return ppoll(&wanted, 1, &patience, NULL) > 0 && (wanted.revents & POLLIN);
+}
+
+/* The next request that Python has to see; -1 when none is there, and errno is EAGAIN. */
+static ssize_t next_request(int fd, void *buffer, size_t size)
 {
 	ssize_t got;
 
+	for (int in_turn = 0; in_turn < IN_TURN; in_turn++) {
+		got = read(fd, buffer, size);
+		if (got < (ssize_t)sizeof(struct fuse_in_header))
+			return got;
+		if (answered_here(fd, buffer, (size_t)got))
+			answered++;
+		else if (!received_held(buffer, (size_t)got))
+			return got;
+		if (!more_comes(fd))
+			break;
+	}
+	errno = EAGAIN;
+	return -1;
+}
+
+static ssize_t read_request(int fd, void *buffer, size_t size, void *userdata)
+{
+	ssize_t got = next_request(fd, buffer, size);
+
 	(void)userdata;
-	while ((got = read(fd, buffer, size)) >= (ssize_t)sizeof(struct fuse_in_header) &&
-	       answered_here(fd, buffer, (size_t)got))
-		answered++;
+	if (got < 0 && errno == EAGAIN) {
+		got = (ssize_t)received_last_held(fd, buffer, size);
+		if (got == 0) {
+			errno = EINTR; /* which pyfuse3 takes for what it is: no request, go on */
+			return -1;
+		}
+	} else if (got < (ssize_t)sizeof(struct fuse_in_header) || !received_goes_on(buffer)) {
+		int saved = errno;
+
+		answered += received_let_out(fd);
+		errno = saved;
+	}
 	if (got >= (ssize_t)sizeof(struct fuse_in_header))
 		see_request(buffer, (size_t)got);
-	if (got < 0 && errno == EAGAIN)
-		errno = EINTR; /* which pyfuse3 takes for what it is: no request, go on */
 	return got;
 }
 
@@ -278,6 +325,7 @@ static ssize_t reply_to_open(int fd, struct iovec *iov, int count)
 	char payload[sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)];
 	size_t size = count == 2 ? iov[1].iov_len : 0;
 	struct iovec changed[2] = {iov[0], {.iov_base = payload, .iov_len = size}};
+	struct fuse_entry_out entry;
 	struct fuse_open_out open;
 	struct note add;
 
@@ -285,6 +333,10 @@ static ssize_t reply_to_open(int fd, struct iovec *iov, int count)
 		return writev(fd, iov, count);
 	memcpy(payload, iov[1].iov_base, size);
 	memcpy(&open, payload + size - sizeof open, sizeof open);
+	if (size == sizeof payload) {
+		memcpy(&entry, payload, sizeof entry);
+		received_created(open.fh, &entry);
+	}
 	if (!take(&answers, open.fh, &add))
 		return writev(fd, iov, count);
 	if (add.flags & OPEN_PASSTHROUGH) {
@@ -307,6 +359,8 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
 		return writev(fd, iov, count);
 	memcpy(&out, iov[0].iov_base, sizeof out);
 	see_entry(&out, iov, count);
+	if (count == 2)
+		received_replied(&out, iov[1].iov_base, iov[1].iov_len);
 	if (out.unique == 0 || !take(&requests, out.unique, &request) || out.error != 0) /* 0: a notification */
 		return writev(fd, iov, count);
 	return request.flags == FUSE_INIT ? reply_to_init(fd, iov, count) : reply_to_open(fd, iov, count);
@@ -337,6 +391,7 @@ static void get_in_between(void *libfuse, struct fuse_session *session)
 	hooked = 0;
 	answered = 0;
 	absence.known = 0;
+	received_reset();
 	offers_passthrough = offers_killpriv = 0;
 	state = OLD_LIBFUSE;
 	if (!custom_io || !fd_of)

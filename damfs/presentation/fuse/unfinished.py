@@ -1,7 +1,8 @@
 """Recordings that are closed before they are finished: programs that write in turns open them again in a moment.
 
 Each close would make a version of its own, and jobs that fail. So a file that lacks its end by the table of
-`core.finished` waits a little, and goes on being received where it is opened again; what stays as it is arrives then.
+`core.finished` waits a little, and one that has no end (it may always grow) for a moment; it goes on being received
+where it is opened again, and what stays as it is arrives then.
 Concurrency: on the loop, a task for each file that waits. Crash rule: nothing is kept; start-up stores what was closed.
 """
 
@@ -11,7 +12,8 @@ from collections.abc import Callable, KeysView
 
 import trio
 
-from damfs.core.finished import what_it_lacks
+from damfs.core.arriving import QUIET_S
+from damfs.core.finished import may_grow, what_it_lacks
 from damfs.core.library import Library
 from damfs.core.media_types import media_of_name
 from damfs.model import AssetId, Media
@@ -28,6 +30,8 @@ class Unfinished:
     def __init__(self, nursery: trio.Nursery, arrive: Callable[[AssetId], None]) -> None:
         self._nursery, self._arrive = nursery, arrive
         self._waiting: dict[AssetId, trio.CancelScope] = {}
+        self._in_turns: set[AssetId] = set()
+        """Were opened again while they waited: so they may be once more."""
 
     def __contains__(self, asset: AssetId) -> bool:
         return asset in self._waiting
@@ -35,33 +39,51 @@ class Unfinished:
     def keys(self) -> KeysView[AssetId]:
         return self._waiting.keys()
 
-    def wait(self, asset: AssetId) -> None:
-        self.forget(asset)
+    def wait(self, asset: AssetId, wait_s: float) -> None:
+        self.goes_on(asset)
         scope = self._waiting[asset] = trio.CancelScope()
-        self._nursery.start_soon(self._wait, asset, scope)
+        self._nursery.start_soon(self._wait, asset, WAIT_S if asset in self._in_turns else wait_s, scope)
+
+    def goes_on(self, asset: AssetId) -> None:
+        """Somebody writes it again, or did."""
+        if self._stop(asset):
+            self._in_turns.add(asset)
 
     def forget(self, asset: AssetId) -> None:
-        if (scope := self._waiting.pop(asset, None)) is not None:
-            scope.cancel()
+        self._stop(asset)
+        self._in_turns.discard(asset)
 
-    async def _wait(self, asset: AssetId, scope: trio.CancelScope) -> None:
+    def _stop(self, asset: AssetId) -> bool:
+        scope = self._waiting.pop(asset, None)
+        if scope is not None:
+            scope.cancel()
+        return scope is not None
+
+    async def _wait(self, asset: AssetId, wait_s: float, scope: trio.CancelScope) -> None:
         with scope:
-            await trio.sleep(WAIT_S)
+            await trio.sleep(wait_s)
             self._arrive(asset)
 
 
-async def is_unfinished(library: Library, draft: Draft) -> bool:
-    """Of what was just closed. Other files than sound and pictures that move have no end that could be missing."""
-    known = library.asset(draft.asset)
-    if known is None or media_of_name(known.name) not in RECORDED:
-        return False
+def has_an_end(library: Library, asset: AssetId) -> bool:
+    """Whether an end could be missing: sound and pictures that move."""
+    known = library.asset(asset)
+    return known is not None and media_of_name(known.name) in RECORDED
+
+
+async def wait_of(library: Library, draft: Draft) -> float:
+    """Seconds that what was just closed waits."""
+    if not has_an_end(library, draft.asset):
+        return 0
     if draft.size <= LITTLE:
-        return await quickly(library, _lacks_something, draft.fd)
-    return await trio.to_thread.run_sync(_lacks_something, draft.fd)
+        return await quickly(library, _wait_of, draft.fd)
+    return await trio.to_thread.run_sync(_wait_of, draft.fd)
 
 
-def _lacks_something(descriptor: int) -> bool:
+def _wait_of(descriptor: int) -> float:
     try:
-        return what_it_lacks(descriptor) is not None
+        if what_it_lacks(descriptor) is not None:
+            return WAIT_S
+        return QUIET_S if may_grow(descriptor) else 0
     except OSError:
-        return False
+        return 0

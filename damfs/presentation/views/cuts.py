@@ -14,7 +14,7 @@ from damfs.catalog.database import Connection
 from damfs.catalog.predicates import Everything
 from damfs.core.asset_names import is_text
 from damfs.core.on_demand import ENDINGS, Wanted
-from damfs.core.spans import moment_of, span_of
+from damfs.core.spans import length_of, moment_of, span_of, time_name
 from damfs.errors import NotEmpty
 from damfs.model import Asset, AssetId, BlobId, Facet, Media, Rendition, RenditionId, RenditionKind
 from damfs.presentation.views.facet import find
@@ -31,7 +31,6 @@ from damfs.presentation.views.view import (
     View,
 )
 
-MS_NS = 1_000_000
 WHY = ".txt"
 
 
@@ -43,9 +42,12 @@ class Cuts(View):
     kind: ClassVar[RenditionKind]
     media: ClassVar[frozenset[Media]]
 
+    example: ClassVar[str]
+    """What is wanted, and how to name it."""
+
     @abstractmethod
-    def is_within(self, name: str, length_ms: int) -> bool:
-        """Whether the name is spelled right and lies within a clip of that length, rounded up."""
+    def least_of(self, name: str) -> int | None:
+        """How long a clip has to be that has this, in milliseconds; None for a name that means nothing."""
 
     def lookup(self, connection: Connection, place: Place, name: str) -> Entry | None:
         if not is_text(name):
@@ -97,9 +99,23 @@ class Cuts(View):
         if asset is None or asset.blob is None:
             return None
         length = derived.facts_of(connection, asset.blob).get("probe", {}).get("duration_ns")
-        if not isinstance(length, int) or not self.is_within(name, -(-length // MS_NS)):
-            return None
-        return Wanted(asset.id, asset.blob, self.kind, name.removesuffix(ENDINGS[self.kind]))
+        least_ms = self.least_of(name)
+        if isinstance(length, int) and least_ms is not None and least_ms <= length_of(length):
+            return Wanted(asset.id, asset.blob, self.kind, name.removesuffix(ENDINGS[self.kind]))
+        if name.endswith(ENDINGS[self.kind]):
+            self._explain(name, asset, length, means=least_ms is not None)
+        return None
+
+    def _explain(self, name: str, asset: Asset, length: object, *, means: bool) -> None:
+        """Programs are told only that it is not there. ``means``: whether the name is one of a piece or frame."""
+        if not means:
+            why = f"{name} is no {self.example}"
+        elif isinstance(length, int):
+            ends = time_name(length_of(length)).replace("-", ":")
+            why = f"{name} cannot be there: {asset.name} ends at {ends}; name times up to that"
+        else:
+            why = f"{name} cannot be there yet: {asset.name} was not looked at, or has no duration"
+        self.library.refusals.add(f"lookup: {why}", self.library.clock())
 
     def discards(self, entry: Entry) -> RenditionId | None:
         return RenditionId(entry.node.id) if isinstance(entry.node, Thing) and entry.node.id else None
@@ -145,10 +161,11 @@ class Clips(Cuts):
     place_kind = 41
     kind = RenditionKind.CLIP
     media = frozenset({Media.VIDEO, Media.AUDIO})
+    example = "piece: name it like 00-00-01.000_00-00-02.500.mov, the end later than the beginning"
 
-    def is_within(self, name: str, length_ms: int) -> bool:
+    def least_of(self, name: str) -> int | None:
         span = span_of(name)
-        return span is not None and span.end_ms <= length_ms
+        return None if span is None else span.least_ms
 
 
 class Frames(Cuts):
@@ -159,9 +176,11 @@ class Frames(Cuts):
     kind = RenditionKind.FRAME
     media = frozenset({Media.VIDEO})
 
-    def is_within(self, name: str, length_ms: int) -> bool:
+    example = "frame: name it like 00-00-01.000.jpg"
+
+    def least_of(self, name: str) -> int | None:
         at_ms = moment_of(name)
-        return at_ms is not None and at_ms < length_ms
+        return None if at_ms is None else at_ms + 1
 
 
 def cut_entry(row: Rendition) -> Entry:

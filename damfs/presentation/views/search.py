@@ -145,6 +145,12 @@ class SearchView(View):
             raise Refused(f'the search "{name}" is not kept, so it cannot be forgotten')
         return [ForgetSearch(name)]
 
+    def move_dir(self, connection: Connection, place: Place, name: str, to: Place, new_name: str) -> Commands:
+        """A search that is kept is another one from now on."""
+        if place != to or place.path or not self.is_made(connection, place, name):
+            raise Refused(f'"{name}" is a search: one that is kept can be renamed within search/ (mv -T), no other')
+        return [*self.make_dir(connection, place, new_name), ForgetSearch(name)]
+
 
 def query_of(place: Place) -> str:
     """A name cannot hold a slash; the sign for a division, which looks like one, stands for it."""
