@@ -92,9 +92,18 @@ def rebuild(library: Path, yes: bool, as_json: bool) -> None:
     library = library.absolute()
     if not yes:
         click.echo(f"The catalog of {library} is made anew: every file is read. The old one is kept.", err=True)
-        click.confirm("Go on?", abort=True, err=True)
+        if not _agreed():
+            sys.exit("nothing was done; answer y, or say --yes where nobody can answer")
     found = _rebuilt(library, quiet=as_json)
     _show(_plain(found) if as_json else rebuild_report.as_text(found))
+
+
+def _agreed() -> bool:
+    try:
+        return click.confirm("Go on?", err=True)
+    except click.Abort:  # also where there is no terminal
+        click.echo(err=True)
+        return False
 
 
 def _rebuilt(library: Path, *, quiet: bool) -> rebuild_report.RebuildReport:

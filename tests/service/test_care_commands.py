@@ -83,7 +83,10 @@ def test_check_and_repair(library: Path) -> None:
 
 def test_rebuild_asks_first(library: Path) -> None:
     before = (library / "state" / "catalog.sqlite3").read_bytes()
-    assert damfs("rebuild", library, answer="n\n").exit_code == 1
+    for answer in ("n\n", ""):
+        asked = damfs("rebuild", library, answer=answer)
+        assert asked.exit_code == 1
+        assert "nothing was done" in asked.output
     assert (library / "state" / "catalog.sqlite3").read_bytes() == before
     done = damfs("rebuild", library, answer="y\n")
     assert done.exit_code == 0, done.output
