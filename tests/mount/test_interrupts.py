@@ -3,6 +3,7 @@ would take hours to read, and it can be run again."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import Serve
-from tests.mount.daemon_process import QUICK, begun, damfs, new_library, rows, until
+from tests.mount.daemon_process import QUICK, begun, damfs, descendants, new_library, rows, until
+from tests.mount.test_model_worker import hanging
+from tests.mount.test_models import needs_models
 
 ENDLESS = 1 << 40
 """Bytes of a file that occupies none."""
@@ -132,3 +135,23 @@ def test_a_command_that_a_daemon_works_for_stops_alone(serve: Serve, footage: Pa
     interrupted("socket:", "scan", str(footage / "library"))
     assert (dam / "originals/footage/small.mov").read_bytes() == b"small"
     dam.end()
+
+
+@needs_models
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_model_that_is_being_loaded_is_let_go(tmp_path: Path, by: signal.Signals) -> None:
+    library, workers = new_library(tmp_path / "library", QUICK), set[int]()
+
+    def is_loading(process: int) -> bool:
+        workers.update(filter(is_worker, descendants(process)))
+        return bool(workers)
+
+    interrupted(is_loading, "model", "use", str(library), "default", by=by, more=hanging(tmp_path))
+    until(lambda: not any(Path(f"/proc/{each}").exists() for each in workers), "no worker is left", 100)
+    assert json.loads(damfs("model", "status", library, "--json").stdout)["wanted"] == "none"
+
+
+def is_worker(process: int) -> bool:
+    with suppress(OSError):
+        return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False

@@ -17,7 +17,7 @@ from damfs.catalog.database import Connection
 from damfs.core.processors.processor import LOOK_MODEL
 from damfs.model import BlobId
 from tests.mount.conftest import Serve
-from tests.mount.daemon_process import Daemon, damfs, rows
+from tests.mount.daemon_process import Daemon, damfs, rows, run
 
 FILES = {"red car.txt": b"red", "blue car.txt": b"blue", "sunset.txt": b"sun", "CarAtDusk.txt": b"dusk"}
 
@@ -91,6 +91,15 @@ def test_score_and_why_are_told_of_the_file_that_was_looked_up_last(dam: Daemon)
     assert os.getxattr(dam / "search/vehicle/red car.txt", "user.damfs.why") == b"vehicle: tag: vehicle"
     assert names(dam / "search/red") == ["01 red car.txt"]
     assert os.getxattr(dam / "search/red/red car.txt", "user.damfs.why") == b"red: text: name"
+
+
+@pytest.mark.needs_programs("gio")
+def test_a_path_that_is_typed_into_a_file_manager_is_a_search(dam: Daemon) -> None:
+    """GIO is what Nautilus, Thunar, PCManFM and their file dialogs look with."""
+    place = dam / "search/red car"
+    assert run("gio", "list", place).stdout.splitlines() == ["01 red car.txt"]
+    assert "type: directory" in run("gio", "info", place).stdout
+    assert run("gio", "cat", place / "01 red car.txt").stdout == "red"
 
 
 def test_what_is_no_query_is_a_directory_with_the_reason(dam: Daemon) -> None:
