@@ -286,9 +286,9 @@ def test_a_file_manager_and_cp_get_a_whole_piece_at_first_sight(dam: Daemon, tmp
 
 
 def test_a_piece_that_cannot_be_made_is_an_error_and_a_text_beside_it(serve: Serve, tmp_path: Path) -> None:
-    """The clip is damaged after it was looked at."""
+    """The clip is damaged after it was looked at, and no scan sees that it is another."""
     clip = h264(tmp_path / "Reel/clip.mp4", size=SIZE, options=GOP)
-    dam = serve(settings=NO_PROXIES).start()
+    dam = serve(settings=NO_PROXIES + "[indexer]\nwatch = false\n").start()
     dam.add(clip.parent)
     dam.idle()
     clip.write_bytes(b"no clip any more, though it is called one" * (clip.stat().st_size // 41))

@@ -36,7 +36,7 @@ from damfs.core.library import Library
 from damfs.core.merging_terms import merge
 from damfs.core.search_commands import ForgetSearch, SaveSearch
 from damfs.core.suggesting import AcceptProposal, RefuseAsWell, RefuseProposal, Suggest
-from damfs.core.term_commands import AddLabel, CoinTerm, RelateTerms, RemoveLabel, SetTermDetail, SetTermNote
+from damfs.core.term_commands import AddLabel, CoinTerm, GiveTerms, RelateTerms, RemoveLabel, SetTermDetail, SetTermNote
 from damfs.core.trash_commands import Restore, Untriage
 from damfs.core.undo import take_back
 from damfs.core.undo_groups import list_groups
@@ -94,6 +94,7 @@ TAKEN_BACK: dict[str, Doing] = {
     "SetTags": lambda on: [SetTags(on.clip, (("sea",), ("place", "dune")))],
     "DefineTerm": lambda on: [DefineTerm("dune", on.beach)],
     "CoinTerm": lambda on: [CoinTerm("dune", on.beach)],
+    "GiveTerms": lambda on: [GiveTerms((on.clip, on.other), ("sea", "dune"))],
     "RenameTerm": lambda on: [RenameTerm(on.beach, "plage", on.sea)],
     "RemoveTerm": lambda on: [RemoveTerm(on.unused)],
     "AddLabel": lambda on: [AddLabel(on.beach, Label("fr", "plage", preferred=True))],
