@@ -31,9 +31,13 @@ class Moments:
         self._lock = threading.Lock()
         self._results: OrderedDict[Moment, list[Neighbour]] = OrderedDict()
 
-    def is_known(self, connection: Connection, asset: AssetId) -> bool:
-        """Whether there are vectors of moments of the asset."""
-        return self._model(connection, asset) is not None
+    def is_known(self, connection: Connection, moment: Moment) -> bool:
+        """Whether there are vectors of moments of the asset, and it is not over by then."""
+        known = assets.asset(connection, moment.asset)
+        if known is None or known.blob is None or self._model(connection, moment.asset) is None:
+            return False
+        length = derived.facts_of(connection, known.blob).get("probe", {}).get("duration_ns")
+        return not isinstance(length, int) or moment.at_ns <= length
 
     def nearest(self, connection: Connection, moment: Moment) -> list[Neighbour]:
         """Best first, the asset itself left out; remembered for `remembered`."""

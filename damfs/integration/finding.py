@@ -92,10 +92,10 @@ class Finder:
         def find(connection: Connection) -> Found:
             if moment is None:
                 neighbours = library.similar.nearest(connection, asset)
-            elif library.moments.is_known(connection, asset):
+            elif library.moments.is_known(connection, moment):
                 neighbours = library.moments.nearest(connection, moment)
             else:
-                raise NotFound("there are no vectors of moments of this file; leave --at out")
+                raise NotFound("there are no vectors of moments of this file, or it ends before; leave --at out")
             answer = answer_of(asset, neighbours)
             return _found(connection, answer, [each.asset for each in neighbours], request.limit)
 

@@ -236,6 +236,9 @@ def film(dam: Daemon) -> None:
     embed(dam, "film.mp4", -1, 1, 1, 0)
     embed(dam, "film.mp4", 1_000_000_000, 1, 0.1, 0)
     embed(dam, "film.mp4", 72_000_000_000, 0.1, 1, 0)
+    with closing(Connection(dam.library / "state" / "catalog.sqlite3")) as catalog:
+        blob = catalog.integer("SELECT blob FROM asset WHERE name = 'film.mp4'")
+        derived.set_facts(catalog, BlobId(blob), "probe", {"duration_ns": 75_000_000_000})
 
 
 @pytest.mark.usefixtures("film")
@@ -250,7 +253,7 @@ def test_a_moment_of_a_video_has_neighbours_of_its_own(dam: Daemon) -> None:
     near = dam / "similar-to/night.png"
     assert names(near)[0] == "01 film.mp4"
     assert os.getxattr(near / "01 film.mp4", "user.damfs.why") == b"clip at 00:01:12, 1.00, like night.png"
-    for absent in ("day.png@00-00-01", "film.mp4@1", "film.mp4@00-99-00", "nothing.mp4@00-00-01"):
+    for absent in ("day.png@00-00-01", "film.mp4@1", "film.mp4@00-99-00", "film.mp4@00-01-16", "nothing.mp4@00-00-01"):
         assert not (dam / "similar-to" / absent).exists(), absent
     assert names(dam / "similar-to") == []
 
@@ -277,6 +280,7 @@ def test_the_command_line_searches_and_finds_what_is_alike(dam: Daemon) -> None:
     moment = damfs("similar", dam / "inbox/film.mp4", "--at", "01:10", "--limit", "1").stdout
     assert "night.png" in moment.splitlines()[0]
     assert "no vectors of moments" in damfs("similar", dam / "inbox/day.png", "--at", "0:01", check=False).stderr
+    assert "or it ends before" in damfs("similar", dam / "inbox/film.mp4", "--at", "1:16", check=False).stderr
     assert damfs("similar", dam / "inbox/film.mp4", "--at", "soon", check=False).returncode == 2
 
 

@@ -57,7 +57,7 @@ class SimilarTo(View):
         if asset is not None:
             return Entry(name, self.place_of(asset.id), 0, 0, WRITE_DIRECTORY)
         moment = self._moment(connection, name)
-        if moment is None or not self.library.moments.is_known(connection, moment.asset):
+        if moment is None or not self.library.moments.is_known(connection, moment):
             return None
         return Entry(name, Place(self.name, (name,)), 0, 0, WRITE_DIRECTORY)
 
