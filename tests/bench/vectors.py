@@ -100,7 +100,7 @@ def _query_figure(name: str, ours: Ask, bare: Ask, queries: Vectors, runs: int) 
         percentile([min(times) for times in zip(*side, strict=True)], 0.5) * 1e3 for side in zip(*measured, strict=True)
     ]
     detail = {"p50_of_runs_ms": ours_ms, "bare_p50_of_runs_ms": bare_ms, "queries": len(queries)}
-    return Figure(name, best[0], "ms", runs, (min(ours_ms), max(ours_ms)), {"bare usearch": best[1]}, detail)
+    return Figure(name, best[0], "ms", runs, (best[0], max(ours_ms)), {"bare usearch": best[1]}, detail)
 
 
 def _bare(path: Path, expansion: int) -> Callable[[Vectors, int], object]:

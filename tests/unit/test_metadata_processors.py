@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -204,3 +206,16 @@ def test_loudness_is_off_until_it_is_wanted(tmp_path: Path) -> None:
     assert Loudness().accepts(Subject("a.wav", Media.AUDIO, 1, facts, settings={"loudness": True}))
     with pytest.raises(BadMedia, match="no sound"):
         run(Loudness(), sample_media.h264(tmp_path / "a.mp4", seconds=0.2, size=(64, 48), tracks=()))
+
+
+def test_a_child_whose_parent_has_died_meanwhile_does_not_begin() -> None:
+    """The kernel tells only of a death that comes after the child has asked for it."""
+    begun = subprocess.Popen(["sleep", "100"], preexec_fn=functools.partial(exiftool.die_with, os.getpid()))
+    orphan = subprocess.Popen(["sleep", "100"], preexec_fn=functools.partial(exiftool.die_with, os.getpid() + 1))
+    try:
+        assert orphan.wait(60) == -signal.SIGKILL
+        assert begun.poll() is None
+    finally:
+        for each in (begun, orphan):
+            each.kill()
+            each.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import select
@@ -111,7 +112,7 @@ class Tool:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=functools.partial(die_with, os.getpid()),
         )
 
     def runs(self) -> bool:
@@ -153,9 +154,12 @@ class Tool:
                     pipe.close()
 
 
-def _die_with_parent() -> None:
-    """exiftool goes on waiting when its input ends, and a worker may be killed at any moment."""
+def die_with(parent: int) -> None:
+    """For a child. exiftool goes on waiting when its input ends, and a worker may be killed at any moment: also before
+    this is said."""
     _libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def facts_of(told: Mapping[str, object], probed: Mapping[str, object]) -> dict[str, object]:
