@@ -5,6 +5,7 @@ Each test runs with the module and without it.
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -221,6 +222,10 @@ def present(dam: Daemon, name: str) -> int:
     return len(rows(dam.library, "SELECT 1 FROM asset WHERE state = 'present' AND name GLOB ?", name))
 
 
+def has_arrived(dam: Daemon, name: str) -> bool:
+    return present(dam, name) == 1
+
+
 def test_files_that_are_closed_one_after_the_other_all_arrive(dam: Daemon, tmp_path: Path) -> None:
     """Closes are held while only more files are made; nobody has to ask for the last ones."""
     contents = {f"held-{each}.dat": b"held %d" % each for each in range(40)}
@@ -229,6 +234,13 @@ def test_files_that_are_closed_one_after_the_other_all_arrive(dam: Daemon, tmp_p
     run("cp", "-t", dam / "inbox", *(tmp_path / name for name in contents))
     until(lambda: present(dam, "held-*") == len(contents), "each of the files is an asset")
     assert {name: (dam / "inbox" / name).read_bytes() for name in contents} == contents
+
+
+def test_a_close_is_heard_of_when_somebody_has_looked_around_after_it_and_nothing_comes(dam: Daemon) -> None:
+    for each in range(10):
+        (dam / f"inbox/close-then-look-{each}.dat").write_bytes(b"bytes of its own, then a look %d" % each)
+        assert not (dam / f"inbox/nothing-of-the-kind-{each}").exists()
+        until(functools.partial(has_arrived, dam, f"close-then-look-{each}.dat"), "it is an asset")
 
 
 def test_who_looks_around_all_the_time_does_not_hold_a_close(dam: Daemon) -> None:

@@ -266,7 +266,7 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *userdata)
 			errno = EINTR; /* which pyfuse3 takes for what it is: no request, go on */
 			return -1;
 		}
-	} else if (got < (ssize_t)sizeof(struct fuse_in_header) || !received_goes_on(buffer)) {
+	} else {
 		int saved = errno;
 
 		answered += received_let_out(fd);

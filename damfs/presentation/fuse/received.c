@@ -27,7 +27,6 @@
 #define BEGINNING (128u << 10) /* what is further behind is written in a thread */
 #define BLOCK 512
 #define HELD 8 /* the kernel sends twelve requests that nobody waits for, until one of them is answered */
-#define HELD_NS 50000000 /* so long at most, and a little */
 #define RELEASE_SIZE (sizeof(struct fuse_in_header) + sizeof(struct fuse_release_in))
 #define LONG_S 60 /* what the kernel may not believe for so long moves by itself, and is asked for each time */
 #define SECOND 1000000000
@@ -61,12 +60,10 @@ static struct {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int untold; /* files that were written or closed since Python was told of them */
 
-/* Closes of files that nobody but their maker has touched: they wait for the next request that Python has to see and
- * that does not only make another file, or until there are many, and Python is told of them before that, in place of
- * being asked for each. When nothing comes the last one is that request. */
+/* Closes of files that nobody but their maker has touched: they wait for the next request that Python has to see, and it
+ * is told of them before that, in place of being asked for each. When none comes the last one is that request. */
 static char held[HELD][RELEASE_SIZE];
 static int holding;
-static int64_t held_since_ns;
 
 void received_reset(void)
 {
@@ -296,27 +293,11 @@ int received_held(const char *request, size_t size)
 	pthread_mutex_lock(&lock);
 	file = open_file(release.fh);
 	if (file && file->alone && file->inode == in.nodeid && holding < HELD) {
-		if (!holding)
-			held_since_ns = now_ns(CLOCK_MONOTONIC);
 		memcpy(held[holding++], request, RELEASE_SIZE);
 		is_held = 1;
 	}
 	pthread_mutex_unlock(&lock);
 	return is_held;
-}
-
-/* Whether who makes one file after the other asks for the next: what is held can wait. */
-int received_goes_on(const char *request)
-{
-	struct fuse_in_header in;
-	int goes_on;
-
-	memcpy(&in, request, sizeof in);
-	pthread_mutex_lock(&lock);
-	goes_on = holding < HELD && (in.opcode == FUSE_LOOKUP || in.opcode == FUSE_CREATE);
-	goes_on = goes_on && (!holding || now_ns(CLOCK_MONOTONIC) - held_since_ns < HELD_NS);
-	pthread_mutex_unlock(&lock);
-	return goes_on;
 }
 
 static void let_out(int fd, int number)

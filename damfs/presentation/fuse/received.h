@@ -17,9 +17,8 @@ void received_created(uint64_t handle, const struct fuse_entry_out *entry);
 void received_replied(const struct fuse_out_header *out, const void *payload, size_t size);
 
 /* Whether the request is a close that Python need not see now, and is held. Soon after, either all that are held are
- * let out, just before a request that Python sees and that does not go on with making files; or, when there is none, the
- * last one is to be given to Python (its size; 0: none is held). */
+ * let out, just before a request that Python sees; or, when there is none, the last one is to be given to Python (its
+ * size; 0: none is held). */
 int received_held(const char *request, size_t size);
-int received_goes_on(const char *request); /* whether they stay held while Python sees this one */
 int received_let_out(int fd); /* how many */
 size_t received_last_held(int fd, char *buffer, size_t size);
