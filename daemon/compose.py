@@ -36,6 +36,7 @@ from damfs.presentation.fuse.kernel_cache import KernelCache
 from damfs.presentation.fuse.listings import Listings
 from damfs.presentation.fuse.live_folders import LiveFolders
 from damfs.presentation.fuse.live_operations import LiveOperations
+from damfs.presentation.fuse.making import Making
 from damfs.presentation.fuse.marks import Marks
 from damfs.presentation.fuse.open_files import OpenFiles
 from damfs.presentation.fuse.operations import Operations
@@ -55,6 +56,7 @@ class Parts:
     drafts: Drafts
     kernel_cache: KernelCache
     live: LiveFolders
+    making: Making
     events: Events
     job_runner: JobRunner
     maker: Maker
@@ -82,9 +84,12 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
     owner, originals = Owner.of_this_process(), views[Originals.name]
     assert isinstance(originals, Originals)
     appearance = Appearance(tree, inodes, drafts, owner, Marks(library, inodes, originals, owner))
-    edits = Edits(library, tree, drafts.sealed, files.supersede)
+    edits = Edits(library, tree, drafts.at_rest, files.supersede)
     events = Events(library)
-    live = LiveFolders(library, tree, inodes, kernel_cache)
+    live = LiveFolders(library, tree, inodes, kernel_cache, hook.spare)
+    making = Making(library, tree, edits, files, nursery, kernel_cache.made_by_kernel, listings.changed, live.made)
+    files.not_entered, files.check_entered = making.not_entered, making.check_entered
+    library.feed.first = making.heard
     operations = LiveOperations(
         library=library,
         tree=tree,
@@ -99,6 +104,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         extended=ExtendedAttributes(library, inodes),
         forget_name=kernel_cache.forget_name,
         live=live,
+        making=making,
         made_by_kernel=kernel_cache.made_by_kernel,
     )
     ask = functools.partial(vectors_of, library, pool)
@@ -111,6 +117,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         drafts,
         kernel_cache,
         live,
+        making,
         events,
         JobRunner(library, pool),
         maker,

@@ -66,6 +66,7 @@ async def _converse(service: Service, stream: trio.SocketStream) -> None:
     """One request, its progress, its answer. A peer that goes away ends its request's report, nothing else."""
     try:
         line = await _line(stream)
+        service.catch_up()
         await _answer(service, stream, line)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         log.info("a client went away before its answer")

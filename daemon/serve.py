@@ -9,8 +9,9 @@ from __future__ import annotations
 import faulthandler
 import functools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 SEAL_LIMIT_S = 30.0
 STUCK_S = 35.0
+HEAR_OUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ async def serve(wanted: Wanted, on_ready: Callable[[], None]) -> None:
             parts = compose(library, pool, sealing)
             await repair(library, parts.reception)
             await _serve_mounted(library, parts, wanted, options, on_ready, guard)
-            parts.operations.catch_up()
+            parts.making.catch_up(again=True)
             with trio.move_on_after(SEAL_LIMIT_S):
                 await parts.drafts.settled()
             sealing.cancel_scope.cancel()
@@ -76,6 +78,7 @@ async def _serve_mounted(
 ) -> None:
     stop = trio.Event()
     service = Service(library, stop.set, parts.reception, parts.maker, parts.models)
+    service.catch_up = parts.making.catch_up
     library.extend_status = functools.partial(_extended, library, parts, service, str(wanted.mountpoint))
     guard.await_ready()
     with mounted(parts.operations, wanted.mountpoint, options):
@@ -91,6 +94,7 @@ async def _serve_mounted(
             await nursery.start(parts.sidecars.serve)
             await nursery.start(parts.notes.serve)
             await nursery.start(parts.duplicates.serve)
+            nursery.start_soon(parts.making.keep_up)
             nursery.start_soon(parts.events.follow)
             nursery.start_soon(outlast, "making room for what was made on demand", parts.maker.trim)
             nursery.start_soon(parts.live.serve, wanted.mountpoint)
@@ -104,9 +108,18 @@ async def _serve_mounted(
             await stop.wait()
             sd_notify.stopping()
             log.info("stopping")
+            await _hear_out(wanted.mountpoint)
             faulthandler.dump_traceback_later(STUCK_S)  # one that does not come to its end says where it is
             parts.events.end()
             nursery.cancel_scope.cancel()
+
+
+async def _hear_out(mountpoint: Path) -> None:
+    """Closes that nobody waits for may still be on their way here; what is asked after them comes behind them."""
+    with trio.move_on_after(HEAR_OUT_S):
+        for _ in range(4):  # the kernel keeps some of them back until others are answered
+            with suppress(OSError):
+                await trio.to_thread.run_sync(os.statvfs, mountpoint, abandon_on_cancel=True)
 
 
 @asynccontextmanager
@@ -162,7 +175,7 @@ def _extended(library: Library, parts: Parts, service: Service, mountpoint: str,
         status,
         mountpoint=mountpoint,
         scanning=[*service.names_being_scanned(), *_busy(library, parts)],
-        unsettled=parts.drafts.unsettled,
+        unsettled=parts.drafts.unsettled + parts.making.unsettled,
         native=parts.operations.directories.native.describe(),
         held_back=named(library.db.writer, parts.reception.held_back),
     )

@@ -41,6 +41,33 @@ class Arrived(NamedTuple):
     file_inode: int
 
 
+def reserve_numbers(tx: Connection, number: int) -> AssetId:
+    """The first of so many ids that no asset has or is given, but by `add_made`."""
+    tx.run("INSERT INTO sqlite_sequence (name, seq) SELECT 'asset', 0 WHERE NOT EXISTS"
+           " (SELECT 1 FROM sqlite_sequence WHERE name = 'asset')")  # fmt: skip
+    tx.run("UPDATE sqlite_sequence SET seq = ? + max(seq, coalesce((SELECT max(id) FROM asset), 0))"
+           " WHERE name = 'asset'", number)  # fmt: skip
+    return AssetId(tx.integer("SELECT seq FROM sqlite_sequence WHERE name = 'asset'") - number + 1)
+
+
+def add_made(tx: Connection, asset: Asset, day: str, at_ns: int) -> None:
+    """A file that is being received, under an id that was reserved."""
+    tx.run(
+        "INSERT INTO asset (id, name, media, state, triaged, closed, size, mtime_ns, mode, day, created_ns)"
+        " VALUES (?, ?, ?, 'receiving', ?, ?, ?, ?, ?, ?, ?)",
+        asset.id,
+        asset.name,
+        str(asset.media),
+        int(asset.triaged),
+        int(asset.closed),
+        asset.size,
+        asset.mtime_ns,
+        asset.mode,
+        day,
+        at_ns,
+    )
+
+
 def received(connection: Connection, ids: Collection[AssetId]) -> dict[AssetId, Received]:
     """Those of the assets that are being received."""
     rows = connection.rows(

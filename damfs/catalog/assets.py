@@ -92,6 +92,13 @@ def list_rows_of(connection: Connection, ids: Sequence[AssetId]) -> list[ListedR
     return [known[id_] for id_ in ids if id_ in known]
 
 
+def names_of(connection: Connection, predicate: Predicate, limit: int) -> list[str]:
+    """Of the assets of a place, each of them once, so many at most."""
+    clause, values = predicate.clause()
+    sql = f"SELECT DISTINCT a.name FROM asset AS a WHERE {clause} LIMIT ?"  # noqa: S608  # as above
+    return [name for (name,) in connection.rows(sql, *values, limit)]
+
+
 def first_of_name(connection: Connection, predicate: Predicate, name: str) -> Asset | None:
     """The asset that keeps its bare name in the place: the one with the lowest id."""
     clause, values = predicate.row_clause()

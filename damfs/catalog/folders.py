@@ -177,9 +177,12 @@ def remove_folder(tx: Connection, folder: FolderId) -> None:
 
 
 def move_folder(tx: Connection, folder: FolderId, parent: FolderId, name: bytes) -> None:
-    """Give it another name or parent. One that has that name must be empty, and goes away."""
+    """Give it another name or parent. One that has that name must be empty, and goes away; a file that was just begun
+    there is one of this folder."""
     there = stores.folder_named(tx, parent, name)
     if there is not None and there.id != folder:
+        tx.run("UPDATE OR IGNORE destination SET folder = ? WHERE folder = ?", folder, there.id)
+        tx.run("DELETE FROM destination WHERE folder = ?", there.id)
         remove_folder(tx, there.id)
     tx.run("UPDATE folder SET parent = ?, name = ? WHERE id = ?", parent, name, folder)
 

@@ -55,7 +55,7 @@ def list_expired(connection: Connection, before_ns: int, limit: int) -> list[Ass
     rows = connection.rows(
         "SELECT asset FROM trashed AS t WHERE at_ns < ? AND NOT EXISTS (SELECT 1 FROM copy AS c"
         " JOIN store AS s ON s.id = c.store WHERE c.asset = t.asset AND s.kind = 'read-only' AND c.state <> 'missing')"
-        " ORDER BY at_ns LIMIT ?",
+        " AND t.asset NOT IN (SELECT asset FROM rewrite) ORDER BY at_ns LIMIT ?",
         before_ns,
         limit,
     )

@@ -66,6 +66,15 @@ def list_overwritten(connection: Connection) -> list[Listed]:
     return [Listed._make(row) for row in rows]
 
 
+def overwritten_namesakes(connection: Connection) -> set[AssetId]:
+    """Those of `list_overwritten` that another visible asset of a lower id has the name of."""
+    rows = connection.rows(
+        "SELECT a.id FROM asset AS a WHERE a.visible AND a.id IN (SELECT asset FROM version WHERE number > 1)"
+        " AND EXISTS (SELECT 1 FROM asset AS b WHERE b.name = a.name AND b.id < a.id AND b.visible)"
+    )
+    return {id_ for (id_,) in rows}
+
+
 def list_many(connection: Connection, limit: int) -> list[AssetId]:
     """Assets that have more versions than that."""
     rows = connection.rows(

@@ -14,7 +14,7 @@ from damfs.core.asset_names import clean_name
 from damfs.core.commands import AddTag, DefineTerm, Execution, RemoveTag, known
 from damfs.core.term_commands import CoinTerm
 from damfs.errors import NoSpace, NotFound, Refused
-from damfs.model import Asset, AssetId, Facet, TermId
+from damfs.model import Asset, AssetId, AssetState, Facet, TermId
 from damfs.storage.droppings import is_dropping
 
 HIGHEST_RATING = 10
@@ -72,11 +72,13 @@ class SetTags:
     """Also where the vocabulary is closed: what a file beside an original says is not lost."""
 
     def apply(self, x: Execution) -> None:
-        known(x, self.asset)
+        asset = known(x, self.asset)
         wanted = {term for path in self.paths for term in _terms_of_path(x, path, defines=self.defines)}
         stated = {term for path in self.stated for term in _terms_of_path(x, path, defines=self.defines)}
         before = {term.id for term in vocabulary.tagged_terms(x.tx, self.asset)}
         ended = before if self.defines else set(sayable(x.tx, self.asset))
+        if asset.state is AssetState.RECEIVING:  # a copy brings what its source said; the place it is made in holds too
+            ended = set()
         for term in sorted((wanted - before) | stated):
             AddTag(self.asset, term).apply(x)
         for term in sorted(ended - wanted):

@@ -24,12 +24,15 @@ class Feed:
     def __init__(self) -> None:
         self._followers: dict[trio.MemorySendChannel[Batch], Concerns | None] = {}
         self._hearers: list[Callable[[], None]] = []
+        self.first: Callable[[Batch], None] = lambda _: None
+        """Handed each batch before anything else is done or answered. It must be quick, and must not raise."""
 
     def publish(self, changes: Sequence[Change]) -> None:
         """Hand one transaction's changes to every follower that any of them concerns; never blocks."""
         if not changes:
             return
         batch = tuple(changes)
+        self.first(batch)
         for follower, concerns in self._followers.items():
             if concerns is None or any(map(concerns, batch)):
                 follower.send_nowait(batch)

@@ -40,7 +40,7 @@ async def file_by_capture(library: Library, blob: BlobId) -> None:
     store = library.blob_store(library.library_store().id)
     for found in misfiled(library.db.writer, library, blob):
         try:
-            async with library.publishing.together():
+            async with library.publishing.alone():  # a next version may else be put at the key that is to be removed
                 if not _is_there(library, found):
                     continue  # somebody has put it elsewhere
                 placed = await _linked(library, store, found)

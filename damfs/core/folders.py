@@ -62,6 +62,9 @@ async def remove_folder(library: Library, folder: FolderId) -> None:
             raise NotEmpty("the folder still holds something")
         key = _folder_key(library, folder)
         await trio.to_thread.run_sync(_files(library, folder).remove_folder, key)
+        if folders.holds_anything(library.db.writer, folder):
+            await trio.to_thread.run_sync(_files(library, folder).make_folder, key)
+            raise NotEmpty("a file was just made in the folder")
         library.perform(RemoveFolder(folder), ACTOR)
 
 
@@ -106,31 +109,34 @@ async def settle_moves(library: Library) -> None:
 
 async def move_file(library: Library, copy: CopyId, folder: FolderId, name: bytes, also: Also = ()) -> None:
     """Give a file another key. ``also`` is committed with it. Raises Conflict, NotFound."""
+    asked = _copy(library, copy)
     await free_name(library, folder, name)
     async with library.publishing.alone():
-        await move_placed(library, _copy(library, copy), _key(library, folder, name), also)
+        await move_placed(library, _meant(library, asked), _key(library, folder, name), also)
 
 
 async def link_file(library: Library, copy: CopyId, folder: FolderId, name: bytes, also: Also = ()) -> None:
     """A second name for a file. Raises Conflict, NotFound."""
+    asked = _copy(library, copy)
     await free_name(library, folder, name)
     async with library.publishing.alone():
-        found = _copy(library, copy)
+        found = _meant(library, asked)
         key, new_key = _key(library, found.folder, found.name), _key(library, folder, name)
         placed = await trio.to_thread.run_sync(link_or_take, _files(library, folder), key, new_key)
-        library.execute([AddName(copy, placed), *also], ACTOR)
+        library.execute([AddName(found.id, placed), *also], ACTOR)
 
 
 async def remove_name(library: Library, copy: CopyId, also: Also = ()) -> None:
     """Take one of several names of a file away. The bytes are looked at first under a name that is kept: nothing is
     removed before they are known to be good there. Raises Refused when no such name is left."""
+    asked = _copy(library, copy)
     async with library.publishing.alone():
-        found = _copy(library, copy)
+        found = _meant(library, asked)
         if not await _kept_elsewhere(library, found):
             raise Refused("the other names of this file cannot be read; this one is kept")
         key = _key(library, found.folder, found.name)
         await trio.to_thread.run_sync(_files(library, found.folder).remove, key)
-        library.execute([RemoveName(copy), *also], ACTOR)
+        library.execute([RemoveName(found.id), *also], ACTOR)
 
 
 async def _kept_elsewhere(library: Library, copy: Copy) -> bool:
@@ -181,6 +187,8 @@ async def _make_way(library: Library, copy: Copy) -> None:
         return
     async with library.publishing.alone():
         connection = library.db.writer
+        if stores.copy(connection, copy.id) != copy:
+            return  # it has gone elsewhere meanwhile
         current = [each for each in stores.copies_of_asset(connection, asset.id) if each.blob == asset.blob]
         beside = next((each.folder for each in current if each.store == copy.store), copy.folder)
         key, files = _key(library, copy.folder, copy.name), library.blob_store(copy.store)
@@ -209,8 +217,14 @@ async def reconcile_folders(library: Library, store: Store) -> None:
     if gone:
         async with library.publishing.alone():
             still = set(await trio.to_thread.run_sync(_there, files, list(gone)))
-            left = [row for key, row in gone.items() if key not in still or is_own(key)]
+            left = [row for key, row in gone.items() if _is_at(library, row, key) and (key not in still or is_own(key))]
             library.perform(HideFolders(tuple(_deepest_first(left))), "scan")
+
+
+def _is_at(library: Library, row: Folder, key: Key) -> bool:
+    """Whether it has not been renamed since."""
+    now = stores.folder(library.db.writer, row.id)
+    return now is not None and now.parent is not None and _key(library, now.parent, now.name) == key
 
 
 def is_own(key: bytes) -> bool:
@@ -241,6 +255,12 @@ def _copy(library: Library, id_: CopyId) -> Copy:
     return found
 
 
+def _meant(library: Library, asked: Copy) -> Copy:
+    """What lies there now: where a next version took the name meanwhile, the row is that of the version before."""
+    there = stores.copy_at(library.db.writer, asked.folder, asked.name)
+    return there if there is not None and there.asset == asked.asset else _copy(library, asked.id)
+
+
 def _files(library: Library, folder: FolderId) -> LocalStore:
     found = stores.folder(library.db.writer, folder)
     if found is None:
@@ -249,6 +269,9 @@ def _files(library: Library, folder: FolderId) -> LocalStore:
 
 
 def _key(library: Library, folder: FolderId, name: bytes) -> Key:
+    """Raises NotFound when the folder was removed."""
+    if stores.folder(library.db.writer, folder) is None:
+        raise NotFound(f"no folder {folder}")
     return stores.key_of(library.db.writer, folder, name)
 
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import trio
 
 from damfs.catalog import folders, stores, versions
+from damfs.catalog.database import Connection
 from damfs.catalog.folders import LEADS, NOWHERE, VANISHES
 from damfs.core.arranging import AddName, RemoveName
-from damfs.core.commands import Command
-from damfs.core.file_moves import BeginFileMove, EndFileMove
+from damfs.core.commands import Execution, known
+from damfs.core.file_moves import EndFileMove
 from damfs.core.ingest import MoveCopy
 from damfs.core.keys import is_taken, link_or_take, version_keys
 from damfs.core.library import Library
+from damfs.core.rewriting import own_store
 from damfs.errors import Conflict, DamfsError, NotFound
-from damfs.model import Asset, AssetId, AssetState, Copy, CopyId, CopyState, Key
+from damfs.model import Asset, AssetId, AssetState, Copy, CopyId, CopyState, Key, StoreId
 from damfs.storage.blob_store import BlobStore, FileFact
 
 ACTOR = "fuse"
@@ -29,34 +32,56 @@ ACTOR = "fuse"
 
 def names_of(library: Library, asset: Asset) -> list[Copy]:
     """The files of the writable store under which the asset is listed there."""
-    store = library.library_store().id
+    return _names(library.db.writer, library.library_store().id, asset)
+
+
+def _names(connection: Connection, store: StoreId, asset: Asset) -> list[Copy]:
     return [
         copy
-        for copy in stores.copies_of_asset(library.db.writer, asset.id)
+        for copy in stores.copies_of_asset(connection, asset.id)
         if (copy.store, copy.blob, copy.state) == (store, asset.blob, CopyState.PRESENT)
     ]
 
 
-def to_follow(library: Library, names: Sequence[Copy]) -> list[Command[object]]:
-    """To be committed with the next version of the asset that has these names; then `follow`."""
-    return [BeginFileMove(copy.id, Key(_key_of(library, copy) + LEADS)) for copy in names if len(names) > 1]
+@dataclass(frozen=True, slots=True)
+class KeepNames:
+    """To be committed with the next version of the asset, before it; then `follow` what ``names`` are by then: until
+    the commit one may be given, taken away or changed."""
+
+    asset: AssetId
+    names: list[Copy] = field(default_factory=list)
+
+    def apply(self, x: Execution) -> None:
+        self.names[:] = _names(x.tx, own_store(x), known(x, self.asset))
+        for copy in self.names if len(self.names) > 1 else ():
+            key = stores.key_of(x.tx, copy.folder, copy.name)
+            folders.begin_file_move(x.tx, copy.id, Key(key + LEADS))
 
 
 async def follow(library: Library, names: Sequence[Copy]) -> None:
     """Of a file with several names one has the bytes of the next version now: so have the others. What they had is kept
     beside them."""
     for old in names if len(names) > 1 else ():
-        copy = stores.copy(library.db.writer, old.id)
-        if copy is None or copy.name == old.name:
-            async with library.publishing.alone():
-                await _lead(library, old.id, _key_of(library, old))
+        async with library.publishing.alone():
+            await _lead(library, old.id, _key_to_follow(library, old))
 
 
-async def remove_superfluous(library: Library, copies: Sequence[CopyId]) -> None:
-    """Names whose bytes have the name of another file now, and were just read there."""
+def _key_to_follow(library: Library, old: Copy) -> Key:
+    """The name it has now, where it was renamed meanwhile; not where it was kept aside, and its name leads already."""
+    key, copy = _key_of(library, old), stores.copy(library.db.writer, old.id)
+    asset = None if copy is None else library.asset(copy.asset)
+    if copy is None or asset is None or key in _leading(library, asset):
+        return key
+    return _key_of(library, copy)
+
+
+async def remove_superfluous(library: Library, asset: AssetId) -> None:
+    """Names of an asset that are to be removed: another name of it has their bytes, which were just read there."""
     async with library.publishing.alone():
-        for id_ in copies:
-            await _remove(library, id_)
+        own = {copy.id for copy in stores.copies_of_asset(library.db.writer, asset)}
+        for id_, key in folders.file_moves(library.db.writer):
+            if key == NOWHERE and id_ in own:
+                await _remove(library, id_)
 
 
 async def settle_names(library: Library) -> None:
@@ -74,13 +99,13 @@ async def _lead(library: Library, id_: CopyId, key: Key) -> None:
     copy = stores.copy(library.db.writer, id_)
     asset = None if copy is None else library.asset(copy.asset)
     if copy is not None and asset is not None and asset.state is not AssetState.TRASHED and asset.blob != copy.blob:
-        current = next(iter(names_of(library, asset)), None)
-        if current is not None:
+        leading = _leading(library, asset)
+        if leading and key not in leading:
             if _key_of(library, copy) == key:
                 await _make_way(library, copy, key)
-            files = library.blob_store(copy.store)
-            placed = await trio.to_thread.run_sync(link_or_take, files, _key_of(library, current), key)
-            library.execute([AddName(current.id, placed), EndFileMove(id_)], ACTOR)
+            files, (current, named) = library.blob_store(copy.store), next(iter(leading.items()))
+            placed = await trio.to_thread.run_sync(link_or_take, files, current, key)
+            library.execute([AddName(named.id, placed), EndFileMove(id_)], ACTOR)
             return
     library.perform(EndFileMove(id_), ACTOR)
 
@@ -132,6 +157,11 @@ def _size(files: BlobStore, key: Key) -> int | None:
     with suppress(DamfsError):
         return files.stat(key).size
     return None
+
+
+def _leading(library: Library, asset: Asset) -> dict[Key, Copy]:
+    """The names that lead to its current bytes."""
+    return {_key_of(library, copy): copy for copy in names_of(library, asset)}
 
 
 def _key_of(library: Library, copy: Copy) -> Key:

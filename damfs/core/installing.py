@@ -20,8 +20,9 @@ from damfs.catalog import rewrites, stores, versions
 from damfs.catalog.rewrites import Rewrite
 from damfs.catalog.versions import Version
 from damfs.core.commands import Command, SetTimes
+from damfs.core.good_copies import GoodCopy
 from damfs.core.ingest import Heal, PlanAgain
-from damfs.core.keys import is_taken, keys_for, link_or_take, version_keys
+from damfs.core.keys import forget_second_name, is_taken, keys_for, link_or_take, version_keys
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.rewriting import AddVersion, EndRewrite
@@ -64,7 +65,7 @@ def _target(library: Library, asset: Asset) -> _Target | None:
     return None if best is None else _Target(best, stores.key_of(connection, best.folder, best.name))
 
 
-async def install(library: Library, row: Rewrite, hashed: Hashed, good: Copy | None, also: Commands = ()) -> None:
+async def install(library: Library, row: Rewrite, hashed: Hashed, good: GoodCopy | None, also: Commands = ()) -> None:
     """Staged bytes become the next version, unless they are those of the current one. ``good``: a copy of the same
     bytes that was just read; in the writable store they are kept once. ``also``: in the same transaction, before."""
     asset, now = _known(library, row.asset)
@@ -73,20 +74,24 @@ async def install(library: Library, row: Rewrite, hashed: Hashed, good: Copy | N
         return
     store = library.library_store().id
     files, target = library.blob_store(store), _target(library, asset)
-    kept = None if target is None else await _keep_old(library, files, asset, target, now.number)
-    linked = None if good is None or good.store != store else stores.key_of(library.db.writer, good.folder, good.name)
+    kept, is_free = None, False
     try:
-        placed = await _place(library, files, asset, row, target, linked)
+        kept = None if target is None else await _keep_old(library, files, asset, target, now.number)
+    except NotFound:
+        is_free = True  # whoever puts the old bytes back there meanwhile keeps the key
+    linked = good.fact if good is not None and good.copy.store == store else None
+    try:
+        placed = await _place(library, files, asset, row, target, linked, is_free=is_free)
     except DamfsError:
         if kept is not None and target is not None:
-            await trio.to_thread.run_sync(_forget_second_name, files, target.key, kept)
+            await trio.to_thread.run_sync(forget_second_name, files, target.key, kept)
         raise
     await _commit(library, asset, hashed, target, kept, placed, also)
     await trio.to_thread.run_sync(library.staging.discard, asset.id)
 
 
 async def _end_unchanged(
-    library: Library, asset: Asset, row: Rewrite, hashed: Hashed, good: Copy | None, also: Commands
+    library: Library, asset: Asset, row: Rewrite, hashed: Hashed, good: GoodCopy | None, also: Commands
 ) -> None:
     """The bytes that the asset has already. Where no copy of them was found good, these heal it."""
     known_good = good is not None or await trio.to_thread.run_sync(library.staging.is_shared, asset.id)
@@ -130,8 +135,8 @@ async def _commit(
         store, None if target is None else target.copy.id, kept, placed, tuple(copy.id for copy, _ in superfluous),
     )  # fmt: skip
     library.execute([*also, add], ACTOR, durable=True)
-    for _, key in superfluous:
-        await trio.to_thread.run_sync(_forget_second_name, files, placed.key, placed, key)
+    for _, name in superfluous:
+        await trio.to_thread.run_sync(forget_second_name, files, placed.key, name)
 
 
 def _known(library: Library, id_: AssetId) -> tuple[Asset, Version]:
@@ -142,7 +147,8 @@ def _known(library: Library, id_: AssetId) -> tuple[Asset, Version]:
 
 
 async def _keep_old(library: Library, files: BlobStore, asset: Asset, target: _Target, number: int) -> FileFact | None:
-    """A second name for the bytes that are to be replaced. None where they have another already, or are gone."""
+    """A second name for the bytes that are to be replaced. None where they have another already. NotFound: they are
+    gone."""
     connection = library.db.writer
     others = [
         stores.key_of(connection, copy.folder, copy.name)
@@ -154,12 +160,8 @@ async def _keep_old(library: Library, files: BlobStore, asset: Asset, target: _T
     for key in version_keys(target.key, number):
         if is_taken(connection, target.copy.store, key, asset.id):
             continue
-        try:
+        with suppress(Conflict):
             return await trio.to_thread.run_sync(link_or_take, files, target.key, key)
-        except Conflict:
-            continue
-        except NotFound:
-            return None
     raise AssertionError("version_keys raises when it ends")
 
 
@@ -189,17 +191,19 @@ async def _kept_by_crash(
 
 
 async def _place(
-    library: Library, files: BlobStore, asset: Asset, row: Rewrite, target: _Target | None, linked: Key | None
-) -> FileFact:
-    """The staged bytes at the asset's key; at the first free one of its day where it has none."""
+    library: Library, files: BlobStore, asset: Asset, row: Rewrite, target: _Target | None, linked: FileFact | None,
+    *, is_free: bool = False,
+) -> FileFact:  # fmt: skip
+    """The staged bytes at the asset's key; at the first free one of its day where it has none. ``is_free``: nothing lay
+    at the key, and nothing is replaced there. Conflict: something does now."""
     staged = library.staging.path(asset.id)
-    if linked is not None:
-        await trio.to_thread.run_sync(library.staging.stage_link, asset.id, files.path(linked))
-    else:
+    link = library.staging.stage_link
+    if linked is None or not await trio.to_thread.run_sync(link, asset.id, files.path(linked.key), linked):
         await trio.to_thread.run_sync(_dress, staged, row.mtime_ns)
     if target is not None:
-        with suppress(NotFound):
-            return await trio.to_thread.run_sync(files.replace, staged, target.key)
+        if not is_free:
+            with suppress(NotFound):
+                return await trio.to_thread.run_sync(files.replace, staged, target.key)
         return await trio.to_thread.run_sync(files.publish, staged, target.key)
     for key in keys_for(asset.name, library.day(row.mtime_ns)):
         if not is_taken(library.db.writer, library.library_store().id, key, asset.id):
@@ -218,23 +222,15 @@ def _dress(staged: Path, mtime_ns: int) -> None:
 
 async def _further_names(
     library: Library, files: BlobStore, asset: Asset, hashed: Hashed, placed: FileFact
-) -> list[tuple[Copy, Key]]:
+) -> list[tuple[Copy, FileFact]]:
     """Names that earlier versions with the same bytes had: the file at the key speaks for them now."""
     connection = library.db.writer
     blob = stores.blob_of(connection, hashed.digest)
-    found = []
+    found = list[tuple[Copy, FileFact]]()
     for copy in [] if blob is None else stores.copies_of_asset(connection, asset.id):
         key = stores.key_of(connection, copy.folder, copy.name)
         if copy.blob == blob and copy.store == library.library_store().id and key != placed.key:
             with suppress(DamfsError):
-                if (await trio.to_thread.run_sync(files.stat, key)).inode == placed.inode:
-                    found.append((copy, key))
+                name = await trio.to_thread.run_sync(files.stat, key)
+                found += [(copy, name)] if name.inode == placed.inode else []
     return found
-
-
-def _forget_second_name(files: BlobStore, first: Key, fact: FileFact, second: Key | None = None) -> None:
-    """Only if both lead to the same file. Blocks."""
-    name = fact.key if second is None else second
-    with suppress(DamfsError):
-        if files.stat(first).inode == files.stat(name).inode:
-            files.remove(name)

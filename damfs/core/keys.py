@@ -1,6 +1,6 @@
 """Where in the writable store a file goes: readable keys by day and name, and which of them are free.
 
-`keys_for` is pure, `is_taken` a point read on the loop, `link_or_take` blocks. Crash rule: a name that a crash left in
+`keys_for` is pure, `is_taken` a point read on the loop, what links blocks. Crash rule: a name that a crash left in
 the store before its row was committed is the first free key again, and is taken then.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 from damfs.catalog import stores
 from damfs.catalog.database import Connection
 from damfs.core.asset_names import NAME_LIMIT, clean_name, split_ending
-from damfs.errors import Conflict, NotFound, Unavailable
+from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
 from damfs.model import TRASH_FOLDER, AssetId, Copy, Key, StoreId
 from damfs.storage.blob_store import BlobStore, FileFact
 from damfs.storage.droppings import is_dropping
@@ -70,6 +72,26 @@ def link_or_take(files: BlobStore, key: Key, new_key: Key) -> FileFact:
         if there is None or there.inode != files.stat(key).inode:
             raise
         return there
+
+
+def link_read(files: BlobStore, read: FileFact, new_key: Key) -> FileFact | None:
+    """A second name for the very file that was read at its key; None, and no such name, when another lies there by now:
+    a next version may take a key at any moment. Conflict as `link_or_take`."""
+    try:
+        placed = link_or_take(files, read.key, new_key)
+        if replace(placed, key=read.key) == read or files.stat(read.key) == read:  # the latter where bytes were copied
+            return placed
+        forget_second_name(files, read.key, placed)
+    except NotFound:
+        pass
+    return None
+
+
+def forget_second_name(files: BlobStore, first: Key, second: FileFact) -> None:
+    """Only if both lead to the same file. Blocks."""
+    with suppress(DamfsError):
+        if files.stat(first).inode == files.stat(second.key).inode:
+            files.remove(second.key)
 
 
 def is_trash(key: Key) -> bool:

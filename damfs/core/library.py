@@ -66,6 +66,7 @@ from damfs.model import (
 )
 from damfs.settings import DEFAULT_SETTINGS, ORIGINALS, SETTINGS_FILE, Settings, read_settings
 from damfs.storage.local import LocalStore
+from damfs.storage.received_notes import ReceivedNotes
 from damfs.storage.staging import Staging, staging_directory
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Library:
         self.originals = path / "originals"
         self.renditions = self.state / "renditions"
         self.staging = Staging(staging_directory(self.state, self.originals))
+        self.received_notes = ReceivedNotes(self.state)
         self.skip: frozenset[Path] = frozenset({path})
         """What walks of read-only stores leave out: this library itself, and where it is mounted."""
         self._stores: dict[StoreId, LocalStore] = {}
@@ -153,17 +155,33 @@ class Library:
         return self._commit(lambda x: [command.apply(x) for command in commands], actor, durable, group)
 
     def perform(
-        self, command: Command[R], actor: str, *, durable: bool = False, group: str = "", quiet: bool = False
+        self,
+        command: Command[R],
+        actor: str,
+        *,
+        durable: bool = False,
+        group: str = "",
+        quiet: bool = False,
+        at_ns: int | None = None,
     ) -> R:
-        """One command, and its answer. ``quiet``: nothing looks different after it."""
-        return self._commit(command.apply, actor, durable, group, quiet)
+        """One command, and its answer. ``quiet``: nothing looks different after it. ``at_ns``: when it was done;
+        nothing else was, since then."""
+        return self._commit(command.apply, actor, durable, group, quiet, at_ns)
 
     def new_group(self) -> str:
         """A name for transactions that are one thing to take back, however long they take."""
         return new_group(self.db.writer)
 
-    def _commit(self, work: Callable[[Execution], R], actor: str, durable: bool, group: str, quiet: bool = False) -> R:
-        now = self.clock()
+    def _commit(
+        self,
+        work: Callable[[Execution], R],
+        actor: str,
+        durable: bool,
+        group: str,
+        quiet: bool = False,
+        at_ns: int | None = None,
+    ) -> R:
+        now = self.clock() if at_ns is None else at_ns
         try:
             with self.db.transaction(durable=durable, quiet=quiet) as tx:
                 changes = Recorder(tx, actor, now, group)

@@ -11,7 +11,7 @@ import logging
 
 import trio
 
-from damfs.catalog import rewrites, stores, versions
+from damfs.catalog import folders, rewrites, stores, versions
 from damfs.catalog.versions import Version
 from damfs.core.library import Library
 from damfs.core.reception import Reception
@@ -46,19 +46,22 @@ def superfluous(found: list[Version], keep: int) -> list[Version]:
 
 async def prune_version(library: Library, reception: Reception, version: Version) -> bool:
     """Let go of one version, if it is not the current one and nobody writes the asset; whether that was done."""
-    async with reception.rewritten(version.asset), reception.same_bytes(version.digest):
+    async with reception.rewritten(version.asset), reception.same_bytes(version.digest), library.publishing.together():
         connection = library.db.writer
         now = versions.version(connection, version.id)
         if now is None or now.current or rewrites.of(connection, version.asset) is not None:
             return False
-        used = versions.is_used(connection, version.blob, version.id)
-        own = [] if used else _own_copies(library, version.asset, version)
-        async with library.publishing.together():
-            files = library.blob_store(library.library_store().id)
-            for _, key in own:
-                await trio.to_thread.run_sync(_remove, files, key)
-            command = PruneVersion(version.asset, version.number, tuple(copy.id for copy, _ in own))
-            library.perform(command, ACTOR, durable=True)
+        own = _own_copies(library, version.asset, version)
+        waiting = {copy for copy, _ in folders.file_moves(connection)}
+        if any(copy.id in waiting for copy, _ in own):
+            return False  # a name that is to lead to the next version goes on to do so
+        if versions.is_used(connection, version.blob, version.id):
+            own = []
+        files = library.blob_store(library.library_store().id)
+        for _, key in own:
+            await trio.to_thread.run_sync(_remove, files, key)
+        command = PruneVersion(version.asset, version.number, tuple(copy.id for copy, _ in own))
+        library.perform(command, ACTOR, durable=True)
     log.info("version %d of asset %d was let go of, as versions.keep says", version.number, version.asset)
     return True
 

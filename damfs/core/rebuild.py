@@ -84,6 +84,7 @@ async def rebuild(path: Path, report: Report = lambda _, __: None) -> RebuildRep
         if said.library is not None:  # its ids are those of a catalog that is no more
             await trio.to_thread.run_sync(notes.append, [out_of_step()])
         summary.aside = await trio.to_thread.run_sync(_take_place, path / "state")
+        await trio.to_thread.run_sync(library.received_notes.forget)  # of numbers that the old one has reserved
         for aside in asides:  # their ids are those of no catalog any more
             await trio.to_thread.run_sync(aside.rename, aside.path.name + TAKEN_IN)
         await trio.to_thread.run_sync(_note_anew, path / "state" / CATALOG, notes, store)
@@ -149,11 +150,12 @@ def _take_over(library: Library, learnt: Learnt) -> None:
 async def _publish_staged(library: Library, learnt: Learnt, summary: RebuildReport) -> None:
     """Bytes that were being received, or written over others, have no row now: they go where the scan finds them."""
     staged = await trio.to_thread.run_sync(library.staging.entries)
+    noted = {each.number: each.name for each in await trio.to_thread.run_sync(library.received_notes.read)}
     for id_, size in staged.items():
         if size and (id_ not in learnt.arrived or id_ in learnt.rewriting):
             known, row = learnt.assets.get(id_), learnt.receiving.get(id_)
             row = row if known is None else known.row
-            name = f"recovered-{id_}" if row is None else row.name
+            name = noted.get(id_, f"recovered-{id_}") if row is None else row.name
             whole = row is not None and learnt.rewriting.get(id_, row.closed)
             name = name if whole else name + INTERRUPTED
             await trio.to_thread.run_sync(_publish, library, id_, name)

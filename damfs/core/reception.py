@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,11 +20,11 @@ from damfs.catalog import assets, folders, rewrites, stores
 from damfs.core.commands import Abandon, Command
 from damfs.core.filing import file_by_capture
 from damfs.core.folders import free_name
-from damfs.core.further_names import follow, names_of, to_follow
+from damfs.core.further_names import KeepNames, follow
 from damfs.core.good_copies import GoodCopy, good_copy, still
 from damfs.core.ingest import Heal, Merge, PlanAgain, Seal
 from damfs.core.installing import adopt, install
-from damfs.core.keys import is_taken, keys_beside, keys_for, link_or_take
+from damfs.core.keys import is_taken, keys_beside, keys_for, link_read
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.orphans import published_orphan, same_bytes_at, take_back, take_back_second_name
@@ -93,6 +93,9 @@ class Reception:
         self.rewriting = KeyedLocks()
         """Held, by the asset, by whoever stages or seals the next bytes of an asset that has arrived."""
         self.held_back = library.held_back
+        self.seal_again: Callable[[AssetId], Awaitable[object]] = self.seal_or_report
+        """What was held back. Who lets files be written passes by what is written just now, and lets nobody begin to
+        write it meanwhile: what is sealed is an original by then."""
 
     async def seal(self, id_: AssetId) -> AssetId | None:
         """Make an asset of what was received; the id it has then (another, when it became a known asset).
@@ -106,9 +109,9 @@ class Reception:
             async with self.rewritten(id_):
                 if id_ in self.held_back:
                     await self._close_again(id_)
-                names = names_of(library, asset)
-                sealed = await self.seal_version(id_, to_follow(library, names))
-            await follow(library, names)
+                kept = KeepNames(id_)
+                sealed = await self.seal_version(id_, [kept])
+            await follow(library, kept.names)
             return sealed
         if asset is None:
             await trio.to_thread.run_sync(library.staging.discard, id_)
@@ -157,7 +160,7 @@ class Reception:
             return id_
         async with self._by_digest.hold(hashed.digest):
             shared = await trio.to_thread.run_sync(library.staging.is_shared, id_)  # with a copy: no need to read that
-            good = None if shared else await self._good_copy(hashed)
+            good = None if shared else await self._good_copy(hashed, id_)  # first its own
             async with library.publishing.together():
                 await install(library, row, hashed, await still(library, good), also)
         return id_
@@ -212,10 +215,10 @@ class Reception:
         if there is not None and (blob is None or self._twin(asset, blob) is None):
             await free_name(self._library, there.folder, there.name)
 
-    async def _good_copy(self, hashed: Hashed) -> GoodCopy | None:
+    async def _good_copy(self, hashed: Hashed, prefer: AssetId | None = None) -> GoodCopy | None:
         """A file that has the bytes already, read just now: nobody waits for that who publishes something else."""
-        blob = stores.blob_of(self._library.db.writer, hashed.digest)
-        return None if blob is None else await good_copy(self._library, self._library.sources(blob), hashed.digest)
+        library, blob = self._library, stores.blob_of(self._library.db.writer, hashed.digest)
+        return None if blob is None else await good_copy(library, library.sources(blob, prefer), hashed.digest)
 
     async def _settle(self, id_: AssetId, hashed: Hashed, found: GoodCopy | None) -> AssetId | None:
         library = self._library
@@ -228,7 +231,8 @@ class Reception:
         if twin is None:
             await self._publish_new(asset, hashed, good)
         elif good is None or twin.state is AssetState.MISSING:
-            await self._publish_again(asset, hashed, twin, good)
+            if not await self._publish_again(asset, hashed, twin, good):
+                return await self._settle(id_, hashed, found)
         else:
             library.execute([Merge(id_, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
         return id_ if twin is None else twin.id
@@ -249,8 +253,8 @@ class Reception:
         called inside the gate of publishing."""
         return await good_copy(self._library, copies, digest)
 
-    async def _publish_new(self, asset: Asset, hashed: Hashed, good: Copy | None) -> None:
-        placed = await self._place(asset, hashed, self._key_of(good), asset.id)
+    async def _publish_new(self, asset: Asset, hashed: Hashed, good: GoodCopy | None) -> None:
+        placed = await self._place(asset, hashed, self._own(good), asset.id)
         try:
             self._seal_at(asset, hashed, placed)
         except DamfsError:
@@ -267,24 +271,27 @@ class Reception:
         media = guess_media(asset.name, hashed.head)
         return Seal(asset.id, hashed.digest, hashed.size, asset.mtime_ns, media, day, store, placed)
 
-    async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset, good: Copy | None) -> None:
-        """The known asset has lost its bytes; the new ones heal it."""
+    async def _publish_again(self, asset: Asset, hashed: Hashed, twin: Asset, good: GoodCopy | None) -> bool:
+        """The known asset has lost its bytes; the new ones heal it. False: it got its next version meanwhile."""
         library = self._library
-        placed = await self._place(asset, hashed, self._key_of(good), twin.id)
+        placed = await self._place(asset, hashed, self._own(good), twin.id)
+        now = library.asset(twin.id)
+        if now is None or now.blob != twin.blob:
+            await take_back(library, asset.id, placed.key)
+            return False
         store = library.library_store().id
         heal = Heal(twin.id, hashed.digest, hashed.size, store, placed)
         library.execute([heal, Merge(asset.id, twin.id), PlanAgain(self._blob(twin))], ACTOR, durable=True)
+        return True
 
-    def _key_of(self, copy: Copy | None) -> Key | None:
-        """The key of a copy in the writable store: its bytes get a second name there instead of a second copy.
+    def _own(self, good: GoodCopy | None) -> FileFact | None:
+        """A file in the writable store: its bytes get a second name there instead of a second copy.
 
         Bytes that only a read-only store holds are kept once more: damfs does not manage that store.
         """
-        if copy is None or copy.store != self._library.library_store().id:
-            return None
-        return stores.key_of(self._library.db.writer, copy.folder, copy.name)
+        return good.fact if good is not None and good.copy.store == self._library.library_store().id else None
 
-    async def _place(self, asset: Asset, hashed: Hashed, linked: Key | None, owner: AssetId) -> FileFact:
+    async def _place(self, asset: Asset, hashed: Hashed, linked: FileFact | None, owner: AssetId) -> FileFact:
         """Publish at the first key that is free, or that a crash left the bytes at."""
         library = self._library
         store = library.library_store().id
@@ -305,10 +312,10 @@ class Reception:
         return asset.blob
 
 
-def publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: Key | None) -> FileFact:
+def publish(files: BlobStore, staged: Path, mtime_ns: int, key: Key, linked: FileFact | None) -> FileFact:
     """The staged file at a key, or a second name of the one that has its bytes. Blocks. Conflict: the key is taken."""
-    if linked is not None:
-        return link_or_take(files, linked, key)
+    if linked is not None and (second := link_read(files, linked, key)) is not None:
+        return second
     with disk_errors(staged):
         staged.chmod(PUBLISHED_MODE)
         os.utime(staged, ns=(mtime_ns, mtime_ns))

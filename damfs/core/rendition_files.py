@@ -6,7 +6,9 @@ Blocks. Crash rule: a file without a row is superfluous and removed by `upkeep`;
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from damfs.core.processors.processor import MadeRendition
@@ -33,6 +35,18 @@ def _publish(root: Path, digest: Digest, made: MadeRendition) -> PublishedRendit
     made.path.rename(target)
     sync(target.parent)
     return PublishedRendition(made.kind, made.profile, key, size, made.detail)
+
+
+def remove_older(path: Path, before_ns: int) -> None:
+    """Not one that was made since, under the same name: its row may be just on its way. Raises OSError."""
+    with suppress(FileNotFoundError):
+        if is_older(path, before_ns):
+            path.unlink()
+
+
+def is_older(path: Path, before_ns: int) -> bool:
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_mtime_ns < before_ns
 
 
 def sync(path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from damfs.catalog.database import Connection
 from damfs.core.library import Library
 from damfs.core.makers import maker
 from damfs.core.on_demand import ON_DEMAND, DropMade
+from damfs.core.rendition_files import is_older, remove_older
 from damfs.core.results import DropRendition
 from damfs.model import Rendition
 
@@ -43,7 +43,8 @@ async def tidy_renditions(library: Library, before_ns: int) -> None:
         log.info("%d renditions are gone and are made again", len(missing))
     strays = await library.db.read(lambda connection: list(files_without_row(connection, root, before_ns)))
     for path in strays:
-        await trio.to_thread.run_sync(path.unlink, True)  # missing_ok
+        if not derived.is_rendition(library.db.writer, path.relative_to(root).as_posix()):
+            await trio.to_thread.run_sync(remove_older, path, before_ns)
 
 
 def maker_of(connection: Connection, rendition: Rendition) -> str | None:
@@ -64,10 +65,5 @@ def files_without_row(connection: Connection, root: Path, before_ns: int) -> Ite
     """Blocks: one query for each file."""
     for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
         for path in sorted(folder.iterdir()):
-            if not derived.is_rendition(connection, f"{folder.name}/{path.name}") and _is_older(path, before_ns):
+            if not derived.is_rendition(connection, f"{folder.name}/{path.name}") and is_older(path, before_ns):
                 yield path
-
-
-def _is_older(path: Path, before_ns: int) -> bool:
-    status = path.lstat()
-    return stat.S_ISREG(status.st_mode) and status.st_mtime_ns < before_ns

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import trio
 
@@ -23,7 +24,7 @@ from damfs.core.indexing import HideFolders, IndexFile, MarkMissing
 from damfs.core.library import Library
 from damfs.core.media_types import guess_media
 from damfs.core.scan_report import ScanProgress, ScanReport
-from damfs.errors import DamfsError, Unavailable
+from damfs.errors import DamfsError, NotFound, Unavailable
 from damfs.model import Copy, CopyId, CopyState, Key, Store, StoreKind
 from damfs.storage.blob_store import BlobStore, FileFact, Hashed, WalkProblem
 from damfs.storage.disk_errors import disk_errors, shown
@@ -63,8 +64,9 @@ async def scan(
     summary.count("unchanged", len(facts) - len(difference.to_read))
     if store.kind is StoreKind.READ_ONLY and quiet_s is not None:
         difference = await _without_arriving(library, store, difference, summary, quiet_s)
+    difference = _Difference(difference.to_read, await _really_gone(library, store, difference.gone))
     await _read_all(library, store, difference, summary, report)
-    await _mark_missing(library, difference.gone, summary)
+    await _mark_missing(library, store, difference.gone, summary)
     if store.kind is StoreKind.WRITABLE:
         await reconcile_folders(library, store)
     elif not summary.problems:
@@ -264,22 +266,56 @@ def _still_so(files: BlobStore, batch: Sequence[IndexFile]) -> list[IndexFile]:
     return still
 
 
-async def _mark_missing(library: Library, gone: dict[CopyId, Key], summary: ScanReport) -> None:
-    """What no file of the scan took over."""
-    connection = library.db.writer
-    left = []
-    for id_, key in gone.items():
-        copy = stores.copy(connection, id_)
-        if (
-            copy is not None
-            and copy.state is CopyState.PRESENT
-            and stores.key_of(connection, copy.folder, copy.name) == key
-        ):
-            left.append(id_)
-    for start in range(0, len(left), COMMIT):
-        library.execute([MarkMissing(id_) for id_ in left[start : start + COMMIT]], ACTOR)
-        await trio.lowlevel.checkpoint()
-    summary.count("missing", len(left))
+async def _really_gone(library: Library, store: Store, gone: dict[CopyId, Key]) -> dict[CopyId, Key]:
+    """In the writable store a file may have been put elsewhere, or into the trash, just when its folder was walked, and
+    be back."""
+    if store.kind is not StoreKind.WRITABLE:
+        return gone
+    really = dict[CopyId, Key]()
+    for some in _batches(gone):
+        async with library.publishing.alone():
+            still = await trio.to_thread.run_sync(_still_gone, library.blob_store(store.id), some)
+            really |= {id_: key for id_, key in still if _is_listed(library, id_, key)}
+    return really
+
+
+def _batches(gone: dict[CopyId, Key]) -> Iterator[list[tuple[CopyId, Key]]]:
+    left = iter(gone.items())
+    while some := list(islice(left, BATCH)):
+        yield some
+
+
+async def _mark_missing(library: Library, store: Store, gone: dict[CopyId, Key], summary: ScanReport) -> None:
+    """What no file of the scan took over, and nobody has put back meanwhile."""
+    writable = store.kind is StoreKind.WRITABLE
+    for some in _batches(gone):
+        async with library.publishing.alone() if writable else nullcontext():
+            if writable:
+                some = await trio.to_thread.run_sync(_still_gone, library.blob_store(store.id), some)
+            commands = [MarkMissing(id_) for id_, key in some if _is_listed(library, id_, key)]
+            for first in range(0, len(commands), COMMIT):
+                library.execute(commands[first : first + COMMIT], ACTOR)
+                await trio.lowlevel.checkpoint()
+        summary.count("missing", len(commands))
+
+
+def _is_listed(library: Library, id_: CopyId, key: Key) -> bool:
+    copy = stores.copy(library.db.writer, id_)
+    present = copy is not None and copy.state is CopyState.PRESENT
+    return present and copy is not None and stores.key_of(library.db.writer, copy.folder, copy.name) == key
+
+
+def _still_gone(files: BlobStore, gone: Sequence[tuple[CopyId, Key]]) -> list[tuple[CopyId, Key]]:
+    """Blocks."""
+    still = []
+    for id_, key in gone:
+        try:
+            files.stat(key)
+        except NotFound:
+            still.append((id_, key))
+        except DamfsError:
+            continue
+    return still
 
 
 async def _hide_empty_folders(library: Library, store: Store) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from damfs.core.arranging import SetDestination
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Abandon, Command, Execution, Receive, ReceiveInto, SetClosed, SetTimes
 from damfs.core.describing import LABEL, SetAttribute, SetComment, SetRating
+from damfs.core.further_names import KeepNames, follow
 from damfs.core.library import Library
 from damfs.core.pruning import prune_version
 from damfs.core.reception import Reception
@@ -35,7 +36,7 @@ from damfs.core.sidecar_links import LinkSidecar, current_copies
 from damfs.core.sidecar_record import Edits, SidecarRecord, edits, says_anything, wanted
 from damfs.core.sidecar_words import remark_of, retag, said_of, with_present_names
 from damfs.errors import BadMedia, Conflict, DamfsError, Unavailable
-from damfs.model import Asset, AssetId, Copy, Digest, FolderId, StoreKind
+from damfs.model import Asset, AssetId, BlobId, Copy, Digest, FolderId, StoreKind
 from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
@@ -218,7 +219,7 @@ async def _rewrite(
         await _write_over(library, reception, asset, data, functools.partial(_check_unchanged, own, seen, asset.name))
     except (BadMedia, Conflict) as error:
         return Outcome(read=was_read, problem=str(error), is_due=isinstance(error, Conflict))
-    foreign = await trio.to_thread.run_sync(_foreign, library, former)
+    foreign = await trio.to_thread.run_sync(_foreign, former, _paths_of(library, former))
     if foreign is not None:
         return await _give_back(library, reception, asset.id, base, former, foreign)
     _note_written(library, asset.id, target, "sidecar")
@@ -256,13 +257,20 @@ def _check_unchanged(path: Path, seen: FileState, name: str) -> None:
     raise Conflict(f"{name} was written by another program just now; its edit is taken over first")
 
 
-def _foreign(library: Library, former: Version) -> bytes | None:
+def _paths_of(library: Library, former: Version) -> list[Path]:
+    connection = library.db.writer
+    return [
+        library.blob_store(copy.store).path(stores.key_of(connection, copy.folder, copy.name))
+        for copy in stores.copies_of_asset(connection, former.asset)
+        if copy.blob == former.blob
+    ]
+
+
+def _foreign(former: Version, paths: Sequence[Path]) -> bytes | None:
     """What a program wrote into the file at the very moment it was set aside: the bytes of the version before are other
     ones than they were. Blocks."""
-    connection = library.db.writer
-    for copy in stores.copies_of_asset(connection, former.asset):
-        path = library.blob_store(copy.store).path(stores.key_of(connection, copy.folder, copy.name))
-        if copy.blob == former.blob and path.exists():
+    for path in paths:
+        if path.exists():
             data = path.read_bytes()
             if blake3(data).digest() != former.digest:
                 return data
@@ -302,7 +310,9 @@ async def _write_over(
             await trio.to_thread.run_sync(library.staging.discard, asset.id)
             raise
         library.perform(CloseRewrite(asset.id, len(data), library.clock()), "sidecar", durable=True)
-        await reception.seal_version(asset.id)
+        kept = KeepNames(asset.id)
+        await reception.seal_version(asset.id, [kept])
+    await follow(library, kept.names)
 
 
 def _stage_over(library: Library, id_: AssetId, data: bytes) -> None:
@@ -313,6 +323,8 @@ def _stage_over(library: Library, id_: AssetId, data: bytes) -> None:
 async def _receive(
     library: Library, reception: Reception, folder: FolderId, name: bytes, data: bytes
 ) -> AssetId | None:
+    """None where a program got hold of it first: it is read like any other."""
+
     def lie(id_: AssetId) -> list[Command[object]]:
         return [SetDestination(id_, folder, name)]
 
@@ -324,7 +336,17 @@ async def _receive(
         raise
     closed: list[Command[object]] = [SetTimes(id_, library.clock()), SetClosed(id_, closed=True, size=len(data))]
     library.execute(closed, "sidecar", durable=True)
-    return await reception.seal(id_)
+    await reception.seal_again(id_)
+    if (problem := library.held_back.get(id_)) is not None:
+        raise Unavailable(problem)
+    there = stores.copy_at(library.db.writer, folder, name)
+    known = library.asset(id_) or (None if there is None else library.asset(there.asset))  # the latter: a lost one
+    is_own = known is not None and known.blob is not None and _digest(library, known.blob) == blake3(data).digest()
+    return known.id if known is not None and is_own else None
+
+
+def _digest(library: Library, blob: BlobId) -> Digest:
+    return stores.digest_of(library.db.writer, blob)
 
 
 def _stage(library: Library, id_: AssetId, data: bytes) -> None:

@@ -18,14 +18,15 @@ from damfs.catalog.folders import VANISHES, vanishing
 from damfs.catalog.versions import Version
 from damfs.core.commands import Command
 from damfs.core.file_moves import BeginFileMove, EndFileMove
-from damfs.core.further_names import follow, names_of, remove_superfluous, to_follow
+from damfs.core.further_names import KeepNames, follow, names_of, remove_superfluous
+from damfs.core.good_copies import TRIES
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
 from damfs.core.rewriting import Absorb, AbsorbDraft, BeginRewrite, CloseRewrite
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
-from damfs.model import Asset, AssetId, AssetState, BlobId, CopyId, Digest, Key
-from damfs.storage.blob_store import BlobStore
+from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyId, Digest, Key
+from damfs.storage.blob_store import BlobStore, FileFact
 
 ACTOR = "versions"
 
@@ -33,16 +34,15 @@ ACTOR = "versions"
 async def revert(library: Library, reception: Reception, id_: AssetId, number: int) -> Version:
     """A new version with the bytes of an earlier one; the current version. Nothing happens where they are current."""
     async with reception.rewritten(id_):
-        asset = _not_written(library, id_)
-        names = names_of(library, asset)
+        asset, kept = check_not_written(library, id_), KeepNames(id_)
         wanted = versions.numbered(library.db.writer, id_, number)
         if wanted is None:
             raise NotFound(f"{asset.name} has no version {number}; `damfs versions` lists them")
         if wanted.blob != asset.blob:
             await _stage(library, reception, id_, wanted.blob)
             library.perform(CloseRewrite(id_, wanted.size, wanted.mtime_ns), ACTOR, durable=True)
-            await reception.seal_version(id_, to_follow(library, names))
-    await follow(library, names)
+            await reception.seal_version(id_, [kept])
+    await follow(library, kept.names)
     now = versions.current(library.db.writer, id_)
     assert now is not None
     return now
@@ -58,15 +58,15 @@ async def supersede(
     """
     first, second = sorted((target, source))
     async with reception.rewritten(first), reception.rewritten(second):
-        names = names_of(library, _not_written(library, target))
-        new = _not_written(library, source)
+        check_not_written(library, target)
+        new = check_not_written(library, source)
         assert new.blob is not None
         gone = names_of(library, new)[:1]
         await _stage(library, reception, target, new.blob)
         begun = [BeginFileMove(copy.id, vanishing(target, new.blob)) for copy in gone]
         library.execute([*begun, CloseRewrite(target, new.size, new.mtime_ns)], ACTOR, durable=True)
         try:
-            await _replace(library, reception, target, source, also)
+            names = await _replace(library, reception, target, source, also)
         except DamfsError:
             library.execute([EndFileMove(copy.id) for copy in gone], ACTOR)
             raise
@@ -75,12 +75,12 @@ async def supersede(
 
 async def _replace(
     library: Library, reception: Reception, target: AssetId, source: AssetId, also: Sequence[Command[object]] = ()
-) -> None:
-    """What is staged for the target are the bytes of the source, which vanishes."""
-    gone = [copy.id for copy in names_of(library, library.known(source))]
-    names = names_of(library, library.known(target))
-    await reception.seal_version(target, [*also, Absorb(source, target), *to_follow(library, names)])
-    await remove_superfluous(library, gone)
+) -> Sequence[Copy]:
+    """What is staged for the target are the bytes of the source, which vanishes. What is to `follow`."""
+    kept = KeepNames(target)
+    await reception.seal_version(target, [*also, kept, Absorb(source, target)])
+    await remove_superfluous(library, target)
+    return kept.names
 
 
 async def settle_superseding(library: Library, reception: Reception) -> None:
@@ -102,9 +102,8 @@ async def _settle(library: Library, reception: Reception, id_: CopyId, key: Key)
         return
     whole = await trio.to_thread.run_sync(_is_whole, library, to.id, stores.digest_of(library.db.writer, source.blob))
     if whole and (to.state, source.state) == (AssetState.PRESENT, AssetState.PRESENT):
-        names = names_of(library, to)
         async with reception.rewritten(min(to.id, source.id)), reception.rewritten(max(to.id, source.id)):
-            await _replace(library, reception, to.id, source.id)
+            names = await _replace(library, reception, to.id, source.id)
         await follow(library, names)
 
 
@@ -122,14 +121,15 @@ async def supersede_by_draft(
     """The same with a source that is still being received, under a temporary name or by a writer who goes on: what is
     staged of it is staged for the target from now on. To be sealed by the caller when it is ``closed``."""
     async with reception.rewritten(target):
-        _not_written(library, target)
+        check_not_written(library, target)
         begin = CloseRewrite(target, size, mtime_ns) if closed else BeginRewrite(target, size)
         library.execute([*also, begin], ACTOR, durable=True)
         await trio.to_thread.run_sync(library.staging.hand_over, source, target)
         library.perform(AbsorbDraft(source, target), ACTOR, durable=True)
 
 
-def _not_written(library: Library, id_: AssetId) -> Asset:
+def check_not_written(library: Library, id_: AssetId) -> Asset:
+    """The asset, if its bytes can be replaced now. Raises as `check_writable`; Conflict while somebody writes it."""
     asset = check_writable(library, id_)
     if rewrites.of(library.db.writer, id_) is not None:
         raise Conflict(f"{asset.name} is being written just now; try again when it is closed")
@@ -138,23 +138,30 @@ def _not_written(library: Library, id_: AssetId) -> Asset:
 
 async def _stage(library: Library, reception: Reception, id_: AssetId, blob: BlobId) -> None:
     """Known bytes, read and found good just now."""
-    connection = library.db.writer
-    found = await reception.verified(library.sources(blob, id_), stores.digest_of(connection, blob))
-    if found is None:
-        raise Unavailable("no good copy of these bytes can be reached; is their store mounted?")
-    good = found.copy
-    key = stores.key_of(connection, good.folder, good.name)
-    files = library.blob_store(good.store)
-    if good.store == library.library_store().id:
-        await trio.to_thread.run_sync(library.staging.stage_link, id_, files.path(key))
-    else:
-        await trio.to_thread.run_sync(_stage_copy, library, files, id_, key)
+    digest = stores.digest_of(library.db.writer, blob)
+    for _ in range(TRIES):
+        good = await reception.verified(library.sources(blob, id_), digest)
+        if good is None:
+            break
+        files = library.blob_store(good.copy.store)
+        if good.copy.store == library.library_store().id:
+            path = files.path(good.fact.key)
+            staged = await trio.to_thread.run_sync(library.staging.stage_link, id_, path, good.fact)
+        else:
+            staged = await trio.to_thread.run_sync(_stage_copy, library, files, id_, good.fact)
+        if staged:
+            return
+    raise Unavailable("no good copy of these bytes can be reached; is their store mounted?")
 
 
-def _stage_copy(library: Library, files: BlobStore, id_: AssetId, key: Key) -> None:
-    """Blocks."""
-    source = files.open(key)
+def _stage_copy(library: Library, files: BlobStore, id_: AssetId, read: FileFact) -> bool:
+    """Whether it was made of the very file that was read. Blocks."""
+    source = files.open(read.key)
     try:
         os.close(library.staging.stage_copy(id_, source))
     finally:
         os.close(source)
+    if files.stat(read.key).is_untouched_since(read):
+        return True
+    library.staging.discard(id_)
+    return False

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from damfs.catalog import assets, desktop_trash, predicates, stores, trash
+from damfs.catalog import assets, desktop_trash, predicates, rewrites, stores, trash
 from damfs.core.asset_names import clean_name
 from damfs.core.commands import Execution, known
 from damfs.core.ingest import known_copy, revive
@@ -143,6 +143,8 @@ class Expire:
         copies = stores.copies_of_asset(x.tx, self.asset)
         if standing.at_ns >= self.before_ns or standing.held or not all(self._is_aside(x, each) for each in copies):
             return None
+        if rewrites.of(x.tx, self.asset) is not None:
+            return None  # its last bytes are staged, and no version yet
         _hide(x, self.asset, with_note=True)
         before, blobs = seen(x.tx, self.asset), trash.blobs_of(x.tx, self.asset)
         files = [doomed for copy in copies if (doomed := self._end(x, copy)) is not None]

@@ -11,16 +11,18 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import trio
 
-from damfs.catalog import assets, stores, trash
+from damfs.catalog import assets, derived, stores, trash
 from damfs.core.commands import Trash
 from damfs.core.good_copies import GoodCopy, good_copy, still
 from damfs.core.keys import aside_keys, is_taken, keys_beside, keys_for, link_or_take
 from damfs.core.library import Library
+from damfs.core.rendition_files import remove_older
 from damfs.core.trash_commands import BringBack, Ended, Expire, FinishAside, PutAside, Restore, Spare
 from damfs.errors import Conflict, DamfsError, NotFound
 from damfs.model import TRASH_FOLDER, Asset, AssetId, AssetState, Copy, CopyId, CopyState, Key, StoreId, StoreKind
@@ -220,10 +222,11 @@ async def expire(library: Library) -> int:
         found = await _relied_on(library, id_)
         async with library.trashing, library.publishing.together():
             good = frozenset([each.copy.id for each in found if await still(library, each) is not None])
+            began_ns = time.time_ns()
             ended = library.perform(Expire(id_, before_ns, good), ACTOR, durable=True)
             if ended is not None:
                 gone += 1
-                await _remove_ended(library, ended)
+                await _remove_ended(library, ended, began_ns)
     if gone:
         log.info("%d assets were in the trash for %d days and are gone", gone, days)
     return gone
@@ -240,13 +243,15 @@ async def _relied_on(library: Library, id_: AssetId) -> list[GoodCopy]:
     return found
 
 
-async def _remove_ended(library: Library, ended: Ended) -> None:
+async def _remove_ended(library: Library, ended: Ended, before_ns: int) -> None:
+    """The same bytes may be received again meanwhile: what is made of them since has the same name."""
     for store, key in ended.files:
         await _remove_doomed(library, store, key)
     for rendition in ended.renditions:
         path = library.renditions / rendition
-        with suppress(DamfsError), disk_errors(path):
-            await trio.to_thread.run_sync(path.unlink, True)  # missing_ok
+        if not derived.is_rendition(library.db.writer, rendition):
+            with suppress(DamfsError), disk_errors(path):
+                await trio.to_thread.run_sync(remove_older, path, before_ns)
 
 
 async def _remove_doomed(library: Library, store: StoreId, key: Key) -> None:

@@ -27,6 +27,7 @@ from damfs.core.further_names import names_of
 from damfs.core.ingest import PlanAgain
 from damfs.core.keys import keys_beside
 from damfs.core.library import Library
+from damfs.core.making import EnterMade, MadeFile
 from damfs.core.model_progress import PLANNED_FOR
 from damfs.core.outlasting import outlast
 from damfs.core.processors.processor import Worker
@@ -85,9 +86,10 @@ async def settle_interrupted(library: Library, reception: Reception) -> None:
     last close was seen are sealed; others come back in the inbox as ``name.part``: nothing is half an asset. The same
     holds for the next bytes of an asset that has arrived: they are a version, or a file of their own.
     """
+    staged = await trio.to_thread.run_sync(library.staging.entries)
+    await _enter_made(library, staged.keys())
     receiving = {asset.id: asset for asset in assets.list_receiving(library.db.writer)}
     await trio.to_thread.run_sync(library.staging.tidy, receiving.keys())
-    staged = await trio.to_thread.run_sync(library.staging.entries)
     for id_ in staged.keys() - receiving.keys() - {row.asset for row in rewrites.every(library.db.writer)}:
         await trio.to_thread.run_sync(library.staging.discard, id_)
     await settle_superseding(library, reception)
@@ -97,6 +99,19 @@ async def settle_interrupted(library: Library, reception: Reception) -> None:
     for id_ in receiving.keys() - set(whole):
         await _settle(library, receiving[id_], staged.get(id_))
     await _seal_all(library, reception, whole, staged.keys())
+
+
+async def _enter_made(library: Library, staged: Set[AssetId]) -> None:
+    """What a daemon had noted that was killed before it entered it: whether it is whole nobody knows."""
+    noted = await trio.to_thread.run_sync(library.received_notes.read)
+    made = [
+        MadeFile(AssetId(each.number), each.name, each.mode, each.at_ns, 0, each.at_ns, closed=False)
+        for each in noted
+        if each.number in staged and library.asset(AssetId(each.number)) is None
+    ]
+    if made:
+        library.perform(EnterMade(made), ACTOR, durable=True)
+    await trio.to_thread.run_sync(library.received_notes.forget)
 
 
 def _is_whole(asset: Asset, size: int | None) -> bool:
@@ -244,7 +259,7 @@ async def _do_chores(library: Library, reception: Reception) -> None:
     await plan_changed(library)
     await prune_versions(library, reception)
     for id_ in list(reception.held_back):
-        await reception.seal_or_report(AssetId(id_))
+        await reception.seal_again(AssetId(id_))
     try:
         library.vectors.indexes.follow()
         library.note_vectors(await trio.to_thread.run_sync(functools.partial(library.vectors.indexes.save, all_=False)))

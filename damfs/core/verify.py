@@ -166,7 +166,7 @@ class _Run:
         gone = False
         async with trio.open_nursery() as nursery:
             for _ in range(self._library.settings.indexer.scan_threads):
-                nursery.start_soon(self._read_queued, files, is_there, send.clone())
+                nursery.start_soon(self._read_queued, store, files, is_there, send.clone())
             send.close()
             with self._stopping_readers():
                 batch: list[tuple[_Subject, _Outcome]] = []
@@ -194,8 +194,9 @@ class _Run:
             raise
 
     async def _read_queued(
-        self, files: BlobStore, is_there: Callable[[], bool], send: trio.MemorySendChannel[tuple[_Subject, _Outcome]]
-    ) -> None:
+        self, store: Store, files: BlobStore, is_there: Callable[[], bool],
+        send: trio.MemorySendChannel[tuple[_Subject, _Outcome]],
+    ) -> None:  # fmt: skip
         async with send:
             while self._queue and not self._stopped:
                 unread = self._queue.popleft()
@@ -204,19 +205,21 @@ class _Run:
                     continue
                 self._under_way[unread.copy] = 0
                 try:
-                    found = await self._read_sure(files, subject, is_there)
+                    found = await self._read_sure(store, files, subject, is_there)
                 except _Stopped:
                     self._queue.appendleft(unread)
                     return
                 finally:
                     del self._under_way[unread.copy]
-                await send.send(found)
+                if found is not None:
+                    await send.send(found)
 
     async def _read_sure(
-        self, files: BlobStore, subject: _Subject, is_there: Callable[[], bool]
-    ) -> tuple[_Subject, _Outcome]:
-        """damfs puts a file where it belongs before it says so in the catalog. So damage, or a loss, is believed when
-        nobody publishes and file and row are still what was read; else it is read again, not holding up anybody."""
+        self, store: Store, files: BlobStore, subject: _Subject, is_there: Callable[[], bool]
+    ) -> tuple[_Subject, _Outcome] | None:
+        """damfs puts a file where it belongs before it says so in the catalog. So damage, or a loss, is believed, and
+        committed (None), when nobody publishes and file and row are still what was read; else it is read again, not
+        holding up anybody."""
         for _ in range(TRIES):
             outcome = await trio.to_thread.run_sync(self._read, files, subject, is_there, limiter=self._limiter)
             if not _is_news(subject, outcome):
@@ -226,7 +229,8 @@ class _Run:
                 if now is None or (
                     now == subject and await trio.to_thread.run_sync(_is_so, files, subject.key, outcome)
                 ):
-                    return subject, outcome
+                    self._commit(store, [(subject, outcome)])
+                    return None
             subject = now
         return subject, Unavailable(f"{shown(subject.key)}: it is written again and again; it is verified another time")
 
@@ -288,9 +292,9 @@ class _Run:
             return
         known = {key for key, _ in await library.db.read(lambda connection: stores.list_copies(connection, store.id))}
         async with library.publishing.alone():
-            for key in keys:
-                if key not in known and not self._has_row(store, key):
-                    self.summary.count(Verdict.UNKNOWN, store.name, shown(key))
+            unknown = [key for key in keys if key not in known and not self._has_row(store, key)]
+            for key in await trio.to_thread.run_sync(_still_there, files, unknown):
+                self.summary.count(Verdict.UNKNOWN, store.name, shown(key))
 
     def _has_row(self, store: Store, key: Key) -> bool:
         connection = self._library.db.writer
@@ -346,6 +350,20 @@ def _consequence(verdict: Verdict, copy: Copy, outcome: _Outcome) -> list[Comman
 
 def _walk(files: BlobStore) -> list[Key]:
     return [found.key for found in files.walk() if isinstance(found, FileFact)]
+
+
+def _still_there(files: BlobStore, keys: Sequence[Key]) -> list[Key]:
+    """Not those that were moved or removed since. Blocks."""
+    found = []
+    for key in keys:
+        try:
+            files.stat(key)
+        except NotFound:
+            continue
+        except DamfsError:
+            pass  # whatever it is, it is there
+        found.append(key)
+    return found
 
 
 def _volume(known: volumes.Known) -> tuple[int, int] | None:  # blocks, called through to_thread

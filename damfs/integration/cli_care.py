@@ -53,7 +53,8 @@ def verify(library: Path, store: str, time_limit: float, as_json: bool) -> None:
     Marks what is damaged, missing or good again, tells of files that the catalog does not know, and changes no file.
     Works mounted or not. It may be stopped at any time; the next run goes on there.
 
-    Exit codes: 0 every file is good, 1 damage was found (or an error), 3 the time limit came before the end.
+    Exit codes: 0 every file that can be reached is good (stores that are offline are named), 1 damage was found (or an
+    error), 3 the time limit came before the end.
     """
     with progress.shown(quiet=as_json) as report:
         answer = call(library.absolute(), Verify(store, time_limit), report)

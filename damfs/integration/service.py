@@ -96,6 +96,8 @@ class Service:
         self._maker = maker
         self._models = Models(library) if models is None else models
         self._pairing = Pairing(library, self._reception)
+        self.catch_up: Callable[[], None] = lambda: None
+        """Before a request is answered: with what the mount did without asking. It does not raise."""
         self.scanning: dict[str, trio.Lock] = {}
         self._answerers = {
             kind: answer for kinds, answer in self._doors(library) for kind in get_args(kinds) or (kinds,)

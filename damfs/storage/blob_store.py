@@ -27,9 +27,12 @@ class FileFact:
     ctime_ns: int = field(default=0, compare=False)
     """When anything of it was changed last: goes on whatever a program sets. 0: nobody asked."""
 
+    links: int = field(default=0, compare=False)
+    """How many names the file has: one more or less changes the ctime, and no byte."""
+
     def is_untouched_since(self, earlier: FileFact) -> bool:
-        """Whether nothing at all happened to the file between the two looks: the bytes are those."""
-        return self == earlier and self.ctime_ns == earlier.ctime_ns
+        """Whether nothing happened to the bytes of the file between the two looks."""
+        return self == earlier and (self.ctime_ns == earlier.ctime_ns or self.links != earlier.links)
 
 
 @dataclass(frozen=True, slots=True)

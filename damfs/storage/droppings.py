@@ -43,7 +43,14 @@ _TEMPORARY = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_WORKING_FOLDERS = frozenset({".~tmp~", ".rsync-partial", ".rsync-tmp"})
+
 _BACKUP_ENDINGS = (".bak", ".backup", ".old", ".orig", ".sav")
+
+
+def droppings() -> frozenset[str]:
+    """All names of which `is_dropping` can be told without a rule, some of them in lower case."""
+    return _EXACT | _WINDOWS
 
 
 def is_dropping(name: str) -> bool:
@@ -59,3 +66,8 @@ def is_temporary(name: str) -> bool:
 def is_backup(name: str) -> bool:
     """Whether a program that saves may call the old file so until the new one is whole, or for good."""
     return is_temporary(name) or name.lower().endswith(_BACKUP_ENDINGS)
+
+
+def is_working_folder(name: str) -> bool:
+    """Whether a program makes a folder of this name beside what it writes, and removes it when all has its name."""
+    return name in _WORKING_FOLDERS

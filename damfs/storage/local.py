@@ -349,4 +349,4 @@ def _fact_of(place: Spot, key: Key) -> FileFact:
 
 
 def _fact(key: Key, status: os.stat_result) -> FileFact:
-    return FileFact(key, status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+    return FileFact(key, status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns, status.st_nlink)

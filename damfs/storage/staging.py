@@ -16,7 +16,7 @@ from pathlib import Path
 
 from damfs.errors import Unavailable
 from damfs.model import AssetId, Key
-from damfs.storage.blob_store import Hashed
+from damfs.storage.blob_store import FileFact, Hashed
 from damfs.storage.digest import hash_open_file
 from damfs.storage.disk_errors import disk_errors, shown
 from damfs.storage.placing import CANNOT_LINK
@@ -56,6 +56,11 @@ class Staging:
     def path(self, asset: AssetId) -> Path:
         return self._directory / str(asset)
 
+    def open_directory(self) -> int:
+        """A descriptor of where the staged files are, by their numbers. The caller closes it."""
+        with disk_errors(self._directory):
+            return os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def create(self, asset: AssetId) -> int:
         """A descriptor to read and write with, which the caller closes. Conflict when there is one already."""
         with disk_errors(self.path(asset)):
@@ -85,20 +90,27 @@ class Staging:
                 raise
         return descriptor
 
-    def stage_link(self, asset: AssetId, path: Path) -> None:
-        """The staged file becomes another name of the file at ``path``, or a copy where there are no hard links."""
+    def stage_link(self, asset: AssetId, path: Path, read: FileFact) -> bool:
+        """The staged file becomes another name of the file at ``path``, or a copy where there are no hard links. False
+        when that is another by now than the one that was read, or gone: then nothing is changed."""
         part = self.path(asset).with_suffix(UNFINISHED)
         with disk_errors(part):
             part.unlink(missing_ok=True)
             try:
                 part.hardlink_to(path)
+            except FileNotFoundError:
+                return False
             except OSError as error:
                 if error.errno not in CANNOT_LINK:
                     raise
                 shutil.copy2(path, part)
+            if not (_is_file(part, read) or _is_file(path, read)):  # the latter where it was copied
+                part.unlink()
+                return False
             part.replace(self.path(asset))
             part.unlink(missing_ok=True)  # two names of one file: the rename did nothing
             _sync_folder(self._directory)
+        return True
 
     def hand_over(self, asset: AssetId, to: AssetId) -> None:
         """What was staged for one asset is staged for another from now on. NotFound when there is nothing."""
@@ -210,3 +222,12 @@ def _sync_folder(directory: Path) -> None:
         fsync_folder(folder)
     finally:
         os.close(folder)
+
+
+def _is_file(path: Path, read: FileFact) -> bool:
+    """Whether it is the very file, whatever its names are."""
+    try:
+        there = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (there.st_ino, there.st_size, there.st_mtime_ns) == (read.inode, read.size, read.mtime_ns)

@@ -21,6 +21,9 @@ from blake3 import blake3
 from tests.sample_media import paint
 
 LARGEST = 30_000
+SHARED = 0.3
+"""How often a content is one of few that all programs write: bytes that are stored once, whoever replaces them."""
+POOL = 6
 TERMS = 4
 DEAD = frozenset({errno.ENOTCONN, errno.ECONNABORTED})
 """What a program is told when nobody serves the mount."""
@@ -138,6 +141,8 @@ class Scene:
             buffer = io.BytesIO()
             paint("city", (96, 64), self.dice.randrange(1 << 30)).save(buffer, "png")
             return buffer.getvalue()
+        if self.dice.random() < SHARED:
+            return random.Random(self.dice.randrange(POOL)).randbytes(LARGEST)
         return self.dice.randbytes(self.dice.randrange(1, LARGEST))
 
     def some_file(

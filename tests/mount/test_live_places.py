@@ -80,3 +80,9 @@ def test_versions_hear_of_a_file_that_was_written_over(shared: Daemon, folder: P
     with watching(output, versions, own) as watcher:
         path.write_text("other bytes")
         watcher.hears(f"CREATE,ISDIR {own}", f"CREATE {own}/v0002.txt")
+        path.with_name(f"{folder.name}-later.txt").write_text("first")
+        shared.settled()
+        path.with_name(f"{folder.name}-later.txt").write_text("second")
+        watcher.hears(f"CREATE,ISDIR {versions}/{folder.name}-later.txt")
+        told = [line for line in watcher.lines() if line.startswith(f"CREATE,ISDIR {versions}/")]
+        assert [line for line in told if "~" in line] == [], "told is what is listed"

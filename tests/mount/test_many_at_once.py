@@ -1,5 +1,5 @@
-"""Several programs do what they like in the mount at the same time: no error that nobody foresaw, and what the kernel
-remembers in the end is what a fresh mount shows."""
+"""Several programs do what they like in the mount at the same time: no error that nobody foresaw, each file has the
+bytes that the catalog says, and what the kernel remembers in the end is what a fresh mount shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.mount.daemon_process import Daemon, drawn_seed, until
+from tests.mount.daemon_process import Daemon, damfs, drawn_seed, rows, until
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Serve
@@ -156,7 +156,10 @@ def test_programs_at_work_together(serve: Serve) -> None:
     assert dam.stats().get("damfs_fuse_unexpected_errors_total", 0) == 0, dam.log()
     remembered = settled_view(dam)
     assert len({seen[0] for seen in remembered.values() if seen}) > 10, "the programs did something"
+    assert rows(dam.library, "SELECT copy, key FROM file_move") == [], f"seed {seed}: moves that never ended"
     dam.end()
+    damfs("check", dam.library)
+    damfs("verify", dam.library)
     dam.start()
     assert settled_view(dam) == remembered, f"seed {seed}"
 

@@ -73,7 +73,7 @@ def test_what_always_has_one_answer_never_reaches_python(dam: Daemon, tmp_path: 
         (tmp_path / name).write_bytes(name.encode())
     before = dam.stats()["damfs_native_answers_total"]
     called = calls(dam, lambda: run("cp", "-t", dam / "inbox", *(tmp_path / name for name in names)))
-    assert called["create"] == len(names)
+    assert called["create"] <= 1, "the first, which those behind it are like"
     assert not called["write"] + called["flush"] + called["getxattr"]
     assert dam.stats()["damfs_native_answers_total"] - before >= 3 * len(names)
     dam.settled()
@@ -89,12 +89,12 @@ def test_a_small_file_costs_few_calls_and_statements(dam: Daemon, tmp_path: Path
     dam.settled()
     after = dam.stats()  # one look: each is counted as well
     called = operations(before, after)
-    assert called["create"] == number
+    assert called.get("create", 0) <= 1, "the first, which those behind it are like"
     assert "write" not in called, str(called)
-    assert called["lookup"] <= 1.5 * number, "of two that the kernel asks; some are of those who look at the counters"
-    assert called["getattr"] <= number, "of two, of the file and of its directory; none unless something is committed"
+    assert called.get("lookup", 0) <= 0.5 * number, "until every name is known, and of those who look at the counters"
+    assert called["getattr"] <= 0.2 * number, "of two a file; none unless something else is committed"
     statements = after["damfs_catalog_statements_total"] - before["damfs_catalog_statements_total"]
-    assert statements <= 30 * number, "some twenty, and what was run beside"
+    assert statements <= 15 * number, "some nine, and what was run beside"
 
 
 def test_a_name_that_is_not_there_is_asked_for_once_until_something_changes(dam: Daemon) -> None:
@@ -105,7 +105,7 @@ def test_a_name_that_is_not_there_is_asked_for_once_until_something_changes(dam:
         assert not path.exists()
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
 
-    assert calls(dam, made)["lookup"] == 1
+    assert calls(dam, made)["lookup"] <= 1
     path.unlink()
     for _ in range(3):
         assert not path.exists()

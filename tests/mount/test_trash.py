@@ -128,6 +128,37 @@ def test_moving_out_into_a_folder_of_originals(shared: Daemon, clip: Path) -> No
     assert (clip.parent / "another name.txt").exists()
 
 
+@pytest.mark.parametrize("trash", ["trash", f".Trash-{UID}/files"])
+@pytest.mark.parametrize("target", ["inbox", "by-tag/sea", "originals/library/back"])
+def test_moving_out_of_the_trash_over_a_file(shared: Daemon, target: str, trash: str) -> None:
+    """As a file manager restores to where another file lies by now, when it is told to replace that one."""
+    name = f"{target}-{trash}.txt".replace("/", "-")
+    there, trashed = shared / target / name, shared / trash / name
+    for directory in ("by-tag/sea", "originals/library/back"):
+        (shared / directory).mkdir(exist_ok=True)
+    there.write_text("what was trashed")
+    shared.settled()
+    there.rename(trashed)
+    there.write_text("what was saved since")
+    shared.settled()
+    inode = there.stat().st_ino
+    with there.open("r+b", buffering=0) as writer:
+        writer.write(b"W")
+        with pytest.raises(FileExistsError):
+            trashed.rename(there)
+        assert trashed.exists(), "it stays in the trash"
+    shared.settled()
+    trashed.rename(there)
+    shared.settled()
+    assert (there.read_text(), there.stat().st_ino) == ("what was trashed", inode)
+    soon(lambda: not trashed.exists())
+    found = shared / "versions" / name
+    assert [(found / each).read_text() for each in sorted(os.listdir(found))] == [
+        "what was saved since", "What was saved since", "what was trashed",
+    ]  # fmt: skip
+    assert len(disk_files(shared, f"{name.removesuffix('.txt')}.txt")) == 1
+
+
 def test_what_cannot_be_entered_keeps_it_in_the_trash(shared: Daemon, clip: Path) -> None:
     trash_it(shared, clip)
     for target in ("by-date", "by-type/other", "untagged", "proxies/library", "similar-to"):

@@ -138,3 +138,47 @@ def test_tar_into_a_term(shared: Daemon, trip: Path) -> None:
     assert "Operation not permitted" in said
     shared.settled()
     assert files(directory / trip.name) == files(trip)
+
+
+def into_a_term(dam: Daemon, source: Path, *options: str) -> Path:
+    """`rsync`, twice: the second time the file is another one."""
+    term = dam / "by-tag" / f"{source.name} {source.stat().st_mtime_ns % 1000}"
+    term.mkdir(exist_ok=True)
+    for _ in range(2):
+        source.write_bytes(source.read_bytes() * 3)
+        os.utime(source, ns=(SECOND_NS, (source.stat().st_size + 9) * SECOND_NS))
+        run("rsync", "-t", "--no-whole-file", *options, source, f"{term}/")
+        dam.settled()
+        assert os.listdir(term) == [source.name]
+        assert (term / source.name).read_bytes() == source.read_bytes()
+    return term
+
+
+def test_rsync_that_renames_all_at_the_end(shared: Daemon, tmp_path: Path) -> None:
+    """Its folder for what is whole is no term for long: nothing is left of it, on no file."""
+    (source := tmp_path / "delayed.txt").write_bytes(b"delayed")
+    term = into_a_term(shared, source, "--delay-updates")
+    assert os.getxattr(term / source.name, "user.xdg.tags").decode() == term.name
+    assert rows(shared.library, "SELECT name FROM term WHERE name LIKE '%tmp%'") == []
+
+
+@pytest.mark.parametrize("said", [{}, {"user.xdg.tags": b"said elsewhere", "user.xdg.comment": b"of its source"}])
+def test_rsync_that_copies_attributes(shared: Daemon, tmp_path: Path, said: dict[str, bytes]) -> None:
+    """It takes away what it finds and its source has not, and sets what that has: the file stays in its term."""
+    (source := tmp_path / f"described {len(said)}.txt").write_bytes(b"described")
+    for attribute, value in said.items():
+        os.setxattr(source, attribute, value)
+    term = into_a_term(shared, source, "-X")
+    tags = os.getxattr(term / source.name, "user.xdg.tags").decode().split(",")
+    assert sorted(tags) == sorted([term.name, *(value.decode() for value in [*said.values()][:1])])
+
+
+def test_cp_of_a_file_that_has_tags_elsewhere(shared: Daemon, tmp_path: Path) -> None:
+    source, term = tmp_path / "tagged elsewhere.txt", shared / "by-tag/copied here"
+    source.write_bytes(b"tagged elsewhere")
+    os.setxattr(source, "user.xdg.tags", b"one,two")
+    term.mkdir()
+    run("cp", "--preserve=all", source, term)
+    shared.settled()
+    assert os.listdir(term) == [source.name]
+    assert os.getxattr(term / source.name, "user.xdg.tags") == b"copied here,one,two"

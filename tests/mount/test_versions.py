@@ -435,3 +435,32 @@ def like_libreoffice_from(folder: Path, path: Path) -> None:
     """Into the place where the file of the read-only store is."""
     run("ln", path, folder)
     like_libreoffice(folder / path.name, SECOND)
+
+
+def test_a_name_of_versions_leads_where_it_is_listed(serve: Serve) -> None:
+    """Also of an asset whose namesake was never overwritten, of a sidecar, and for who has not listed it before."""
+    dam = serve().start()
+    one, other, folder = dam / "inbox", dam / "by-tag/other", dam / "originals/library/photos"
+    other.mkdir()
+    folder.mkdir()
+    (folder / "i.jpg").write_bytes(b"no picture")
+    second, first, sidecar = "second.txt", "first.txt", "i.jpg.xmp"
+    written = [one / second, other / second, other / second, one / first, other / first, one / first]
+    for number, path in enumerate([*written, folder / sidecar, folder / sidecar]):
+        path.write_text(f'<x:xmpmeta xmlns:x="adobe:ns:meta/" number="{number}"/>')
+        dam.settled()
+    damfs("sidecar", "sync", dam.library, check=False)
+    named = rows(dam.library, "SELECT a.name FROM sidecar AS s JOIN asset AS a ON a.id = s.asset")
+    assert ("i.jpg.xmp",) in named
+    listed = {name: (dam / "versions" / name).stat().st_ino for name in os.listdir(dam / "versions")}
+    assert len(listed) == 3
+    contents = {name: contents_below(dam / "versions" / name) for name in listed}
+    dam.end()
+    dam.start()
+    for name, inode in listed.items():
+        assert (dam / "versions" / name).stat().st_ino == inode
+        assert contents_below(dam / "versions" / name) == contents[name]
+
+
+def contents_below(folder: Path) -> list[str]:
+    return [path.read_text() for path in sorted(folder.iterdir())]

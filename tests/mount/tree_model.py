@@ -103,8 +103,9 @@ class Model:
 
     def overwritten(self) -> set[str]:
         """What versions/ lists."""
-        found = [asset for asset in self.assets_in((OTHER,)) if asset.before]
-        return set(shown_names([AssetId(asset.id) for asset in found], [asset.name for asset in found]))
+        seen = self.assets_in((OTHER,))
+        names = shown_names([AssetId(asset.id) for asset in seen], [asset.name for asset in seen])
+        return {name for name, asset in zip(names, seen, strict=True) if asset.before}
 
     def resolved(self, place: Place, raw: str) -> Asset | str | None:
         """What a name means in a place: an asset, a directory (its name), nothing."""
@@ -222,13 +223,15 @@ class Model:
         if isinstance(there, str):  # ENOTEMPTY: it lies above the file
             raise Errno(errno.EEXIST, errno.EISDIR, errno.EPERM, errno.ENOTEMPTY)
         self._may_arrive(asset, place, to, new_raw)
-        if there is not None and asset.trashed:
-            raise Errno(errno.EIO, errno.EEXIST)
         old, new = self.spelled(raw, place), self.spelled(new_raw, to)
         if there is None or (in_library(to) and max(self._names_there(asset, place), len(there.names)) > 1):
+            if there is not None and asset.trashed:
+                raise Errno(errno.EIO, errno.EEXIST)
             self._arrive(asset, there, (place, old), (to, new))
         else:
-            if place != to:
+            if asset.trashed:
+                self._restore(asset, to)
+            elif place != to:
                 self._leave(asset, place)
             self._supersede(there, asset)
 

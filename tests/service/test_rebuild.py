@@ -27,6 +27,7 @@ from damfs.core.term_commands import AddLabel, RelateTerms, SetTermDetail, SetTe
 from damfs.core.trashing import trash_assets
 from damfs.errors import BadLibrary
 from damfs.model import AssetId, AssetState, BlobId, RenditionKind, TagSource, TermId
+from damfs.storage.received_notes import RECEIVED_NOTES
 from damfs.storage.tree_walk import NOTES
 from tests.small_library import (
     added,
@@ -358,6 +359,21 @@ async def test_what_was_being_received_is_not_lost(path: Path) -> None:
         assert the_asset(library, "late.mov").size == len(b"whole and closed")
         assert the_asset(library, "half.mov.part").size == 4
         assert library.staging.entries() == {}
+
+
+async def test_what_was_received_just_before_a_kill_keeps_its_name(path: Path) -> None:
+    """The catalog does not know it yet: the native module has noted it."""
+    with opened(path) as library:
+        for number, content in ((7, b"bytes"), (8, b"")):
+            library.staging.path(AssetId(number)).write_bytes(content)
+    (path / "state" / RECEIVED_NOTES).write_text(
+        "7 1721044800000000000 420 IMG_7.jpg\n8 1721044800000000000 420 8.jpg\n"
+    )
+    report = await rebuild(path)
+    assert report.staged == ["IMG_7.jpg.part"]
+    with opened(path) as library:
+        assert the_asset(library, "IMG_7.jpg.part").size == 5
+        assert library.received_notes.read() == []
 
 
 async def test_what_was_being_written_over_originals_is_not_lost(path: Path) -> None:

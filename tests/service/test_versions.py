@@ -12,9 +12,10 @@ import msgspec
 import pytest
 import trio
 
-from damfs.catalog import rewrites, stores, versions, vocabulary
+from damfs.catalog import folders, rewrites, stores, versions, vocabulary
 from damfs.catalog.proposals import Origin
 from damfs.catalog.vocabulary import Tagging
+from damfs.core.arranging import AddName
 from damfs.core.check import check
 from damfs.core.commands import AddTag, Receive, SetTimes, Trash
 from damfs.core.installing import check_writable
@@ -27,7 +28,7 @@ from damfs.core.upkeep import repair
 from damfs.core.verify import verify
 from damfs.core.verify_report import Verdict
 from damfs.errors import Conflict, NotFound, ReadOnly, Unavailable
-from damfs.model import Asset, AssetId, AssetState, BlobId, TagSource
+from damfs.model import Asset, AssetId, AssetState, BlobId, Key, TagSource
 from damfs.settings import VersionSettings
 from tests.service.kill_points_processors import PROCESSORS
 from tests.small_library import (
@@ -153,6 +154,36 @@ async def test_a_close_that_the_catalog_had_no_room_for_is_made_good(library: Li
     await reception.seal_or_report(clip.id)
     assert contents(library, clip.id) == [b"one", b"two"]
     assert reception.held_back == {}
+
+
+async def test_bytes_that_come_back_are_listed_once(library: Library, clip: Asset) -> None:
+    """Also where another asset has them as well, in a file of its own: the earlier version's name goes."""
+    other = await received(library, "a.mov", b"other")
+    (copy,) = stores.copies_of_asset(library.db.writer, other.id)
+    store = library.blob_store(copy.store)
+    (library.originals / "2024/07/15/a.mov").write_bytes(b"two")
+    await scanned(library, "library")
+    await overwritten(library, clip.id, b"two")
+    assert store.stat(Key(FOLDER + b"a.mov")).inode == store.stat(Key(FOLDER + b"clip.mov")).inode
+    await overwritten(library, clip.id, b"three")
+    (library.originals / "2024/07/15/clip~v2.mov").unlink()
+    (library.originals / "2024/07/15/clip~v2.mov").write_bytes(b"two")
+    await scanned(library, "library")
+    await overwritten(library, clip.id, b"two")
+    assert sorted(stored(library)) == [b"a.mov", b"clip.mov", b"clip~v1.mov", b"clip~v3.mov"]
+    await check_sound(library)
+
+
+async def test_nothing_is_left_to_do_with_two_files_of_one_asset(library: Library, clip: Asset) -> None:
+    """Two files, not two names of one: the bytes of both get names of their own."""
+    (library.originals / "2024/07/15/twin.mov").write_bytes(b"one")
+    twin = library.blob_store(library.library_store().id).stat(Key(FOLDER + b"twin.mov"))
+    (copy,) = stores.copies_of_asset(library.db.writer, clip.id)
+    library.perform(AddName(copy.id, twin), "test")
+    await overwritten(library, clip.id, b"two")
+    assert folders.file_moves(library.db.writer) == []
+    assert stored(library) == {b"clip.mov": b"two", b"twin.mov": b"two", b"clip~v1.mov": b"one", b"twin~v1.mov": b"one"}
+    await check_sound(library)
 
 
 async def test_names_of_versions_that_are_taken(library: Library, clip: Asset) -> None:

@@ -11,8 +11,8 @@ import pytest
 from blake3 import blake3
 
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
-from damfs.model import AssetId, Digest
-from damfs.storage.blob_store import Hashed
+from damfs.model import AssetId, Digest, Key
+from damfs.storage.blob_store import FileFact, Hashed
 from damfs.storage.staging import UNFINISHED, Staging, staging_directory
 
 SEVEN = AssetId(7)
@@ -29,6 +29,11 @@ def receive(staging: Staging, asset: AssetId, data: bytes) -> None:
         os.write(descriptor, data)
     finally:
         os.close(descriptor)
+
+
+def fact_of(path: Path) -> FileFact:
+    status = path.stat()
+    return FileFact(Key(os.fsencode(path.name)), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def test_what_is_written_can_be_read_back_and_sealed(staging: Staging) -> None:
@@ -154,11 +159,26 @@ def test_a_copy_that_was_cut_short_does_not_count(staging: Staging, tmp_path: Pa
     assert list(staging.path(SEVEN).parent.iterdir()) == []
 
 
+def test_another_file_than_the_one_that_was_read_is_not_staged(staging: Staging, tmp_path: Path) -> None:
+    original, other = tmp_path / "original", tmp_path / "other"
+    original.write_bytes(b"known")
+    read = fact_of(original)
+    other.write_bytes(b"other")
+    receive(staging, SEVEN, b"known")
+    before = staging.path(SEVEN).stat().st_ino
+    other.replace(original)
+    assert not staging.stage_link(SEVEN, original, read)
+    original.unlink()
+    assert not staging.stage_link(SEVEN, original, read)
+    assert staging.path(SEVEN).stat().st_ino == before
+    assert sorted(tmp_path.iterdir()) == [staging.path(SEVEN)]
+
+
 def test_known_bytes_are_staged_as_another_name_and_handed_over(staging: Staging, tmp_path: Path) -> None:
     original = tmp_path / "original"
     original.write_bytes(b"known")
-    staging.stage_link(SEVEN, original)
-    staging.stage_link(SEVEN, original)
+    assert staging.stage_link(SEVEN, original, fact_of(original))
+    assert staging.stage_link(SEVEN, original, fact_of(original))
     assert staging.is_shared(SEVEN)
     staging.hand_over(SEVEN, AssetId(9))
     assert staging.entries() == {AssetId(9): 5}

@@ -1,28 +1,27 @@
 """What a draft is, and how its file comes to be: staged as a copy of an original, or taken up again.
 
-Those that take a thread block (`stage`, `own`, `write_at`); `first_source` is for the loop. Crash rule: see `drafts`.
+Those that take a thread block (`stage`, `own`, `write_at`). Crash rule: see `drafts`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import trio
 
-from damfs.catalog import rewrites, stores
+from damfs.catalog import rewrites
 from damfs.catalog.rewrites import Rewrite
-from damfs.core.closing import CloseReceived, LastClose
 from damfs.core.commands import SetSize, SetTimes
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.rewriting import BeginRewrite, SizeRewrite
 from damfs.errors import DamfsError, NotFound, Unavailable
-from damfs.model import Asset, AssetId, Key
+from damfs.model import AssetId
+from damfs.presentation.fuse.originals import open_original
 from damfs.storage.disk_errors import disk_errors
-from damfs.storage.local import LocalStore
 
 T = TypeVar("T")
 ACTOR = "fuse"
@@ -92,24 +91,13 @@ class Shown(NamedTuple):
     mtime_ns: int | None
 
 
-def first_source(library: Library, asset: Asset) -> tuple[LocalStore, Key]:
-    """The best copy of an asset's bytes. Raises Unavailable."""
-    assert asset.blob is not None
-    found = library.sources(asset.blob, asset.id)
-    if not found:
-        raise Unavailable(f"no copy of {asset.name} can be reached; is its store mounted?")
-    return library.blob_store(found[0].store), stores.key_of(library.db.writer, found[0].folder, found[0].name)
-
-
-def stage(library: Library, source: tuple[LocalStore, Key] | None, asset: AssetId) -> int:
-    """A descriptor of a staged copy. Blocks."""
-    if source is None:
-        return library.staging.stage_copy(asset, None)
-    fd = source[0].open(source[1])
+def stage(library: Library, source: int | None, asset: AssetId) -> int:
+    """A descriptor of a staged copy of what the first one is of, which is closed. Blocks."""
     try:
-        return library.staging.stage_copy(asset, fd)
+        return library.staging.stage_copy(asset, source)
     finally:
-        os.close(fd)
+        if source is not None:
+            os.close(source)
 
 
 def own(library: Library, asset: AssetId) -> int:
@@ -129,6 +117,14 @@ async def quickly(library: Library, work: Callable[..., T], *arguments: object) 
     if library.staging.is_local:
         return work(*arguments)
     return await trio.to_thread.run_sync(work, *arguments)
+
+
+async def close(library: Library, draft: Draft) -> None:
+    """The blocks of one that was removed are freed now, which takes long where they are many."""
+    if draft.size <= LITTLE:
+        await quickly(library, os.close, draft.fd)
+    else:
+        await trio.to_thread.run_sync(os.close, draft.fd)
 
 
 def write_at(fd: int, data: bytes, offset: int) -> int:
@@ -165,6 +161,12 @@ async def cut(library: Library, draft: Draft, size: int) -> None:
         draft.lost_at = None
 
 
+async def free(library: Library, draft: Draft) -> None:
+    """Of what is dropped: a removed file keeps its space while it is open, and the catalog may need it then."""
+    with disk_errors(library.staging.path(draft.asset)):
+        await trio.to_thread.run_sync(os.ftruncate, draft.fd, 0)
+
+
 async def sync(library: Library, draft: Draft) -> None:
     """When this returns, bytes and row survive power loss (P1). Raises as `write` does."""
     try:
@@ -188,18 +190,13 @@ def cut_closed(library: Library, asset: AssetId, size: int) -> None:
     library.execute([SetSize(asset, size), SetTimes(asset, library.clock())], ACTOR)
 
 
-def enter_closed(library: Library, drafts: Sequence[Draft]) -> None:
-    """Into the catalog: what was received is whole. Raises as `Library.perform` does."""
-    closes = [LastClose(draft.asset, draft.size, draft.mtime_ns) for draft in drafts]
-    library.perform(CloseReceived(closes), ACTOR, quiet=True)
-
-
 async def staged_again(library: Library, asset: AssetId, *, truncate: bool) -> Draft:
     """A draft of the next version of an original. Raises ReadOnly, Unavailable, NoSpace."""
     row = rewrites.of(library.db.writer, asset)
     if row is None:
-        known = check_writable(library, asset)
-        fd = await trio.to_thread.run_sync(stage, library, None if truncate else first_source(library, known), asset)
+        check_writable(library, asset)
+        source = None if truncate else (await open_original(library, asset))[1]
+        fd = await trio.to_thread.run_sync(stage, library, source, asset)
     else:
         try:
             fd = await trio.to_thread.run_sync(own, library, asset)

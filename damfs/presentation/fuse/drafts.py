@@ -24,9 +24,10 @@ from damfs.core.superseding import supersede, supersede_by_draft
 from damfs.errors import DamfsError, Refused
 from damfs.model import AssetId, AssetState
 from damfs.presentation.fuse import draft_files
-from damfs.presentation.fuse.draft_files import ACTOR, LITTLE, Draft, Shown, own, quickly
+from damfs.presentation.fuse.closes import Closes
+from damfs.presentation.fuse.draft_files import ACTOR, Draft, Shown, own, quickly
+from damfs.presentation.fuse.endings import Endings
 from damfs.presentation.fuse.unfinished import Unfinished, has_an_end, wait_of
-from damfs.storage.disk_errors import disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Drafts:
     def __init__(self, library: Library, reception: Reception, nursery: trio.Nursery) -> None:
         self._library = library
         self._reception = reception
+        reception.seal_again = functools.partial(self.sealed, begin=True)
         self._nursery = nursery
         self._batches = BatchSealing(library, reception, nursery)
         self._unfinished = Unfinished(nursery, self.begin_seal)
@@ -44,11 +46,11 @@ class Drafts:
         """Called at the last close of a file that is received: what a listing says of it may be from before."""
         self._drafts: dict[AssetId, Draft] = {}
         self._sealing: dict[AssetId, trio.Event] = {}
+        self._closes = Closes(library, nursery, reception.held_back, self.begin_seal)
         self._again: set[AssetId] = set()
         self._handed: dict[AssetId, trio.Event] = {}
         """What is just renamed over an original: a last close meanwhile is that of the original's next version."""
-        self._ending: list[AssetId] = []
-        """Last closes that are not done with: nobody writes any more, and it is not being sealed yet, or is dropped."""
+        self._ending = Endings()
         self._closed = {
             row.asset: Shown(row.size, row.mtime_ns) for row in rewrites.every(library.db.writer) if row.closed
         }
@@ -56,7 +58,7 @@ class Drafts:
 
     def __bool__(self) -> bool:
         """Whether any file is a draft: most listings need not ask for each."""
-        return bool(self._drafts or self._closed)
+        return bool(self._drafts or self._closed or self._closes.keys())
 
     def get(self, asset: AssetId) -> Draft | None:
         return self._drafts.get(asset)
@@ -66,6 +68,8 @@ class Drafts:
         draft = self._drafts.get(asset)
         if draft is not None and (draft.writers or not draft.rewrites):
             return Shown(draft.size, draft.mtime_ns)
+        if (late := self._closes.shown(asset)) is not None:
+            return late
         closed = self._closed.get(asset)
         if closed is not None and rewrites.of(self._library.db.writer, asset) is None:
             del self._closed[asset]
@@ -81,16 +85,26 @@ class Drafts:
     def unsettled(self) -> int:
         """Drafts that are being written, sealed or dropped, or wait for that."""
         written = {asset for asset, draft in self._drafts.items() if draft.writers}
-        return len(written | self._sealing.keys() | self._unfinished.keys() | set(self._ending))
+        waiting = self._closes.keys() | self._sealing.keys() | self._unfinished.keys()
+        return len(written | waiting | self._ending.assets())
 
-    async def sealed(self, asset: AssetId) -> bool:
-        """Wait while the asset is being sealed; whether it was."""
-        sealing = self._sealing.get(asset)
-        if sealing is None:
+    async def sealed(self, asset: AssetId, *, begin: bool = False) -> bool:
+        """Wait while the asset is being sealed, or becomes another's next version; whether it was. ``begin``: it is to
+        be sealed, unless somebody writes it."""
+        if begin:
+            self.begin_seal(asset)
+        if (under_way := self._sealing.get(asset, self._handed.get(asset))) is None:
             return False
         self._batches.hurry(asset)
-        await sealing.wait()
+        await under_way.wait()
         return True
+
+    async def at_rest(self, asset: AssetId) -> bool:
+        """Wait until what was closed of it is sealed; whether there was anything to wait for."""
+        waited = await self._ending.done(asset)
+        if asset in self._unfinished:
+            self.begin_seal(asset)
+        return waited if not await self.sealed(asset) else await self.at_rest(asset) or True
 
     async def settled(self) -> None:
         """Wait until everything that was closed is sealed."""
@@ -116,6 +130,11 @@ class Drafts:
             draft.opening = None
             opening.set()
         return draft
+
+    def made(self, draft: Draft) -> None:
+        """A new file that came to be without asking, and is being written."""
+        self._batches.more_comes()
+        self._drafts[draft.asset] = draft
 
     async def _opened(self, asset: AssetId) -> Draft | None:
         """The draft, once its file is there."""
@@ -146,6 +165,8 @@ class Drafts:
             draft = self._drafts[asset] = Draft(asset, fd, os.fstat(fd).st_size, rewrites=again)
         draft.writers += writes
         draft.readers += not writes
+        if writes:
+            self._closes.forget(asset)
         try:
             if writes and draft.writers == 1:
                 self._library.execute([SetClosed(asset, closed=False, size=draft.size)], ACTOR)
@@ -164,14 +185,14 @@ class Drafts:
         await self.sealed(asset)
         await self._opened(asset)
         draft = self.written(asset)
-        if draft is not None:
-            await draft_files.cut(self._library, draft, size)
-            return
         known = self._library.asset(asset)
-        if known is None or known.state is AssetState.TRASHED:
+        if draft is not None:
+            draft.writers += 1  # its last close waits
+        elif known is None or known.state is AssetState.TRASHED:
             raise Refused("it is in the trash, or gone")
-        if known.state is not AssetState.RECEIVING:
+        elif known.state is not AssetState.RECEIVING:
             draft = await self.begin(asset, truncate=not size)
+        if draft is not None:
             try:
                 await draft_files.cut(self._library, draft, size)
             finally:
@@ -181,6 +202,7 @@ class Drafts:
         if draft is not None:
             draft.size = size
         draft_files.cut_closed(self._library, asset, size)
+        self._closes.cut(asset, size)
 
     def times_set(self, asset: AssetId, mtime_ns: int) -> None:
         """The catalog has a newer mtime than the last write."""
@@ -189,6 +211,7 @@ class Drafts:
             draft.mtime_ns, draft.dated = (mtime_ns, True) if draft.rewrites else (None, False)
         if closed is not None:
             self._closed[asset] = closed._replace(mtime_ns=mtime_ns)
+        self._closes.dated(asset)
 
     async def sync(self, draft: Draft) -> None:
         """When this returns, bytes and row survive power loss (P1)."""
@@ -197,20 +220,14 @@ class Drafts:
     async def leave(self, draft: Draft, *, writes: bool) -> None:
         """Somebody who had it open has closed it."""
         draft.writers -= writes
-        draft.readers -= not writes
         if writes and not draft.writers:
             self._forget(draft)
-            self._ending.append(asset := draft.asset)  # the draft may be another's afterwards
-            try:
+            with self._ending.of(draft):
                 await self._last_close(draft)
-            finally:
-                self._ending.remove(asset)
+        draft.readers -= not writes
         if not draft.writers and not draft.readers:
             self._forget(draft)
-            if draft.size <= LITTLE:
-                await quickly(self._library, os.close, draft.fd)
-            else:  # of one that was removed its blocks are freed now, which takes long
-                await trio.to_thread.run_sync(os.close, draft.fd)
+            await draft_files.close(self._library, draft)
 
     def left_alone(self, drafts: Sequence[Draft]) -> None:
         """Whoever made each of the files, and alone had it open, has closed it; it was only written meanwhile."""
@@ -248,25 +265,18 @@ class Drafts:
                 await self._close_rewrite(draft)
                 return
         except DamfsError as error:
-            self._hold_back(asset, error)
+            log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
+            self._reception.held_back[asset] = str(error)
             return
         if self._entered([draft]):
             await self._seal_when_finished(draft)
 
     def _entered(self, drafts: Sequence[Draft]) -> bool:
         """Whether the catalog knows now that what was received is whole."""
-        try:
-            draft_files.enter_closed(self._library, drafts)
+        entered = self._closes.enter(drafts)
+        if entered:
             self.on_close()
-        except DamfsError as error:
-            for draft in drafts:
-                self._hold_back(draft.asset, error)
-            return False
-        return True
-
-    def _hold_back(self, asset: AssetId, error: DamfsError) -> None:
-        log.warning("a received file could not be entered into the catalog and will be tried again: %s", error)
-        self._reception.held_back[asset] = str(error)
+        return entered
 
     async def _seal_when_finished(self, draft: Draft) -> None:
         if wait_s := await wait_of(self._library, draft):
@@ -295,9 +305,7 @@ class Drafts:
             return
         dropping = self._sealing[asset] = trio.Event()
         try:
-            with disk_errors(self._library.staging.path(asset)):
-                # a removed file keeps its space while it is open, and the catalog may need it for what comes now
-                await trio.to_thread.run_sync(os.ftruncate, draft.fd, 0)
+            await draft_files.free(self._library, draft)
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
             if known is not None:
                 log.info("%s could not be received whole and was dropped", known.name)
@@ -310,15 +318,16 @@ class Drafts:
         """The asset stays as it is: nothing was written over it, or not all of what was."""
         asset = draft.asset
         async with self._reception.rewritten(asset):
-            again = self._drafts.get(asset)
+            again = self.written(asset)
             if again is not None:  # somebody has opened it meanwhile, and goes on with what is staged
                 again.lost_at = draft.lost_at if again.lost_at is None else again.lost_at
                 return
             if draft.lost_at is not None:
                 log.info("what was written over asset %d is not whole and was dropped", asset)
-            with disk_errors(self._library.staging.path(asset)):
-                await trio.to_thread.run_sync(os.ftruncate, draft.fd, 0)
             await trio.to_thread.run_sync(self._library.staging.discard, asset)
+            others = self._drafts.pop(asset, None)  # who reads it by now goes on with what nobody else can open
+            if draft.lost_at is not None or (draft.readers == 1 and others is None):
+                await draft_files.free(self._library, draft)
             times = [] if self._library.asset(asset) is None else draft.times()
             self._library.execute([EndRewrite(asset), *times], ACTOR)
 
@@ -337,8 +346,7 @@ class Drafts:
         """Seal in the background, unless it is being written; with a ``size`` it may wait while more files come. One
         that is being sealed is sealed once more after that: it may have got its final name behind the back of the
         first time."""
-        draft = self._drafts.get(asset)
-        if draft is not None and draft.writers:
+        if self.written(asset) is not None:
             self._unfinished.goes_on(asset)
             return
         self._unfinished.forget(asset)
@@ -363,11 +371,9 @@ class Drafts:
 
     async def supersede(self, target: AssetId, source: AssetId, also: Sequence[Command[object]]) -> None:
         """`mv temporary original`: what the source is, or is going to be, is the target's next version."""
-        for each in (source, target):
-            if each in self._unfinished:
-                self.begin_seal(each)
-            await self.sealed(each)
+        await self.at_rest(target)
         await self._detach_idle(target)
+        await self.at_rest(source)  # last: it may be closed while the others are waited for
         known = self._library.asset(source)
         if known is None or known.state is not AssetState.RECEIVING:
             await supersede(self._library, self._reception, target, source, also)

@@ -31,7 +31,7 @@ from damfs.core.describing import (
 from damfs.core.library import Library
 from damfs.core.search_answer import Told
 from damfs.errors import NotFound, Refused
-from damfs.model import Asset, AssetId, RenditionId, TagSource
+from damfs.model import Asset, AssetId, AssetState, RenditionId, TagSource
 from damfs.presentation.fuse.answers import stale_if_gone
 from damfs.presentation.fuse.draft_files import ACTOR
 from damfs.presentation.fuse.inodes import Inodes
@@ -41,6 +41,7 @@ CAPABILITY = b"security.capability"
 """The kernel asks for it on every write."""
 KEPT = b"user."
 OURS = b"user.damfs."
+TAGS = b"user.xdg.tags"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Said:
 
 
 SAID = {
-    b"user.xdg.tags": Said(
+    TAGS: Said(
         lambda library, asset: tags_text(library.db.writer, asset).encode(),
         lambda asset, value: SetTags(asset, parsed_tags(value.decode())),
     ),
@@ -151,12 +152,15 @@ class ExtendedAttributes:
         return None if said is None else said.encode()
 
     def names(self, inode: int) -> list[bytes]:
-        """Those that have a value, but for damfs's own."""
+        """Those that have a value, but for damfs's own; of what is being received not its tags either: its place gave
+        them, and `rsync -X` takes away what it finds and its source has not, from under its own feet."""
         node = self._node(inode)
         if not isinstance(node, Thing) or node.kind is not ThingKind.ASSET:
             return []
         id_ = AssetId(node.id)
-        said = [name for name, each in SAID.items() if each.read(self.library, id_)]
+        with stale_if_gone():
+            arrives = self.library.known(id_).state is AssetState.RECEIVING
+        said = [name for name, each in SAID.items() if each.read(self.library, id_) and not (arrives and name == TAGS)]
         return said + remarks.attribute_names(self.library.db.writer, id_)
 
     def set(self, inode: int, name: bytes, value: bytes) -> None:

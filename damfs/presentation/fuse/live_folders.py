@@ -81,9 +81,13 @@ Shown = Thing | Place | None
 
 
 class LiveFolders:
-    """``pid`` is that of the helper. ``expected`` is what it is about to do: nothing else is answered as its own."""
+    """``pid`` is that of the helper. ``expected`` is what it is about to do: nothing else is answered as its own.
+    ``spare`` is told of the helper, whose questions are to be asked here."""
 
-    def __init__(self, library: Library, tree: Tree, inodes: Inodes, kernel_cache: KernelCache) -> None:
+    def __init__(
+        self, library: Library, tree: Tree, inodes: Inodes, kernel_cache: KernelCache, spare: Callable[[int], None]
+    ) -> None:
+        self._spare = spare
         self._library = library
         self._tree = tree
         self._inodes = inodes
@@ -193,6 +197,7 @@ class LiveFolders:
 
     async def _tell_with(self, reenactor: Reenactor) -> None:
         self.pid, tried = reenactor.pid, False
+        self._spare(reenactor.pid)
         while True:
             await self._wake.wait()
             self._wake = trio.Event()

@@ -84,6 +84,7 @@ class LiveOperations(Operations):
 
     def _re_created(self, inode: int, name: bytes) -> EntryAttributes:
         """What is listed under the name at this moment."""
+        self.catch_up()
         step = self._step(inode, name)
         entry: Entry | None = None if step is None else self.live.listed(step.inode, step.name)
         if step is None or entry is None or isinstance(entry.node, Place) != step.of_directory:
@@ -108,6 +109,7 @@ class LiveOperations(Operations):
 
     def _re_removed(self, inode: int, name: bytes) -> None:
         """Only what it was shown to remove, and is not listed at this moment."""
+        self.catch_up()
         step = self._step(inode, name)
         if step is None or not step.looked_up or self.live.listed(step.inode, step.name) is not None:
             raise FUSEError(errno.ENOENT)

@@ -12,7 +12,7 @@ import functools
 import importlib.machinery
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 SWITCH = "DAMFS_NATIVE"
 OFF = "off"
 MODULE = "_passthrough"
+NAME_ROOM = 256
 NOT_BUILT = "it was not built: that needs a C compiler and the kernel's headers when damfs is installed"
 
 
@@ -36,13 +37,27 @@ class State(IntEnum):
     ON = 5
 
 
+class Made(NamedTuple):
+    """A file that was made without asking. ``undisturbed``: nothing was committed since."""
+
+    name: str
+    mode: int
+    at_ns: int
+    fd: int
+    undisturbed: bool
+
+
 class Received(NamedTuple):
     """What was done to a new file without asking. ``mtime_ns``: of the last write; None: it was not written since."""
 
     handle: int
+    inode: int
     size: int
     mtime_ns: int | None
     closed: bool
+    made: Made | None = None
+    lost_at: int | None = None
+    """Where a program was told that what it wrote could not be taken."""
 
 
 class Native:
@@ -133,7 +148,63 @@ class Native:
         told = _Told()
         while self._library is not None and self._library.damfs_news(told):
             mtime_ns = told.mtime_ns if told.changed else None
-            yield Received(told.handle, told.size, mtime_ns, bool(told.closed))
+            made = None
+            if told.made:
+                made = Made(os.fsdecode(told.name), told.mode, told.made_ns, told.fd, bool(told.undisturbed))
+            yield Received(told.handle, told.inode, told.size, mtime_ns, bool(told.closed), made)
+
+    @property
+    def waker(self) -> int | None:
+        """A descriptor that is readable when `received` is to be asked."""
+        waker = -1 if self._library is None else int(self._library.damfs_waker())
+        return None if waker < 0 else waker
+
+    def may_make(self, handle: int, staging: int, notes: int, mark: int) -> None:
+        """Files like the one that the next reply opens under the handle may be made without asking, as `making.c` says.
+        ``mark``: what makes an inode of an asset's number."""
+        if self._library is not None:
+            self._library.damfs_may_make(handle, staging, notes, mark)
+
+    def make_no_more(self) -> None:
+        """Until `may_make` is called again."""
+        if self._library is not None:
+            self._library.damfs_make_no_more()
+
+    def give_numbers(self, first: int, number: int) -> None:
+        """Of assets that are to be: nobody else has them."""
+        if self._library is not None:
+            self._library.damfs_numbers(first, first + number)
+
+    @property
+    def numbers_left(self) -> int:
+        return 0 if self._library is None else int(self._library.damfs_numbers_left())
+
+    def entered(self) -> None:
+        """All that was made, and told, is in the catalog."""
+        if self._library is not None:
+            self._library.damfs_entered()
+
+    def begin_names(self, directory: int) -> None:
+        """Every name that comes into the directory is added from now on."""
+        if self._library is not None:
+            self._library.damfs_names_begin(directory)
+
+    def add_names(self, names: Iterable[str], *, whole: bool = False) -> None:
+        """Names that are there, or may be; ``whole``: with those that were added before there are no others."""
+        if self._library is not None:
+            text = _joined(names)
+            self._library.damfs_names_add(text, len(text), int(whole))
+
+    def reserve_names(self, names: Iterable[str]) -> None:
+        """Names that are never answered without asking, in upper or lower case."""
+        if self._library is not None:
+            text = _joined(names)
+            self._library.damfs_names_reserve(text, len(text))
+
+    def spare(self, pid: int) -> None:
+        """The process is not told without asking which names are not there."""
+        if self._library is not None:
+            self._library.damfs_names_spare(pid)
 
     def knows_directory(self, inode: int) -> bool:
         """Whether the module could answer what a directory looked like before the last commit."""
@@ -154,11 +225,22 @@ class _Told(ctypes.Structure):
 
     _fields_ = (
         ("handle", ctypes.c_uint64),
+        ("inode", ctypes.c_uint64),
         ("size", ctypes.c_uint64),
         ("mtime_ns", ctypes.c_int64),
+        ("made_ns", ctypes.c_int64),
+        ("fd", ctypes.c_int32),
+        ("mode", ctypes.c_int32),
+        ("made", ctypes.c_int32),
+        ("undisturbed", ctypes.c_int32),
         ("changed", ctypes.c_int32),
         ("closed", ctypes.c_int32),
+        ("name", ctypes.c_char * NAME_ROOM),
     )
+
+
+def _joined(names: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
 
 
 def refusal(number: int) -> str:
@@ -172,8 +254,34 @@ def _declare_receiving(library: ctypes.CDLL) -> None:
     library.damfs_receive.argtypes, library.damfs_receive.restype = (ctypes.c_uint64, ctypes.c_int), None
     library.damfs_let_go.argtypes, library.damfs_let_go.restype = (ctypes.c_uint64,), None
     library.damfs_news.argtypes = (ctypes.POINTER(_Told),)
+    library.damfs_waker.argtypes = ()
     library.damfs_knows_directory.argtypes = (ctypes.c_uint64,)
     library.damfs_made_in.argtypes, library.damfs_made_in.restype = (ctypes.c_uint64, ctypes.c_int64), None
+
+
+def _declare_making(library: ctypes.CDLL) -> None:
+    """Raises AttributeError."""
+    number, size = ctypes.c_uint64, ctypes.c_size_t
+    library.damfs_may_make.argtypes = (number, ctypes.c_int, ctypes.c_int, number)
+    library.damfs_numbers.argtypes = (number, number)
+    library.damfs_numbers_left.argtypes, library.damfs_numbers_left.restype = (), number
+    library.damfs_entered.argtypes = ()
+    library.damfs_names_begin.argtypes = (number,)
+    library.damfs_names_add.argtypes = (ctypes.c_char_p, size, ctypes.c_int)
+    library.damfs_names_reserve.argtypes = (ctypes.c_char_p, size)
+    library.damfs_names_spare.argtypes = (ctypes.c_uint32,)
+    library.damfs_make_no_more.argtypes = ()
+    for name in (
+        "may_make",
+        "make_no_more",
+        "numbers",
+        "entered",
+        "names_begin",
+        "names_add",
+        "names_reserve",
+        "names_spare",
+    ):
+        getattr(library, f"damfs_{name}").restype = None
 
 
 @functools.cache
@@ -194,6 +302,7 @@ def load() -> Native:
         library.damfs_answered.argtypes, library.damfs_answered.restype = (), ctypes.c_long
         library.damfs_changed.argtypes, library.damfs_changed.restype = (), None
         _declare_receiving(library)
+        _declare_making(library)
     except (OSError, AttributeError) as error:
         return Native(None, f"it cannot be loaded: {error}")
     return Native(library)

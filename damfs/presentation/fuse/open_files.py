@@ -10,21 +10,20 @@ import errno
 import itertools
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import trio
 from pyfuse3 import FUSEError
 
-from damfs.catalog import derived, stores, versions
+from damfs.catalog import derived, versions
 from damfs.core.commands import Command
 from damfs.core.library import Library
 from damfs.core.on_demand import ON_DEMAND, open_in_use
 from damfs.errors import DamfsError, NotFound, Refused, Unavailable
-from damfs.model import Asset, AssetId, AssetState, BlobId, RenditionId, VersionId
+from damfs.model import Asset, AssetId, AssetState, RenditionId, VersionId
 from damfs.presentation.fuse.backings import Backings
 from damfs.presentation.fuse.cached_reads import read_at
 from damfs.presentation.fuse.draft_files import Draft
@@ -32,8 +31,10 @@ from damfs.presentation.fuse.drafts import Drafts
 from damfs.presentation.fuse.events import EventReader
 from damfs.presentation.fuse.inodes import ASSET_MASK, Inodes
 from damfs.presentation.fuse.listings import KeptListing, Listing
-from damfs.presentation.fuse.native import Native
+from damfs.presentation.fuse.native import Native, Received
 from damfs.presentation.fuse.notes import OpenNote
+from damfs.presentation.fuse.opened import NEXT, Bytes, DraftHandle, Open, Opened, Reading, Text, file_of
+from damfs.presentation.fuse.originals import open_bytes, open_original
 from damfs.presentation.fuse.privileges import drop_privileges
 from damfs.presentation.views.view import Thing, ThingKind
 from damfs.storage.disk_errors import disk_errors
@@ -43,58 +44,16 @@ BEING_RECEIVED = b"a file that is being received"
 
 
 @dataclass(slots=True)
-class Reading:
-    fd: int
-    what: bytes
-    """For error messages."""
-
-
-class Bytes(NamedTuple):
-    """What an open handle reads: one is as good as another of the same blob, or the same file."""
-
-    blob: BlobId | None
-    file: tuple[int, int] | None
-    """Device and inode below."""
-
-    def same(self, other: Bytes) -> bool:
-        return (self.blob is not None and self.blob == other.blob) or (
-            self.file is not None and self.file == other.file
-        )
-
-
-NEXT = Bytes(None, None)
-"""Of a draft that does not exist yet: like no other."""
-
-
-class Opened(NamedTuple):
-    handle: int
-    keep_cache: bool
-    """Whether what the kernel remembers of the inode's bytes still holds."""
-
-
-@dataclass(slots=True)
-class Text:
-    content: bytes
-
-
-@dataclass(slots=True)
-class DraftHandle:
-    draft: Draft
-    writes: bool
-    unprivileged: bool = False
-    """Opened by a user whose first write takes set-user-id bits away."""
-
-
-Open = Reading | Text | Listing | KeptListing | DraftHandle | EventReader | OpenNote
-
-
-@dataclass(slots=True)
 class OpenFiles:
     library: Library
     drafts: Drafts
     backings: Backings
     inodes: Inodes
     native: Native
+    not_entered: Callable[[], DamfsError] = lambda: Unavailable("it is not open")
+    """Why a handle may not be known that the kernel has."""
+    check_entered: Callable[[int, int], None] = lambda handle, offset: None
+    """Before bytes at the offset are written, or synced."""
     _bytes: dict[int, dict[int, Bytes]] = field(default_factory=dict)
     """By inode and handle, of files that are assets."""
     _inodes_of: dict[int, int] = field(default_factory=dict)
@@ -110,7 +69,11 @@ class OpenFiles:
         return handle
 
     def _keep_draft(self, draft: Draft, inode: int, *, writes: bool) -> int:
-        handle = self.keep(DraftHandle(draft, writes))
+        return self.take_over(self.keep(DraftHandle(draft, writes)), draft, inode)
+
+    def take_over(self, handle: int, draft: Draft, inode: int) -> int:
+        """Also one that was given to the kernel already, by whoever made the file."""
+        self._handles.setdefault(handle, DraftHandle(draft, writes=True))
         self._reads(inode, handle, Bytes(None, file_of(draft.fd)))
         self.backings.opened(inode, handle, None)
         return handle
@@ -172,7 +135,11 @@ class OpenFiles:
         return None
 
     def get(self, handle: int) -> Open:
-        return self._handles[handle]
+        """Raises Unavailable, or what else is in the way, of a file that the catalog does not take."""
+        opened = self._handles.get(handle)
+        if opened is None:
+            raise self.not_entered()
+        return opened
 
     async def create(self, asset: AssetId) -> int:
         """A handle to write the asset's first bytes."""
@@ -182,16 +149,16 @@ class OpenFiles:
             self.native.receive(handle, draft.fd)
         return handle
 
-    def catch_up(self) -> None:
-        """With what was done without asking. Before anything else is answered."""
+    def catch_up(self, received: Iterable[Received]) -> None:
+        """With what was done to files without asking."""
         left = []
-        for handle, size, mtime_ns, closed in self.native.received():
-            opened = self._handles.get(handle)
+        for each in received:
+            opened = self._handles.get(each.handle)
             if isinstance(opened, DraftHandle):
-                if mtime_ns is not None:
-                    opened.draft.wrote(size, mtime_ns)
-                if closed:
-                    self._let_go(handle)
+                if each.mtime_ns is not None:
+                    opened.draft.wrote(each.size, each.mtime_ns)
+                if each.closed:
+                    self._let_go(each.handle)
                     left.append(opened.draft)
         self.drafts.left_alone(left)
 
@@ -270,15 +237,8 @@ class OpenFiles:
         return now
 
     async def _open_original(self, asset: Asset, inode: int) -> Opened:
-        """The first copy that opens. Raises Unavailable when none does."""
-        assert asset.blob is not None
-        try:
-            fd = await self._first_that_opens(asset, asset.blob)
-        except Unavailable:
-            # a file may have got another key between the row and the open: ask once more
-            asset = self._asset(asset.id)
-            assert asset.blob is not None
-            fd = await self._first_that_opens(asset, asset.blob)
+        """Raises Unavailable when no copy opens."""
+        asset, fd = await open_original(self.library, asset.id)
         bytes_ = Bytes(asset.blob, file_of(fd))
         try:
             self._check_alone(asset.id, inode, bytes_)
@@ -299,16 +259,6 @@ class OpenFiles:
         self._remember(inode, version.id)
         return held == version.id
 
-    async def _first_that_opens(self, asset: Asset, blob: BlobId) -> int:
-        problem: DamfsError = Unavailable(f"no copy of {asset.name} can be reached; is its store mounted?")
-        for copy in self.library.sources(blob, asset.id):
-            key = stores.key_of(self.library.db.writer, copy.folder, copy.name)
-            try:
-                return await trio.to_thread.run_sync(self.library.blob_store(copy.store).open, key)
-            except DamfsError as error:
-                problem = Unavailable(f"{asset.name}: {error}")
-        raise problem
-
     async def _open_version(self, id_: VersionId, inode: int, *, writes: bool) -> int:
         if writes:
             raise Refused("versions are what was; write the file itself, or bring one back with: damfs revert")
@@ -316,7 +266,7 @@ class OpenFiles:
         if version is None:
             raise NotFound(f"no version {id_}")
         asset = self._asset(version.asset)
-        fd = await self._first_that_opens(asset, version.blob)
+        fd = await open_bytes(self.library, asset, version.blob)
         return self._keep_reading(inode, Reading(fd, os.fsencode(asset.name)))
 
     async def _open_rendition(self, id_: RenditionId, inode: int, *, writes: bool) -> int:
@@ -332,7 +282,7 @@ class OpenFiles:
         return self._keep_reading(inode, Reading(fd, os.fsencode(path)))
 
     async def read(self, handle: int, offset: int, size: int) -> bytes:
-        opened = self._handles[handle]
+        opened = self.get(handle)
         if isinstance(opened, Text):
             return opened.content[offset : offset + size]
         if isinstance(opened, OpenNote):
@@ -346,7 +296,8 @@ class OpenFiles:
             return await read_at(fd, offset, size)
 
     async def write(self, handle: int, offset: int, data: bytes) -> int:
-        opened = self._handles[handle]
+        self.check_entered(handle, offset)
+        opened = self.get(handle)
         if isinstance(opened, OpenNote):
             return opened.write(offset, data)
         if not isinstance(opened, DraftHandle) or not opened.writes:
@@ -365,7 +316,8 @@ class OpenFiles:
                 drop_privileges(self.library, opened.draft.asset)
 
     async def fsync(self, handle: int) -> None:
-        opened = self._handles[handle]
+        self.check_entered(handle, 0)
+        opened = self.get(handle)
         if isinstance(opened, DraftHandle):
             await self.drafts.sync(opened.draft)
 
@@ -380,6 +332,16 @@ class OpenFiles:
         elif isinstance(opened, DraftHandle):
             await self.drafts.leave(opened.draft, writes=opened.writes)
 
+    @asynccontextmanager
+    async def unless_it_fails(self, handle: int) -> AsyncIterator[None]:
+        """The handle is given to the kernel after the block; to nobody where that fails."""
+        try:
+            yield
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.release(handle)
+            raise
+
     def _let_go(self, handle: int) -> Open | None:
         opened = self._handles.pop(handle, None)
         inode = self._inodes_of.pop(handle, None)
@@ -393,8 +355,3 @@ class OpenFiles:
 
 def open_to_read(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def file_of(fd: int) -> tuple[int, int]:
-    status = os.fstat(fd)
-    return status.st_dev, status.st_ino

@@ -30,8 +30,10 @@ from damfs.presentation.fuse.directories import Directories
 from damfs.presentation.fuse.events import Events
 from damfs.presentation.fuse.extended_attributes import ExtendedAttributes
 from damfs.presentation.fuse.inodes import Inodes
+from damfs.presentation.fuse.making import Making
 from damfs.presentation.fuse.notes import OpenNote
-from damfs.presentation.fuse.open_files import OpenFiles, Text
+from damfs.presentation.fuse.open_files import OpenFiles
+from damfs.presentation.fuse.opened import Text
 from damfs.presentation.views.edits import Edits
 from damfs.presentation.views.thumbnails import REPOSITORY
 from damfs.presentation.views.tree import Tree
@@ -62,6 +64,7 @@ class Operations(pyfuse3.Operations):
     extended: ExtendedAttributes
     forget_name: Callable[[int, bytes], None]
     """Have the kernel ask again for a name of a directory."""
+    making: Making
     made_by_kernel: Callable[[AssetId, int, bytes], None]
     """It knows the name of a new asset in a directory: it asked for that itself."""
 
@@ -70,11 +73,7 @@ class Operations(pyfuse3.Operations):
     enable_acl = False
 
     def catch_up(self) -> None:
-        try:
-            self.files.catch_up()
-        except Exception:  # it is not the fault of who asks for something else now
-            self.counters["fuse_unexpected_errors"] += 1
-            log.exception("what was done to new files could not be noted")
+        self.making.catch_up()
 
     def refused(self, operation: str, error: DamfsError) -> None:
         self.library.refusals.add(f"{operation}: {error}", self.library.clock())
@@ -218,9 +217,12 @@ class Operations(pyfuse3.Operations):
         handle = await self.files.create(asset)
         self.files.opened_by(handle, ctx.uid, 0)
         self._given(Thing(ThingKind.ASSET, asset), ctx)
+        if place != ROOT_PLACE and self.tree.view(place).only_receives and self.appearance.owner == self._owner(ctx):
+            self.making.like(place, parent_inode, name, handle)
         if self.files.native.knows_directory(parent_inode):  # the kernel is going to ask what it looks like now
             self.files.native.made_in(parent_inode, self.tree.directory(place, "").mtime_ns)
-        return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
+        async with self.files.unless_it_fails(handle):
+            return FileInfo(fh=handle), self._told(self.tree.entry(Thing(ThingKind.ASSET, asset)), place, name)
 
     @answers
     async def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
@@ -263,7 +265,8 @@ class Operations(pyfuse3.Operations):
 
     @answers
     async def release(self, fh: int) -> None:
-        await self.files.release(fh)
+        if not self.making.closes(fh):
+            await self.files.release(fh)
 
     @answers
     async def fsync(self, fh: int, datasync: bool) -> None:
@@ -345,7 +348,10 @@ class Operations(pyfuse3.Operations):
 
     def _given(self, node: Thing | Place, ctx: RequestContext) -> None:
         """What somebody made belongs to him: others are in the mount only where it was mounted with allow_other."""
-        self.appearance.marks.own(node, Owner(ctx.uid, ctx.gid))
+        self.appearance.marks.own(node, self._owner(ctx))
+
+    def _owner(self, ctx: RequestContext) -> Owner:
+        return Owner(ctx.uid, ctx.gid)
 
     @answers
     async def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:

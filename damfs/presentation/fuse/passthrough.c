@@ -13,6 +13,8 @@
  * time. Crash rule: nothing outlives the process; when a step fails, the session goes on without what it was for.
  */
 #define _GNU_SOURCE
+#include "making.h"
+#include "names.h"
 #include "received.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -143,65 +145,6 @@ static void see_request(const char *buffer, size_t size)
 		put(&requests, (struct note){.key = in.unique, .flags = in.opcode}); /* no memory: a plain reply */
 }
 
-/* ---- the last name that was not there ----
- *
- * Who makes a file looks whether it is there, and with O_EXCL the kernel asks again, whatever it remembers. That is the
- * same answer to the same process until anything has changed: Python tells of each commit. */
-
-struct absence {
-	uint64_t parent;
-	uint32_t pid;
-	char name[256];
-	uint64_t unique; /* of the request that waits for its answer; 0: none does */
-	long change;     /* when it was asked */
-	int known;
-	struct fuse_entry_out entry;
-};
-static struct absence absence; /* under the mutex, like the tables */
-static atomic_long changes;
-
-long current_changes(void) { return changes; }
-
-static int is_absence(const struct fuse_in_header *in, const char *name, size_t size)
-{
-	return absence.parent == in->nodeid && absence.pid == in->pid && absence.change == changes &&
-	       size <= sizeof absence.name && memcmp(absence.name, name, size) == 0;
-}
-
-/* Whether the request was answered. */
-static int answer_lookup(int fd, const struct fuse_in_header *in, const char *name, size_t size)
-{
-	struct fuse_out_header out = {.len = sizeof out + sizeof absence.entry, .unique = in->unique};
-	struct fuse_entry_out entry;
-	struct iovec iov[2] = {{&out, sizeof out}, {&entry, sizeof entry}};
-	int known;
-
-	pthread_mutex_lock(&lock);
-	known = absence.known && is_absence(in, name, size);
-	if (known) {
-		entry = absence.entry;
-	} else if (size <= sizeof absence.name) {
-		absence = (struct absence){
-			.parent = in->nodeid, .pid = in->pid, .unique = in->unique, .change = changes};
-		memcpy(absence.name, name, size);
-	}
-	pthread_mutex_unlock(&lock);
-	return known && writev(fd, iov, 2) > 0;
-}
-
-static void see_entry(const struct fuse_out_header *out, const struct iovec *iov, int count)
-{
-	pthread_mutex_lock(&lock);
-	if (absence.unique == out->unique && absence.unique != 0) {
-		absence.unique = 0;
-		if (out->error == 0 && count == 2 && iov[1].iov_len == sizeof absence.entry) {
-			memcpy(&absence.entry, iov[1].iov_base, sizeof absence.entry);
-			absence.known = absence.entry.nodeid == 0 && absence.change == changes;
-		}
-	}
-	pthread_mutex_unlock(&lock);
-}
-
 /* Before the first write to a file the kernel asks whether it has capabilities: none has, ever. FLUSH only tells who
  * closes a file whether the daemon lives: nothing is buffered in it. */
 static int answered_here(int fd, const char *buffer, size_t size)
@@ -215,7 +158,9 @@ static int answered_here(int fd, const char *buffer, size_t size)
 	if (received_answer(fd, &in, buffer + sizeof in, size - sizeof in))
 		return 1;
 	if (in.opcode == FUSE_LOOKUP)
-		return answer_lookup(fd, &in, buffer + sizeof in, size - sizeof in);
+		return names_answer(fd, &in, buffer + sizeof in, size - sizeof in);
+	if (in.opcode == FUSE_CREATE)
+		return making_answer(fd, &in, buffer + sizeof in, size - sizeof in);
 	if (in.opcode == FUSE_GETXATTR && size == name + sizeof capability &&
 	    memcmp(buffer + name, capability, sizeof capability) == 0)
 		out.error = -ENODATA;
@@ -244,10 +189,9 @@ static ssize_t next_request(int fd, void *buffer, size_t size)
 		got = read(fd, buffer, size);
 		if (got < (ssize_t)sizeof(struct fuse_in_header))
 			return got;
-		if (answered_here(fd, buffer, (size_t)got))
-			answered++;
-		else if (!received_held(buffer, (size_t)got))
+		if (!answered_here(fd, buffer, (size_t)got))
 			return got;
+		answered++;
 		if (!more_comes(fd))
 			break;
 	}
@@ -260,19 +204,9 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *userdata)
 	ssize_t got = next_request(fd, buffer, size);
 
 	(void)userdata;
-	if (got < 0 && errno == EAGAIN) {
-		got = (ssize_t)received_last_held(fd, buffer, size);
-		if (got == 0) {
-			errno = EINTR; /* which pyfuse3 takes for what it is: no request, go on */
-			return -1;
-		}
-	} else {
-		int saved = errno;
-
-		answered += received_let_out(fd);
-		errno = saved;
-	}
-	if (got >= (ssize_t)sizeof(struct fuse_in_header))
+	if (got < 0 && errno == EAGAIN)
+		errno = EINTR; /* which pyfuse3 takes for what it is: no request, go on */
+	else if (got >= (ssize_t)sizeof(struct fuse_in_header))
 		see_request(buffer, (size_t)got);
 	return got;
 }
@@ -320,7 +254,7 @@ static ssize_t reply_to_init(int fd, struct iovec *iov, int count)
 }
 
 /* A struct fuse_open_out, alone or (CREATE) behind a struct fuse_entry_out. */
-static ssize_t reply_to_open(int fd, struct iovec *iov, int count)
+static ssize_t reply_to_open(int fd, const struct fuse_out_header *out, struct iovec *iov, int count)
 {
 	char payload[sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)];
 	size_t size = count == 2 ? iov[1].iov_len : 0;
@@ -336,6 +270,7 @@ static ssize_t reply_to_open(int fd, struct iovec *iov, int count)
 	if (size == sizeof payload) {
 		memcpy(&entry, payload, sizeof entry);
 		received_created(open.fh, &entry);
+		making_replied(out->unique, &entry, &open);
 	}
 	if (!take(&answers, open.fh, &add))
 		return writev(fd, iov, count);
@@ -358,12 +293,12 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
 	if (count < 1 || iov[0].iov_len != sizeof out)
 		return writev(fd, iov, count);
 	memcpy(&out, iov[0].iov_base, sizeof out);
-	see_entry(&out, iov, count);
+	names_replied(&out, count == 2 ? iov[1].iov_base : NULL, count == 2 ? iov[1].iov_len : 0);
 	if (count == 2)
 		received_replied(&out, iov[1].iov_base, iov[1].iov_len);
 	if (out.unique == 0 || !take(&requests, out.unique, &request) || out.error != 0) /* 0: a notification */
 		return writev(fd, iov, count);
-	return request.flags == FUSE_INIT ? reply_to_init(fd, iov, count) : reply_to_open(fd, iov, count);
+	return request.flags == FUSE_INIT ? reply_to_init(fd, iov, count) : reply_to_open(fd, &out, iov, count);
 }
 
 /* ---- how it gets in between ---- */
@@ -390,8 +325,9 @@ static void get_in_between(void *libfuse, struct fuse_session *session)
 	requests.count = answers.count = 0;
 	hooked = 0;
 	answered = 0;
-	absence.known = 0;
+	names_reset();
 	received_reset();
+	making_reset();
 	offers_passthrough = offers_killpriv = 0;
 	state = OLD_LIBFUSE;
 	if (!custom_io || !fd_of)
@@ -429,9 +365,6 @@ EXPORTED int damfs_state(void) { return state; }
 EXPORTED int damfs_refusal(void) { return refusal; }
 EXPORTED int damfs_hooked(void) { return hooked; }
 EXPORTED long damfs_answered(void) { return answered; }
-
-/* What was not there may be there now. */
-EXPORTED void damfs_changed(void) { changes++; }
 
 /* The id under which the kernel knows the file from now on (> 0), or -errno. */
 EXPORTED int damfs_backing_open(int fd)

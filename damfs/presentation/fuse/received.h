@@ -1,10 +1,7 @@
-/* What passthrough.c asks of received.c for each request and reply. */
+/* What passthrough.c and making.c ask of received.c. */
 #include <linux/fuse.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* How often Python has told of a commit. */
-long current_changes(void);
 
 /* At each mount: nothing is known. */
 void received_reset(void);
@@ -16,9 +13,14 @@ int received_answer(int fd, const struct fuse_in_header *in, const char *body, s
 void received_created(uint64_t handle, const struct fuse_entry_out *entry);
 void received_replied(const struct fuse_out_header *out, const void *payload, size_t size);
 
-/* Whether the request is a close that Python need not see now, and is held. Soon after, either all that are held are
- * let out, just before a request that Python sees; or, when there is none, the last one is to be given to Python (its
- * size; 0: none is held). */
-int received_held(const char *request, size_t size);
-int received_let_out(int fd); /* how many */
-size_t received_last_held(int fd, char *buffer, size_t size);
+/* Whether one more file can be looked after. */
+int received_has_room(void);
+
+/* A file that was made without asking Python, and what the kernel is about to be told of it; Python will be. */
+void received_made(uint64_t handle, int fd, uint64_t parent, const char *name, const struct fuse_entry_out *entry);
+
+/* All that was made is in the catalog by the last commit, which has changed nothing else. */
+void received_entered(void);
+
+/* The kernel takes back what it asked for: nobody has the file. */
+void received_unmade(uint64_t handle);

@@ -68,7 +68,11 @@ class Unfinished:
 def has_an_end(library: Library, asset: AssetId) -> bool:
     """Whether an end could be missing: sound and pictures that move."""
     known = library.asset(asset)
-    return known is not None and media_of_name(known.name) in RECORDED
+    return known is not None and may_lack_an_end(known.name)
+
+
+def may_lack_an_end(name: str) -> bool:
+    return media_of_name(name) in RECORDED
 
 
 async def wait_of(library: Library, draft: Draft) -> float:

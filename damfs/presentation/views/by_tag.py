@@ -20,6 +20,10 @@ from damfs.model import AssetId, Facet, Term, TermId
 from damfs.presentation.views.facet import FacetView
 from damfs.presentation.views.term_places import KnownTerms, named, terms
 from damfs.presentation.views.view import Commands, Place
+from damfs.storage.droppings import is_working_folder
+
+AT_ONCE = 10_000
+"""Of files in a folder that rsync makes for a moment; where there are more the term stays."""
 
 
 class ByTag(FacetView):
@@ -83,7 +87,11 @@ class ByTag(FacetView):
         return [CoinTerm(name, self._broader(connection, place))]
 
     def remove_dir(self, connection: Connection, place: Place, name: str) -> Commands:
-        return [RemoveTerm(self._listed(connection, place, name).id)]
+        """What rsync has moved out of its own folder carries that term still: a rename from a narrower term into the
+        broader one never gets here, since both are names of one inode."""
+        term = self._listed(connection, place, name)
+        held = vocabulary.some_carriers(connection, (term.id,), AT_ONCE) if is_working_folder(name) else []
+        return [*(RemoveTag(asset, term.id, alone=True) for asset in held), RemoveTerm(term.id)]
 
     def move_dir(self, connection: Connection, place: Place, name: str, to: Place, new_name: str) -> Commands:
         """Renaming a directory renames the term; moving it below another changes its broader term. Onto the directory

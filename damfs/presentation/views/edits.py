@@ -14,6 +14,7 @@ from damfs.catalog import derived
 from damfs.core.commands import Abandon, Command, Receive, ReceiveInto, Rename, Trash
 from damfs.core.library import Library
 from damfs.core.on_demand import discard
+from damfs.core.superseding import check_not_written
 from damfs.core.trash_commands import DropNote, MakeNote, RenameNote, Restore
 from damfs.core.trashing import settle
 from damfs.errors import Conflict, NotFound, ReadOnly, Refused, Unavailable
@@ -30,8 +31,9 @@ Supersede = Callable[[AssetId, AssetId, Commands], Awaitable[None]]
 
 
 class Edits:
-    """``settled`` waits while an asset is being sealed; whether there was anything to wait for. ``supersede`` makes
-    what a second asset is, or is going to be, the next version of the first, after some commands."""
+    """``settled`` waits until what was closed of an asset is sealed; whether there was anything to wait for.
+    ``supersede`` makes what a second asset is, or is going to be, the next version of the first, after some commands.
+    """
 
     def __init__(
         self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]], supersede: Supersede
@@ -50,6 +52,10 @@ class Edits:
         asset = await self._receive(place, name, mode)
         self._away.arrived(asset, place, name)
         return asset
+
+    def arrived(self, asset: AssetId, place: Place, name: str) -> None:
+        """A new file was made in a place that only receives."""
+        self._away.arrived(asset, place, name)
 
     async def _receive(self, place: Place, name: str, mode: int) -> AssetId:
         if self._folders.concern(place):
@@ -131,6 +137,9 @@ class Edits:
         there = await self._tree.lookup(to, new_name)
         saves = there is not None and there.node != entry.node and replace and is_asset(there) and is_asset(entry)
         if saves and there is not None and not self._folders.has_names(place, entry, to, there):
+            for each in (there, entry):
+                if await self._settled(self._asset_of(each).id):  # it may be another by now
+                    return await self._move(place, name, to, new_name, replace=replace)
             return await self._save_over(place, self._asset_of(entry), to, self._asset_of(there))
         if self._folders.concern(to) and self._folders.takes(entry):
             return await self._folders.move(self._asset_of(entry), place, name, to, new_name, replace=replace)
@@ -213,6 +222,10 @@ class Edits:
             leaving = self._tree.view(place).leave_by_move(self._connection, place, source.id)
         else:
             self._tree.view(place).receive(place)
+        if source.state is AssetState.TRASHED:  # what lies in the trash has no bytes to read before it is back
+            check_not_written(self._library, target.id)
+            await self._execute(leaving)
+            leaving = ()
         await self._supersede(target.id, source.id, [*leaving, *also])
         return self._library.asset(target.id)
 

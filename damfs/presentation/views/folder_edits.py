@@ -30,7 +30,7 @@ ACTOR = "fuse"
 
 
 class FolderEdits:
-    """``settled`` waits while an asset is being sealed; whether there was anything to wait for."""
+    """``settled`` waits until what was closed of an asset is sealed; whether there was anything to wait for."""
 
     def __init__(self, library: Library, tree: Tree, settled: Callable[[AssetId], Awaitable[bool]]) -> None:
         self._library = library

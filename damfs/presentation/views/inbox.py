@@ -16,6 +16,7 @@ from damfs.presentation.views.view import Commands, Place
 
 class Inbox(FlatView):
     name = "inbox"
+    only_receives = True
     predicate: ClassVar[Predicate] = InInbox()
 
     def receive(self, place: Place) -> bool:

@@ -9,15 +9,14 @@ import re
 
 from damfs.catalog import assets, predicates, versions
 from damfs.catalog.database import Connection
-from damfs.catalog.predicates import Everything
 from damfs.catalog.versions import Version
 from damfs.core.asset_names import is_text
 from damfs.core.rewriting import version_name, versions_facet
-from damfs.model import AssetId, Facet
-from damfs.presentation.views.facet import find
-from damfs.presentation.views.names import qualified, shown_names
+from damfs.model import Asset, AssetId, AssetState, Facet
+from damfs.presentation.views.names import qualified, qualifiers
 from damfs.presentation.views.view import READ_DIRECTORY, READ_FILE, Entry, Place, Thing, ThingKind, View
 
+VISIBLE = frozenset({AssetState.PRESENT, AssetState.RECEIVING})
 NUMBER = re.compile(r"v([0-9]{4,18})")
 
 
@@ -29,7 +28,7 @@ class Versions(View):
         if not is_text(name):
             return None
         if place.id is None:
-            asset = find(connection, Everything(), name)
+            asset = _meant(connection, name)
             return None if asset is None else self._directory(name, asset.id)
         number = NUMBER.match(name)
         found = None if number is None else versions.numbered(connection, AssetId(place.id), int(number[1]))
@@ -40,9 +39,11 @@ class Versions(View):
 
     def list(self, connection: Connection, place: Place) -> list[Entry]:
         if place.id is None:
-            rows = versions.list_overwritten(connection)
-            names = shown_names([row.id for row in rows], [row.name for row in rows])
-            return [self._directory(name, row.id) for name, row in zip(names, rows, strict=True)]
+            rows, later = versions.list_overwritten(connection), versions.overwritten_namesakes(connection)
+            later |= {row.id for row in rows if "~" in row.name and not _leads(connection, row.name, row.id)}
+            return [
+                self._directory(qualified(row.name, row.id) if row.id in later else row.name, row.id) for row in rows
+            ]
         name = self._name(connection, place)
         return [version_entry(found, name) for found in versions.of_asset(connection, AssetId(place.id))]
 
@@ -50,7 +51,11 @@ class Versions(View):
         entry = self.lookup(connection, place, name)
         if entry is None or not isinstance(entry.node, Place) or entry.node.id is None:
             return entry
-        return entry if len(versions.of_asset(connection, AssetId(entry.node.id))) > 1 else None
+        id_ = AssetId(entry.node.id)
+        asset = assets.asset(connection, id_)
+        if asset is None or len(versions.of_asset(connection, id_)) < 2:
+            return None
+        return entry if name == asset.name or not _leads(connection, asset.name, id_) else None
 
     def path(self, connection: Connection, place: Place) -> tuple[str, ...] | None:
         if place.id is None:
@@ -68,6 +73,20 @@ class Versions(View):
 
     def _directory(self, name: str, asset: AssetId) -> Entry:
         return Entry(name, self.place_of(asset), 0, 0, READ_DIRECTORY)
+
+
+def _meant(connection: Connection, name: str) -> Asset | None:
+    """As in any place: the qualified form first, then the lowest id. Sidecars have versions as well."""
+    for id_ in qualifiers(name):
+        asset = assets.asset(connection, id_)
+        if asset is not None and asset.state in VISIBLE and qualified(asset.name, id_) == name:
+            return asset
+    return next(iter(assets.named(connection, name, 1)), None)
+
+
+def _leads(connection: Connection, name: str, id_: AssetId) -> bool:
+    meant = _meant(connection, name)
+    return meant is not None and meant.id == id_
 
 
 def version_entry(version: Version, asset_name: str) -> Entry:

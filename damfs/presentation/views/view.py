@@ -122,6 +122,8 @@ class View(ABC):
     tells_absence: ClassVar[bool] = False
     """Whether every name that comes into one of its places is told by a change, so that "not there" may be kept."""
 
+    only_receives: ClassVar[bool] = False
+    """Whether a file that is made here is a new asset, shown here, and nothing else is to be decided about it."""
     any_directory: ClassVar[bool] = False
     """Whether its root has a directory of any name. Those that somebody made are listed, see ``is_made``."""
 
