@@ -85,7 +85,10 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
 """Steps of one test."""
 TOO_MUCH = {("proxy", "crowded.mkv"), ("exact piece", "crowded.mkv")}
 """A thousand encoders take more memory than a worker may have: how much goes by the number of cores."""
-SLOW = (("exiftool", "crowded.mp4"), ("proxy-h264", "endless.mp4"))
+SLOW = (
+    pytest.param("exiftool", "crowded.mp4", marks=pytest.mark.needs_programs("exiftool")),
+    ("proxy-h264", "endless.mp4"),
+)
 """What goes on for a minute and more: the limit of time ends it."""
 
 
@@ -160,14 +163,15 @@ async def test_each_step_of_each_hostile_file_ends_within_the_limits(
         assert {name for name in HOSTILE if isinstance(found["probe", name], Output)} - EITHER == HARMLESS_TO_PROBE
 
 
-async def test_what_goes_on_for_ever_is_ended_by_the_limit_of_time(files: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "file"), SLOW)
+async def test_what_goes_on_for_ever_is_ended_by_the_limit_of_time(
+    files: dict[str, Path], tmp_path: Path, name: str, file: str
+) -> None:
     """And the worker that takes its place is a good one."""
     settings = Settings(indexer=IndexerSettings(workers=1, memory_limit_mb=1500, time_limit_s=1))
     async with open_worker_pool(settings) as pool:
-        for name, file in SLOW:
-            step = Step(name, STEPS[name].settings)
-            output = await ended(pool, step, files[file], tmp_path / name)
-            assert isinstance(output, JobTimedOut), (name, file, output)
+        output = await ended(pool, Step(name, STEPS[name].settings), files[file], tmp_path / name)
+        assert isinstance(output, JobTimedOut), output
         pool._time_limit_s = 60.0  # a good one needs not even one second, but a slow machine may
         clip = h264(tmp_path / "good.mp4", seconds=0.2, size=(64, 48))
         assert isinstance(await ended(pool, STEPS["probe"], clip, tmp_path / "good"), Output)
