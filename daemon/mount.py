@@ -10,6 +10,8 @@ import logging
 import os
 import signal
 import string
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 READ_AHEAD_KIB = 1024
 INTERRUPT_S = 1.0
+STDERR = 2
 REFUSED_OPTIONS = frozenset({"default_permissions", "fsname", "subtype"})
 """Set by damfs itself."""
 
@@ -114,10 +117,12 @@ def interrupted() -> Iterator[None]:
 @contextmanager
 def mounted(operations: Operations, mountpoint: Path, options: set[str]) -> Iterator[None]:
     """Mounted while the block runs. Left by an error, the mount stays, dead; left in order, it is unmounted."""
+    said: list[str] = []
     try:
-        pyfuse3.init(operations, str(mountpoint), options)
+        with overheard(said):
+            pyfuse3.init(operations, str(mountpoint), options)
     except (RuntimeError, UnicodeEncodeError) as error:
-        raise BadMountpoint(f"{mountpoint} cannot be mounted: {_reason(options, error)}") from None
+        raise BadMountpoint(f"{mountpoint} cannot be mounted: {_reason(options, error, said)}") from None
     try:
         yield
     except BaseException:
@@ -126,8 +131,30 @@ def mounted(operations: Operations, mountpoint: Path, options: set[str]) -> Iter
     pyfuse3.close(unmount=True)
 
 
-def _reason(options: set[str], error: Exception) -> str:
+@contextmanager
+def overheard(said: list[str]) -> Iterator[None]:
+    """What is written to standard error while the block runs goes there, and its lines into ``said``: libfuse, and the
+    program that it runs, tell only there why they do not mount."""
+    sys.stderr.flush()
+    before = os.dup(STDERR)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, STDERR)
+            os.close(before)
+            file.seek(0)
+            text = file.read().decode("utf-8", "replace")
+            sys.stderr.write(text)
+            said += text.splitlines()
+
+
+def _reason(options: set[str], error: Exception, said: Sequence[str]) -> str:
     if SHARING & options and not may_share():
         return f"only root may use {min(SHARING & options)}, unless {FUSE_CONF} has the line user_allow_other"
+    if by_fuse := [line for line in said if line.startswith(("fusermount", "fuse:"))]:
+        return f"{by_fuse[-1]}; what else is needed says: damfs doctor"
     given = sorted(option for option in options if option.partition("=")[0] not in REFUSED_OPTIONS)
     return f"{error}; are the options right ({','.join(given) or 'none'}), /dev/fuse there and fuse3 installed?"

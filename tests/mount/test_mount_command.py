@@ -75,7 +75,7 @@ def test_the_helper_only_pretends_when_told(library: Path, mountpoint: Path) -> 
         (("{library}", "{mountpoint}", "-o", "rw,uid=5"), FAILED, "setuid=USER"),
         (("{library}", "{mountpoint}", "-o", "remount,ro"), FAILED, "unmount it"),
         (("{library}", "{mountpoint}", "-o", "setuid=no-such-user"), FAILED, "no user no-such-user"),
-        (("{library}", "{mountpoint}", "-o", "nonsense"), FAILED, "are the options right (nonsense)"),
+        (("{library}", "{mountpoint}", "-o", "nonsense"), FAILED, "fuse: unknown option(s): `-o nonsense'"),
         (("{library}", "{mountpoint}/nothing", "-o", "rw"), FAILED, "does not exist"),
         (("{mountpoint}", "{mountpoint}", "-o", "rw"), FAILED, "damfs init"),
     ],
@@ -224,6 +224,21 @@ def test_allow_other_of_a_user_who_is_not_root(library: Path, tmp_path: Path, al
         assert len(said) == 2
         assert "only root may use allow_other, unless /etc/fuse.conf has the line user_allow_other" in said[0]
         assert said[1] == "exit code 1"
+
+
+def test_what_fuse_says_of_a_mount_that_it_refuses_reaches_who_asked(library: Path, tmp_path: Path) -> None:
+    said = in_own_namespace(
+        'mount -t tmpfs none /mnt; cp -a "$library" /mnt/library; mkdir /mnt/dam; chown -R nobody /mnt/library\n'
+        f'{AS_NOBODY} "$damfs" mount /mnt/library /mnt/dam 2>&1 || echo "exit code $?"\n'
+        "grep fusermount /mnt/library/state/daemon.log",
+        library=library, damfs=program(tmp_path / "bin/damfs", PROGRAM),
+    ).splitlines()  # fmt: skip
+    refusal = "fusermount3: user has no write access to mountpoint /mnt/dam"
+    assert said[:2] == [
+        f"damfs: /mnt/dam cannot be mounted: {refusal}; what else is needed says: damfs doctor",
+        "exit code 1",
+    ]
+    assert refusal in said[2:], "the log keeps it"
 
 
 def test_folders_are_live_for_a_user_who_is_not_root(library: Path, tmp_path: Path) -> None:
