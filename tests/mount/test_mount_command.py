@@ -200,6 +200,11 @@ def test_becoming_who_one_is_changes_nothing() -> None:
     assert os.geteuid() == 0
 
 
+FOR_EVERYBODY = (
+    "mount -t tmpfs none /mnt; mknod /mnt/fuse c 10 229; chmod 666 /mnt/fuse; mount --bind /mnt/fuse /dev/fuse\n"
+    'cp -a "$library" /mnt/library; mkdir /mnt/dam; chown -R nobody /mnt/library'
+)
+"""The device, as machines with udev have it, and a library of nobody's."""
 AS_NOBODY = (
     f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --inh-caps={READ_ANYTHING}"
     f" --ambient-caps={READ_ANYTHING}"
@@ -210,7 +215,7 @@ AS_NOBODY = (
 def test_allow_other_of_a_user_who_is_not_root(library: Path, tmp_path: Path, allowed: bool) -> None:
     (tmp_path / "fuse.conf").write_text("user_allow_other\n" if allowed else "# user_allow_other\n")
     said = in_own_namespace(
-        'mount -t tmpfs none /mnt; cp -a "$library" /mnt/library; mkdir /mnt/dam; chown -R nobody /mnt/*\n'
+        f"{FOR_EVERYBODY} /mnt/dam\n"
         'mount --bind "$conf" /etc/fuse.conf\n'
         f'{AS_NOBODY} "$damfs" mount -o allow_other /mnt/library /mnt/dam 2>&1 || echo "exit code $?"\n'
         'if mountpoint -q /mnt/dam; then grep -F /mnt/dam /proc/self/mounts; ls /mnt/dam; umount /mnt/dam; fi',
@@ -228,7 +233,7 @@ def test_allow_other_of_a_user_who_is_not_root(library: Path, tmp_path: Path, al
 
 def test_what_fuse_says_of_a_mount_that_it_refuses_reaches_who_asked(library: Path, tmp_path: Path) -> None:
     said = in_own_namespace(
-        'mount -t tmpfs none /mnt; cp -a "$library" /mnt/library; mkdir /mnt/dam; chown -R nobody /mnt/library\n'
+        f"{FOR_EVERYBODY}\n"
         f'{AS_NOBODY} "$damfs" mount /mnt/library /mnt/dam 2>&1 || echo "exit code $?"\n'
         "grep fusermount /mnt/library/state/daemon.log",
         library=library, damfs=program(tmp_path / "bin/damfs", PROGRAM),
@@ -243,7 +248,7 @@ def test_what_fuse_says_of_a_mount_that_it_refuses_reaches_who_asked(library: Pa
 
 def test_folders_are_live_for_a_user_who_is_not_root(library: Path, tmp_path: Path) -> None:
     said = in_own_namespace(
-        'mount -t tmpfs none /mnt; cp -a "$library" /mnt/library; mkdir /mnt/dam; chown -R nobody /mnt/*\n'
+        f"{FOR_EVERYBODY} /mnt/dam\n"
         f'{AS_NOBODY} "$damfs" mount /mnt/library /mnt/dam\n'
         f"{AS_NOBODY} mkdir /mnt/dam/by-tag/beach; {AS_NOBODY} sh -c 'echo a > /mnt/dam/inbox/a.txt'\n"
         f"{AS_NOBODY} inotifywait -t 30 -e create --format 'heard %e %f' /mnt/dam/by-tag/beach"
