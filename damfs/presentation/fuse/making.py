@@ -248,6 +248,11 @@ class Making:
             self._late[handle] = late._replace(lost_at=offset if late.lost_at is None else min(offset, late.lost_at))
             raise self.not_entered()
 
+    def check_taken(self, asset: AssetId) -> None:
+        """Before anything is set of the file. Raises what is in the way of entering it; what was written stays whole."""
+        if any(each.inode & ASSET_MASK == asset for each in self._late.values()):
+            raise self.not_entered()
+
     async def _try_again(self) -> None:
         while self._late:
             await trio.sleep(AGAIN_S)
