@@ -249,7 +249,7 @@ class Making:
             raise self.not_entered()
 
     def check_taken(self, asset: AssetId) -> None:
-        """Before anything is set of the file. Raises what is in the way of entering it; what was written stays whole."""
+        """Before anything is set of the file. Raises what is in the way of entering it; what was written is whole."""
         if any(each.inode & ASSET_MASK == asset for each in self._late.values()):
             raise self.not_entered()
 
