@@ -98,7 +98,7 @@ def compose(library: Library, pool: WorkerPool, nursery: trio.Nursery) -> Parts:
         files=files,
         counters=library.counters,
         appearance=appearance,
-        changes=AttributeChanges(library, edits, inodes, files, appearance),
+        changes=AttributeChanges(library, edits, inodes, files, appearance, making.check_taken),
         directories=Directories(tree, inodes, files, appearance, hook, listings, kernel_cache.forget_listing),
         events=events,
         extended=ExtendedAttributes(library, inodes),

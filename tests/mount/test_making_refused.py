@@ -11,6 +11,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,24 @@ def test_a_daemon_that_ends_meanwhile_loses_nothing(dam: Daemon, end: Callable[[
     assert contents(dam, stem) == {f"{name}.part": content for name, content in made.items()}
     ids = [id_ for (id_,) in rows(dam.library, "SELECT id FROM asset")]
     assert len(ids) == len(set(ids))
+
+
+def test_who_sets_what_the_catalog_does_not_take_is_told_why(dam: Daemon) -> None:
+    """That the file were another's now (ESTALE) would say nothing of what is wrong, and is not so. What was written
+    is whole all the same."""
+    with catalog_refuses(dam):
+        fd = create(dam / "inbox/set.dat")
+        os.write(fd, b"all of it")
+        assert dam.status().unsettled == 1
+        for setting in (partial(os.utime, ns=(1, 1)), partial(os.chmod, mode=0o600), partial(os.truncate, length=3)):
+            for target in (fd, dam / "inbox/set.dat"):
+                with pytest.raises(OSError, match="Input/output error"):
+                    setting(target)
+        os.close(fd)
+    dam.settled()
+    assert contents(dam, "set") == {"set.dat": b"all of it"}
+    os.chmod(dam / "inbox/set.dat", 0o600)
+    os.utime(dam / "inbox/set.dat", ns=(7, 7))
+    found = (dam / "inbox/set.dat").stat()
+    assert (found.st_mode & 0o777, found.st_mtime_ns) == (0o600, 7)
+    check_unharmed(dam)

@@ -5,6 +5,7 @@ Loop's thread; cutting a file is awaited in a thread (see `Drafts`). Crash rule:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyfuse3 import EntryAttributes, SetattrFields
@@ -30,11 +31,15 @@ class AttributeChanges:
     inodes: Inodes
     files: OpenFiles
     appearance: Appearance
+    check_taken: Callable[[AssetId], None]
+    """Before anything is set of a file: whether the catalog knows it."""
 
     async def set(
         self, node: Thing | Place, inode: int, attr: EntryAttributes, fields: SetattrFields, uid: int
     ) -> None:
         """Of an asset or a directory, what ``fields`` names. ``uid``: of who sets it."""
+        if isinstance(node, Thing):
+            self.check_taken(AssetId(node.id))
         self._set_owner(node, attr, fields)
         if isinstance(node, Place):
             self._set_directory(node, attr, fields)

@@ -19,7 +19,7 @@ from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.rewriting import BeginRewrite, SizeRewrite
 from damfs.errors import DamfsError, NotFound, Unavailable
-from damfs.model import AssetId
+from damfs.model import Asset, AssetId
 from damfs.presentation.fuse.originals import open_original
 from damfs.storage.disk_errors import disk_errors
 
@@ -174,9 +174,17 @@ async def sync(library: Library, draft: Draft) -> None:
     except DamfsError:
         draft.lost_at = 0
         raise
-    if library.asset(draft.asset) is not None and not draft.detached:
+    asset = library.asset(draft.asset)
+    if asset is not None and not draft.detached:
         kind = SizeRewrite if draft.rewrites else SetSize
-        library.execute([kind(draft.asset, draft.size)], ACTOR, durable=True)
+        size = draft.size if draft.writers else _closed_size(library, asset)
+        library.execute([kind(asset.id, size)], ACTOR, durable=True)
+
+
+def _closed_size(library: Library, asset: Asset) -> int:
+    """What the catalog says: whoever only reads the draft knows nothing of others who wrote on after its last close."""
+    row = rewrites.of(library.db.writer, asset.id)
+    return asset.size if row is None else row.size
 
 
 def cut_closed(library: Library, asset: AssetId, size: int) -> None:

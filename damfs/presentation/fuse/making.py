@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import trio
@@ -139,9 +139,15 @@ class Making:
     def catch_up(self, *, again: bool = False) -> None:
         """With what was done without asking. Before anything else is answered. Raises nothing. ``again``: also with
         what the catalog has refused, which may keep everybody waiting."""
-        try:
+        with self._faults_noted():
             self._catch_up(again=again)
-        except Exception:  # it is not the fault of who asks for something else now
+
+    @contextmanager
+    def _faults_noted(self) -> Iterator[None]:
+        """They are neither those of who asks for something else now nor of the next file, which nobody tells twice."""
+        try:
+            yield
+        except Exception:
             self._library.counters["fuse_unexpected_errors"] += 1
             log.exception("what was done to new files could not be noted")
 
@@ -172,14 +178,20 @@ class Making:
             return
         self._late = {}
         self._native.entered()
+        with self._faults_noted():
+            self._tell_directory(directory)
+        for each, file in zip(made, files, strict=True):
+            with self._faults_noted():
+                self._shown(directory.inode, file.name, file.asset)
+                self._edits.arrived(file.asset, directory.place, file.name)
+            with self._faults_noted():
+                self._take_over(each, file)
+        self._count(len(files))
+
+    def _tell_directory(self, directory: Directory) -> None:
         self._listing_changed(directory.inode)
         if self._native.knows_directory(directory.inode):
             self._native.made_in(directory.inode, self._tree.directory(directory.place, "").mtime_ns)
-        for each, file in zip(made, files, strict=True):
-            self._shown(directory.inode, file.name, file.asset)
-            self._edits.arrived(file.asset, directory.place, file.name)
-            self._take_over(each, file)
-        self._count(len(files))
 
     def _refused(self, error: Exception) -> None:
         """The catalog has not taken what was made. Python tells whoever makes more what is wrong."""
@@ -199,9 +211,9 @@ class Making:
         assert received.made is not None
         fd = received.made.fd
         if file.closed:
+            os.close(fd)
             self._files.drafts.on_close()
             self._files.drafts.begin_seal(file.asset, file.size)
-            os.close(fd)
             return
         draft = Draft(file.asset, fd, received.size, received.mtime_ns, received.lost_at, writers=1)
         self._files.drafts.made(draft)
@@ -234,6 +246,11 @@ class Making:
         late = self._late.get(handle)
         if late is not None:
             self._late[handle] = late._replace(lost_at=offset if late.lost_at is None else min(offset, late.lost_at))
+            raise self.not_entered()
+
+    def check_taken(self, asset: AssetId) -> None:
+        """Before anything is set of the file. Raises what is in the way of entering it; what was written is whole."""
+        if any(each.inode & ASSET_MASK == asset for each in self._late.values()):
             raise self.not_entered()
 
     async def _try_again(self) -> None:

@@ -83,16 +83,16 @@ class FolderEdits:
     async def move(self, asset: Asset, place: Place, name: str, to: Place, new_name: str, *, replace: bool) -> Asset:
         """A file renamed here, or brought here from another view: its file on the disk comes along."""
         raw, folder = self._fit(new_name), folder_of(to)
-        if await self._settled(asset.id):
-            asset = self._library.known(await self._meant(place, name))
+        asset = await self._at_rest(asset, place, name)
         there = await self._tree.lookup(to, new_name)
         also = self.left_behind(asset, place, to)
         if there is not None and there.node == Thing(ThingKind.ASSET, asset.id):
             self._library.execute(also, ACTOR)
             return self._library.known(asset.id)
         copy = None if asset.state is AssetState.RECEIVING else self._own_copy(asset, place, name)
-        if there is not None:
+        if there is not None:  # which takes a while: it may have arrived, or got its next version, afterwards
             await self._replace(there, to, replace=replace)
+            return await self.move(asset, place, name, to, new_name, replace=replace)
         if new_name not in {name, asset.name}:
             also.append(Rename(asset.id, new_name, with_file=True))
         if copy is None:
@@ -197,6 +197,13 @@ class FolderEdits:
         if asset.state is AssetState.RECEIVING:
             raise Refused(f"{asset.name} is still being received")
         raise ReadOnly(f"{asset.name} lies in a read-only store and stays there; copy it")
+
+    async def _at_rest(self, asset: Asset, place: Place, name: str) -> Asset:
+        """The asset as it is when nothing is left to wait for; another, where it became one meanwhile."""
+        id_ = asset.id
+        while await self._settled(id_) or self._library.asset(id_) is None:
+            id_ = await self._meant(place, name)
+        return self._library.known(id_)
 
     async def _meant(self, place: Place, name: str) -> AssetId:
         entry = await self._tree.lookup(place, name)
