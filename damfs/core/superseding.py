@@ -23,7 +23,7 @@ from damfs.core.good_copies import TRIES
 from damfs.core.installing import check_writable
 from damfs.core.library import Library
 from damfs.core.reception import Reception
-from damfs.core.rewriting import Absorb, AbsorbDraft, BeginRewrite, CloseRewrite
+from damfs.core.rewriting import Absorb, AbsorbDraft, BeginRewrite, CloseRewrite, EndRewrite
 from damfs.errors import Conflict, DamfsError, NotFound, Unavailable
 from damfs.model import Asset, AssetId, AssetState, BlobId, Copy, CopyId, Digest, Key
 from damfs.storage.blob_store import BlobStore, FileFact
@@ -124,8 +124,22 @@ async def supersede_by_draft(
         check_not_written(library, target)
         begin = CloseRewrite(target, size, mtime_ns) if closed else BeginRewrite(target, size)
         library.execute([*also, begin], ACTOR, durable=True)
-        await trio.to_thread.run_sync(library.staging.hand_over, source, target)
+        try:
+            await trio.to_thread.run_sync(library.staging.hand_over, source, target)
+            await _absorb_or_hand_back(library, source, target)
+        except DamfsError:
+            with suppress(DamfsError):  # the start ends what has nothing staged
+                library.perform(EndRewrite(target), ACTOR)
+            raise
+
+
+async def _absorb_or_hand_back(library: Library, source: AssetId, target: AssetId) -> None:
+    """Who goes on to write a source that stays would close a file of which nothing is staged."""
+    try:
         library.perform(AbsorbDraft(source, target), ACTOR, durable=True)
+    except DamfsError:
+        await trio.to_thread.run_sync(library.staging.hand_over, target, source)
+        raise
 
 
 def check_not_written(library: Library, id_: AssetId) -> Asset:

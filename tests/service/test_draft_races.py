@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -12,17 +13,21 @@ import trio
 import trio.testing
 
 from damfs.catalog import rewrites, versions
+from damfs.catalog.database import Connection
 from damfs.core.check import check
 from damfs.core.commands import Receive
 from damfs.core.library import Library
 from damfs.core.reception import Reception
+from damfs.core.superseding import supersede_by_draft
+from damfs.core.upkeep import repair
+from damfs.errors import Unavailable
 from damfs.model import AssetId, Key
 from damfs.presentation.fuse import draft_files, unfinished
 from damfs.presentation.fuse.drafts import Drafts
 from damfs.storage.blob_store import FileFact
 from damfs.storage.local import LocalStore
 from damfs.storage.staging import Staging
-from tests.small_library import asset, files_below, keys, opened, received
+from tests.small_library import JULY_NS, asset, assets_named, files_below, keys, opened, received
 
 MUCH = b"x" * (draft_files.LITTLE + 1)
 
@@ -211,3 +216,48 @@ async def test_a_file_that_is_opened_while_it_is_renamed_over_an_original(
     assert opened_then == [False]
     assert contents(library, clip.id) == [b"one", b"two"]
     await check_sound(library)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("in_the_end", ["free", "held"])
+async def test_what_a_catalog_that_is_held_does_not_take_over_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool, in_the_end: str
+) -> None:
+    """`mv clip.mov.part clip.mov` while its writer goes on, or has closed it. Held for good, a start mends the rest."""
+    hand_over = Staging.hand_over
+    with opened(tmp_path / "library") as library, closing(Connection(library.db.path)) as other:
+        library.db.writer._apsw.set_busy_timeout(1)
+
+        def held_afterwards(staging: Staging, id_: AssetId, to: AssetId) -> None:
+            hand_over(staging, id_, to)
+            if to == clip.id:
+                other.script("BEGIN IMMEDIATE")
+            elif in_the_end == "free":
+                other.script("ROLLBACK")
+
+        monkeypatch.setattr(Staging, "hand_over", held_afterwards)
+        clip = await received(library, "clip.mov", b"one")
+        async with trio.open_nursery() as nursery:
+            drafts = Drafts(library, Reception(library), nursery)
+            draft = await new_file(library, drafts, "clip.mov.part", b"two")
+            if not goes_on:
+                await drafts.leave(draft, writes=True)
+            with pytest.raises(Unavailable, match="cannot be written"):
+                await drafts.supersede(clip.id, draft.asset, [])
+            if in_the_end == "held":
+                other.script("ROLLBACK")
+            if goes_on:
+                await drafts.write(draft, 3, b" more")
+                await drafts.leave(draft, writes=True)
+            await drafts.settled()
+            nursery.cancel_scope.cancel()
+    monkeypatch.undo()
+    with opened(tmp_path / "library") as library:
+        await repair(library, Reception(library))
+        assert contents(library, clip.id) == [b"one"]
+        (part,) = assets_named(library, "clip.mov.part")
+        assert library.staging.path(part.id).read_bytes() == (b"two more" if goes_on else b"two")
+        await supersede_by_draft(library, Reception(library), clip.id, part.id, 3, JULY_NS, closed=True)
+        await Reception(library).seal(clip.id)
+        assert contents(library, clip.id) == [b"one", b"two more" if goes_on else b"two"], "tried again it is done"
+        await check_sound(library)
