@@ -88,7 +88,7 @@ def test_what_is_held_back_is_listed_with_its_reason_after_a_restart_too(serve: 
     said = damfs("status", dam.library, check=False).stdout
     assert "held back good.mp4: it was received whole; it is published as soon as" in said
     dam.start()
-    assert names(dam / "failed") == listed, "again"
+    until(lambda: names(dam / "failed") == listed, "again")
     text = (dam / "failed/good.mp4.txt").read_text()
     assert text.startswith("good.mp4\n\nheld back: it was received whole and could not be published\n  reason: ")
     assert "in this path is a file, not a folder" in text
@@ -96,5 +96,5 @@ def test_what_is_held_back_is_listed_with_its_reason_after_a_restart_too(serve: 
     dam.end()
     (dam.library / "originals/2001").unlink()
     dam.start()
-    assert names(dam / "failed") == set(), "it was published"
+    until(lambda: names(dam / "failed") == set(), "it was published")
     assert (dam / "inbox/good.mp4").read_bytes() == clip.read_bytes()

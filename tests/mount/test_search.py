@@ -17,7 +17,7 @@ from damfs.catalog.database import Connection
 from damfs.core.processors.processor import LOOK_MODEL
 from damfs.model import BlobId
 from tests.mount.conftest import Serve
-from tests.mount.daemon_process import Daemon, damfs, rows, run
+from tests.mount.daemon_process import Daemon, damfs, lists, rows, run
 
 FILES = {"red car.txt": b"red", "blue car.txt": b"blue", "sunset.txt": b"sun", "CarAtDusk.txt": b"dusk"}
 
@@ -181,6 +181,8 @@ def test_nothing_can_be_put_into_a_search(dam: Daemon) -> None:
 def test_a_crawl_runs_no_query_but_those_that_are_kept_and_these_once(dam: Daemon) -> None:
     os.mkdir(dam / "search/car")
     try:
+        dam.idle()
+        dam.stats_at_rest()
         before = searches(dam), dam.stats().get("damfs_similar_searches_total", 0)
         found: list[str] = []
         for _ in range(3):
@@ -286,7 +288,7 @@ def test_the_command_line_searches_and_finds_what_is_alike(dam: Daemon) -> None:
 
 def test_searches_are_kept_from_the_command_line_as_well(dam: Daemon) -> None:
     assert damfs("search", dam.library, "--save", "car -blue").stdout == "car -blue: kept\n"
-    assert names(dam / "search") == ["car -blue"]
+    lists(dam / "search", "car -blue")
     assert damfs("search", dam.library).stdout == "car -blue\n"
     assert json.loads(damfs("search", dam.library, "--json").stdout) == ["car -blue"]
     assert "is kept already" in damfs("search", dam.library, "--save", "car -blue", check=False).stderr
@@ -297,7 +299,7 @@ def test_searches_are_kept_from_the_command_line_as_well(dam: Daemon) -> None:
         assert (wrong.returncode, wrong.stdout) == (1, "")
         assert wrong.stderr.startswith("damfs: the query is empty; ")
     damfs("search", dam.library, "--forget", "car -blue")
-    assert names(dam / "search") == []
+    lists(dam / "search")
     assert "no searches are kept" in damfs("search", dam.library).stdout
 
 

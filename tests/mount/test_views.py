@@ -194,12 +194,13 @@ def test_names_that_only_desktops_probe_for_cost_no_query(dam: Daemon) -> None:
     cost = dam.costing({str(path): partial(os.path.lexists, path) for path in paths})
     after = dam.stats()
     assert len(cost) <= 2, cost
-    assert operations(before, after)["lookup"] <= len(paths) + 6
+    assert operations(before, after)["lookup"] < 1.5 * len(paths), "each once, and directories on the way"
     for place in places:
         for name in PROBED:
             assert not os.path.lexists(dam / place / name)
     asked_again = operations(after, dam.stats()).get("lookup", 0)
-    assert asked_again <= 3, "the kernel remembers that they are not there, but for another user's trash"
+    few = len(paths) // 4  # it forgets some by itself, when memory is scarce
+    assert asked_again <= few, "the kernel remembers that they are not there, but for another user's trash"
 
 
 def test_looking_changes_nothing(dam: Daemon) -> None:
