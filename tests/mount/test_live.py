@@ -343,8 +343,9 @@ def test_killed_while_it_tells(serve: Serve, tmp_path: Path, output: Path, round
 
 def test_a_helper_that_is_killed_is_replaced(serve: Serve, tmp_path: Path, output: Path) -> None:
     dam = serve().start()
-    (tmp_path / "a.txt").write_text("a")
-    run("cp", tmp_path / "a.txt", dam / "inbox")
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+        run("cp", tmp_path / name, dam / "inbox")
     (dam / "by-tag/beach").mkdir()
     dam.settled()
     with watching(output, dam / "by-tag/beach") as watcher:
@@ -359,9 +360,9 @@ def test_a_helper_that_is_killed_is_replaced(serve: Serve, tmp_path: Path, outpu
             return len(helpers(dam)) == 1
 
         until(another, "another one")
-        tag(dam, dam / "inbox/a.txt", "beach")
-        watcher.hears(f"CREATE {dam / 'by-tag/beach/a.txt'}")
-    assert rows(dam.library, "SELECT count(*) FROM asset") == [(1,)]
+        tag(dam, dam / "inbox/b.txt", "beach")
+        watcher.hears(f"CREATE {dam / 'by-tag/beach/b.txt'}")
+    assert rows(dam.library, "SELECT count(*) FROM asset") == [(2,)]
 
 
 def test_unmounted_from_outside_while_it_tells(serve: Serve, tmp_path: Path, output: Path) -> None:
