@@ -80,7 +80,8 @@ def _vim(directory: Path, name: str, content: bytes, more: str) -> None:
         lines = ",".join(f"'{line}'" for line in text.removesuffix("\n").split("\n"))
         edit = f"call setline(1, [{lines}])"
         settings = f"set nocompatible swapfile writebackup backupskip={more}"
-        run("vim", "-u", "NONE", "-N", "-es", "-c", settings, "-c", "%d", "-c", edit, "-c", "wq", directory / name)
+        commands = [part for command in (settings, "%d", edit, "wq") for part in ("-c", command)]
+        run("vim", "-u", "NONE", "-i", "NONE", "-N", "-es", *commands, directory / name)
         return
     path, swap, backup = directory / name, directory / f".{name}.swp", directory / f"{name}~"
     _write(swap, b"b0VIM" * 800, os.O_CREAT | os.O_EXCL, sync=True)
@@ -90,9 +91,11 @@ def _vim(directory: Path, name: str, content: bytes, more: str) -> None:
         path.rename(backup)
     elif path.exists():
         _write(backup, path.read_bytes(), os.O_CREAT | os.O_EXCL)
-    _write(path, b"", os.O_CREAT)
-    os.truncate(path, 0)
-    _write(path, content, 0, sync=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+        file.truncate(0)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     backup.unlink(missing_ok=True)
     swap.unlink()
 

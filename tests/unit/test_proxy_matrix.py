@@ -211,6 +211,8 @@ def test_a_format_that_cannot_hold_the_sound_is_refused_with_the_property(tmp_pa
         video.width, video.height, video.pix_fmt = *SMALL, "yuvj420p"
         for number in range(10):
             frame = av.VideoFrame(*SMALL, "yuvj420p")
+            for plane in frame.planes:
+                plane.update(bytes([128]) * plane.buffer_size)
             frame.pts, frame.time_base = number, Fraction(1, 25)
             out.mux(video.encode(frame))
         out.mux(sound.encode(silence("s16", "hexadecagonal", 48000)))
