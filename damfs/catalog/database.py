@@ -9,7 +9,7 @@ transaction holds no ``await``. Crash rule: WAL; a durable transaction is on dis
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +74,12 @@ class Connection:
         self.statements += 1
         self._apsw.execute(sql, values)
         return self._apsw.last_insert_rowid()
+
+    def insert_all(self, sql: str, rows: Sequence[tuple[apsw.SQLiteValue, ...]]) -> None:
+        """An INSERT that ends with the marks of one row, for some dozens of rows in one statement."""
+        if rows:
+            marks = sql[sql.rindex("(") :]
+            self.run(sql + f", {marks}" * (len(rows) - 1), *(value for row in rows for value in row))
 
     def run_many(self, sql: str, values: Iterator[tuple[apsw.SQLiteValue, ...]]) -> None:
         self.statements += 1

@@ -11,6 +11,7 @@ import msgspec
 
 from damfs.catalog import field_values
 from damfs.catalog.database import Connection, Row
+from damfs.catalog.fields import tells_values
 from damfs.model import AssetId, BlobId, Facts, Rendition, RenditionId, RenditionKind
 
 
@@ -22,6 +23,8 @@ def set_facts(tx: Connection, blob: BlobId, processor: str, facts: Facts) -> fro
         processor,
         msgspec.json.encode(facts).decode(),
     )
+    if not tells_values(processor):
+        return frozenset()
     return field_values.refresh(tx, blob, facts_of(tx, blob))
 
 
@@ -35,6 +38,12 @@ def facts_of(connection: Connection, blob: BlobId) -> Mapping[str, Facts]:
         processor: msgspec.json.decode(facts, type=dict[str, object])
         for processor, facts in connection.rows("SELECT processor, facts FROM fact WHERE blob = ?", blob)
     }
+
+
+def facts_by(connection: Connection, blob: BlobId, processor: str) -> Facts:
+    """What one processor found out; {} where it found nothing, or never looked."""
+    found = connection.value(str, "SELECT facts FROM fact WHERE blob = ? AND processor = ?", blob, processor)
+    return {} if found is None else msgspec.json.decode(found, type=dict[str, object])
 
 
 COLUMNS = "r.id, r.blob, r.kind, r.profile, r.key, r.size, r.made_ns"

@@ -19,17 +19,18 @@ BROWSED = ", ".join(f"'{name}'" for name in BROWSABLE)
 def refresh(tx: Connection, blob: BlobId, facts: Mapping[str, Facts]) -> frozenset[str]:
     """Let the values be those of these facts, all that is known of the blob; the fields whose values changed."""
     before = _stored(tx, blob)
-    after = {_spelled(tx, value) for value in values_of(facts)}
+    spelled = {(old.field, old.key): old for old in before if isinstance(old, TextValue)}
+    after = {_spelled(tx, value, spelled) for value in values_of(facts)}
     for old in before - after:
         if isinstance(old, TextValue):
             tx.run("DELETE FROM field_text WHERE blob = ? AND field = ? AND key = ?", blob, old.field, old.key)
         else:
             tx.run("DELETE FROM field_number WHERE blob = ? AND field = ? AND number = ?", blob, *old)
-    for new in after - before:
-        if isinstance(new, TextValue):
-            tx.run("INSERT INTO field_text (blob, field, key, text) VALUES (?, ?, ?, ?)", blob, *new)
-        else:
-            tx.run("INSERT INTO field_number (blob, field, number) VALUES (?, ?, ?)", blob, *new)
+    new = after - before
+    texts = [(blob, *each) for each in new if isinstance(each, TextValue)]
+    numbers = [(blob, *each) for each in new if isinstance(each, NumberValue)]
+    tx.insert_all("INSERT INTO field_text (blob, field, key, text) VALUES (?, ?, ?, ?)", texts)
+    tx.insert_all("INSERT INTO field_number (blob, field, number) VALUES (?, ?, ?)", numbers)
     return frozenset(each.field for each in before ^ after)
 
 
@@ -39,10 +40,15 @@ def _stored(connection: Connection, blob: BlobId) -> set[TextValue | NumberValue
     return {*map(TextValue._make, texts), *map(NumberValue._make, numbers)}
 
 
-def _spelled(connection: Connection, value: TextValue | NumberValue) -> TextValue | NumberValue:
-    """One value is one directory: however a later file spells it, it is shown as the first one had it."""
+def _spelled(
+    connection: Connection, value: TextValue | NumberValue, stored: Mapping[tuple[str, str], TextValue]
+) -> TextValue | NumberValue:
+    """One value is one directory: however a later file spells it, it is shown as the first one had it. ``stored``: of
+    the same bytes, by field and key: they found their spelling when they came."""
     if isinstance(value, NumberValue):
         return value
+    if (value.field, value.key) in stored:
+        return stored[value.field, value.key]
     if not BY_NAME[value.field].levels:
         known = connection.value(
             str, "SELECT text FROM field_text WHERE field = ? AND key = ? LIMIT 1", value.field, value.key

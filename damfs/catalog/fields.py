@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 from damfs.catalog.units import Unit
@@ -256,14 +257,22 @@ BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 BROWSABLE: tuple[str, ...] = tuple(field.name for field in FIELDS if field.browsable)
 
 
+def tells_values(processor: str) -> bool:
+    """Whether its facts are values of fields."""
+    return processor == FILLER or any(field.processor == processor for field in FIELDS)
+
+
 def values_of(facts: Mapping[str, Facts]) -> Iterator[TextValue | NumberValue]:
     """What can be asked of bytes about which each processor found these facts."""
+    known = {processor: _known(processor, facts) for processor in {"probe", *facts} - {FILLER}}
     for field in FIELDS:
-        if field.kind is not Kind.SHOWN:
-            yield from _askable(field, facts)
+        if field.kind is not Kind.SHOWN and field.processor in known:
+            yield from _askable(field, known)
 
 
 def _askable(field: Field, facts: Mapping[str, Facts]) -> Iterable[TextValue | NumberValue]:
+    if field.turn is None and _has_none(facts[field.processor], field.path):
+        return ()
     if field.kind is Kind.NUMBER:
         return dict.fromkeys(NumberValue(field.name, number) for number in numbers(field, facts))
     found = {key_of(text): text for text in reversed(texts(field, facts))}
@@ -306,13 +315,22 @@ def _known(processor: str, facts: Mapping[str, Facts]) -> Facts:
     return {**facts[FILLER], **{name: value for name, value in found.items() if value is not None}}
 
 
-def _at(facts: object, path: str) -> Iterator[object]:
-    head, _, rest = path.partition(".")
-    if not head:
-        yield facts
-    elif head.endswith("[]"):
-        found = part(facts, head[:-2])
-        for each in found if isinstance(found, list) else ():
-            yield from _at(each, rest)
-    else:
-        yield from _at(part(facts, head), rest)
+def _at(facts: object, path: str) -> list[object]:
+    found = [facts]
+    for name, is_list in _steps(path):
+        found = [part(each, name) for each in found]
+        if is_list:
+            found = [one for each in found if isinstance(each, list) for one in each]
+    return found
+
+
+@cache
+def _steps(path: str) -> tuple[tuple[str, bool], ...]:
+    """Names on the way, and whether each is of a list."""
+    return tuple((step.removesuffix("[]"), step.endswith("[]")) for step in path.split(".") if step)
+
+
+def _has_none(facts: Facts, path: str) -> bool:
+    """At once, of the many fields of which a file says nothing."""
+    steps = _steps(path)
+    return bool(steps) and facts.get(steps[0][0]) is None

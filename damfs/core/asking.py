@@ -58,7 +58,7 @@ def processor_of(facts: Mapping[str, Facts], profile: str, default: str) -> str:
 
 def is_made(connection: Connection, job: ProxyJob) -> bool:
     """Whether there is one, or one of the profile that takes its place."""
-    instead = derived.facts_of(connection, job.blob).get(job.processor, {}).get("profile")
+    instead = derived.facts_by(connection, job.blob, job.processor).get("profile")
     made = {row.profile for row in derived.renditions_of(connection, job.blob) if row.kind is RenditionKind.PROXY}
     return bool(made & {job.profile, instead})
 
@@ -97,5 +97,5 @@ class WithdrawProxy:
 
 
 def profiles_asked(connection: Connection, blob: BlobId) -> set[str]:
-    found = derived.facts_of(connection, blob).get(ASKED, {}).get("proxies", ())
+    found = derived.facts_by(connection, blob, ASKED).get("proxies", ())
     return set(found) if isinstance(found, list | tuple) else set()

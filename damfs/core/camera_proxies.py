@@ -88,7 +88,7 @@ def _recognise(library: Library, blob: BlobId) -> None:
     for clip, copy in pairs(library.db.writer, blob):
         found.setdefault(clip, set()).add(copy)
     for clip, copies in sorted(found.items()):
-        known = derived.facts_of(library.db.writer, clip).get(PAIR, {})
+        known = derived.facts_by(library.db.writer, clip, PAIR)
         digests = {stores.digest_of(library.db.writer, copy).hex(): copy for copy in sorted(copies)}
         listed = known.get("proxies", ())
         new = digests.keys() - set(listed if isinstance(listed, list) else ())

@@ -25,7 +25,7 @@ def reports_of(connection: Connection, blob: BlobId) -> dict[str, Facts]:
 
 def _of_copy(connection: Connection, copy: BlobId, clip: object) -> object:
     of = stores.blob_of(connection, Digest(bytes.fromhex(clip))) if isinstance(clip, str) else None
-    judged = {} if of is None else derived.facts_of(connection, of).get(JUDGED, {})
+    judged = {} if of is None else derived.facts_by(connection, of, JUDGED)
     own = stores.digest_of(connection, copy).hex()
     if judged.get("proxy") == own:
         return judged.get("report")

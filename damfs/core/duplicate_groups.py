@@ -204,7 +204,7 @@ def _lies_in(connection: Connection, member: Member, wanted: Set[StoreId]) -> bo
 
 def probes_of(connection: Connection, members: Iterable[Member]) -> dict[BlobId, Facts]:
     """What the probe found of their bytes."""
-    return {blob: derived.facts_of(connection, blob).get("probe", {}) for blob in {each.blob for each in members}}
+    return {blob: derived.facts_by(connection, blob, "probe") for blob in {each.blob for each in members}}
 
 
 def held(member: Member, probes: Mapping[BlobId, Facts]) -> Held:

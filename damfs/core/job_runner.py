@@ -162,6 +162,7 @@ class JobRunner:
         """Ends with one command that says what became of the job."""
         library, actor = self._library, self._actor(job)
         try:
+            await trio.lowlevel.checkpoint()  # the lease was a transaction: whoever asks the mount has a turn
             while job.blob in self._filing:
                 await self._filing[job.blob].wait()
             prepared = self._prepared(job)
@@ -171,9 +172,8 @@ class JobRunner:
             source, subject = prepared
             self.running[subject.name] = job.attempts
             try:
-                await trio.to_thread.run_sync(_empty_directory, out)
                 reference = library.registry.references[job.processor]
-                before = await trio.to_thread.run_sync(_identity, source)
+                before = await trio.to_thread.run_sync(_made_ready, source, out)
                 with self._asking(job.processor):
                     output = await self._output(reference, source, out, subject, before)
                 await self._check_read(job.blob, before)
@@ -304,7 +304,7 @@ class JobRunner:
             for made in derived.renditions_of(connection, job.blob)
         }
         subject = replace(
-            library.planner.subject(connection, asset),
+            library.planner.subject(connection, asset, words=self._processors[job.processor].wants_words),
             renditions=renditions,
             settings=library.planner.settings_of(connection, job.processor),
         )
@@ -323,6 +323,12 @@ class JobRunner:
     @staticmethod
     def _actor(job: Job) -> str:
         return f"processor:{job.processor}"
+
+
+def _made_ready(source: Path, out: Path) -> Identity | None:
+    """An empty directory, and which file is to be read. Blocks."""
+    _empty_directory(out)
+    return _identity(source)
 
 
 def _identity(path: Path) -> Identity | None:

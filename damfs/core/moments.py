@@ -36,7 +36,7 @@ class Moments:
         known = assets.asset(connection, moment.asset)
         if known is None or known.blob is None or self._model(connection, moment.asset) is None:
             return False
-        length = derived.facts_of(connection, known.blob).get("probe", {}).get("duration_ns")
+        length = derived.facts_by(connection, known.blob, "probe").get("duration_ns")
         return not isinstance(length, int) or moment.at_ns <= length
 
     def nearest(self, connection: Connection, moment: Moment) -> list[Neighbour]:

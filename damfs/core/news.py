@@ -39,9 +39,19 @@ def seen(connection: Connection, id_: AssetId) -> Seen:
     asset = assets.asset(connection, id_)
     if asset is None:
         return Seen(frozenset())
-    own = Seen(assets.facets(connection, id_), frozenset({asset.name}), seen_directories(connection, id_))
-    files = [seen_files(connection, id_), seen_destination(connection, id_)]
-    return together([own, *files, seen_made(connection, asset)])
+    return together([seen_itself(connection, asset), seen_beside(connection, asset)])
+
+
+def seen_itself(connection: Connection, asset: Asset) -> Seen:
+    """What hangs on what an asset is: its name in views, and the directories of its day and of its values."""
+    facets = assets.facets(connection, asset.id)
+    return Seen(facets, frozenset({asset.name}), seen_directories(connection, asset.id))
+
+
+def seen_beside(connection: Connection, asset: Asset) -> Seen:
+    """What hangs on where its files are, and on what was made of them."""
+    files = [seen_files(connection, asset.id), seen_destination(connection, asset.id)]
+    return together([*files, seen_made(connection, asset)])
 
 
 def seen_new(name: str, media: Media, day: str, *, triaged: bool) -> Seen:
@@ -94,7 +104,7 @@ def seen_proxies(connection: Connection, asset: Asset) -> Seen:
     """What proxies/ and editors/ show because of an asset: its own proxy, or itself in place of one."""
     if asset.blob is None:
         return Seen(frozenset())
-    pair = derived.facts_of(connection, asset.blob).get(PAIR, {})
+    pair = derived.facts_by(connection, asset.blob, PAIR)
     shown = [asset, *_assets_with(connection, pair.get("of"))]
     return together([_seen_proxy(connection, each, each.blob) for each in shown if each.blob is not None])
 
@@ -102,7 +112,7 @@ def seen_proxies(connection: Connection, asset: Asset) -> Seen:
 def seen_copies(connection: Connection, clip: BlobId) -> Seen:
     """The files of a camera's copies, which editors/ shows or not."""
     seen = [Seen(frozenset())]
-    digests = derived.facts_of(connection, clip).get(PAIR, {}).get("proxies", ())
+    digests = derived.facts_by(connection, clip, PAIR).get("proxies", ())
     for digest in digests if isinstance(digests, list) else ():
         for asset in _assets_with(connection, digest):
             copies = stores.copies_of_asset(connection, asset.id)
@@ -113,14 +123,14 @@ def seen_copies(connection: Connection, clip: BlobId) -> Seen:
 
 def _seen_proxy(connection: Connection, asset: Asset, blob: BlobId) -> Seen:
     """Names with the proxy's ending, bare or qualified, and all that lead there."""
-    made, facts = derived.renditions_of(connection, blob), derived.facts_of(connection, blob)
+    made = derived.renditions_of(connection, blob)
     endings = {split_ending(each.key)[1] for each in made if each.kind is RenditionKind.PROXY}
-    if "proxy" in facts.get(JUDGED, {}):
+    if "proxy" in derived.facts_by(connection, blob, JUDGED):
         endings.add(CAMERA_ENDING)
     copies = stores.copies_of_asset(connection, asset.id) if endings else []
     if not copies:
         return Seen(frozenset())
-    digest = facts.get("editor_hash", {}).get("md5")
+    digest = derived.facts_by(connection, blob, "editor_hash").get("md5")
     names, keys = set[str](), set[str]()
     for copy in copies:
         original = os.fsdecode(copy.name)

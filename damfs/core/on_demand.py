@@ -203,7 +203,7 @@ class Maker:
         library = self._library
         asset = library.known(wanted.asset)
         subject = replace(
-            library.planner.subject(library.db.writer, asset),
+            library.planner.subject(library.db.writer, asset, words=False),
             settings={"kind": str(wanted.kind), "profile": wanted.profile},
         )
         source = library.source_paths(wanted.blob, wanted.asset)[0]

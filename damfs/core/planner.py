@@ -6,6 +6,7 @@ Runs inside a transaction, on the loop.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 
@@ -26,7 +27,7 @@ MODEL_USERS = frozenset({"embedding", "wording", "moments", "auto_tag"})
 class Planner:
     def __init__(self, processors: Sequence[Processor], settings: Settings) -> None:
         self._processors = processors
-        self._settings = settings
+        self._own = cache(settings.of_processor)
         self._model = choose_model(settings.model.name).name
         self._terms: list[dict[str, str]] | None = None
 
@@ -41,28 +42,25 @@ class Planner:
         failed = {
             name for name, (state, version) in states.items() if state == "failed" and version == current.get(name)
         }
-        subject = self.subject(tx, asset)
-        settings = {processor.name: self.settings_of(tx, processor.name) for processor in self._processors}
+        looks_at_words = any(each.wants_words and each.name in done for each in self._processors)
+        subject = self.subject(tx, asset, words=looks_at_words)
+        settings = self._all_settings(tx)
         for planned in pipeline.plan(subject, done, busy | failed, self._processors, settings, failed):
             job_table.enqueue(tx, blob, planned.processor, planned.version, planned.priority, at_ns)
 
     def plan_arrived(self, tx: Connection, arrived: Sequence[tuple[BlobId, str, Media, int]], at_ns: int) -> None:
         """What `plan_jobs` does, for blobs of which nothing is known but the name, media and size of their asset."""
-        settings = {processor.name: self.settings_of(tx, processor.name) for processor in self._processors}
+        settings = self._all_settings(tx)
         jobs = []
         for blob, name, media, size in arrived:
             if not is_temporary(name):
-                subject = Subject(name, media, size, {}, words=self._words_of(tx, blob, media))
-                planned = pipeline.plan(subject, {}, frozenset(), self._processors, settings)
+                planned = pipeline.plan(Subject(name, media, size), {}, frozenset(), self._processors, settings)
                 jobs += [(blob, each.processor, each.version, each.priority) for each in planned]
         job_table.enqueue_new(tx, jobs, at_ns)
 
-    @staticmethod
-    def _words_of(connection: Connection, blob: BlobId, media: Media) -> tuple[str, ...]:
-        return words_of(connection, blob) if media is not Media.OTHER else ()
-
-    def subject(self, connection: Connection, asset: Asset) -> Subject:
-        """What a processor may know of an asset, without renditions and settings."""
+    def subject(self, connection: Connection, asset: Asset, *, words: bool) -> Subject:
+        """What a processor may know of an asset, without renditions and settings. ``words``: whether it looks at them,
+        which takes a question for each asset of the bytes, and more."""
         if asset.blob is None:
             return Subject(asset.name, asset.media, asset.size)
         return Subject(
@@ -71,16 +69,26 @@ class Planner:
             asset.size,
             derived.facts_of(connection, asset.blob),
             models=frozenset(derived.models_of(connection, asset.blob)),
-            words=self._words_of(connection, asset.blob, asset.media),
+            words=words_of(connection, asset.blob) if words and asset.media is not Media.OTHER else (),
         )
 
     def settings_of(self, connection: Connection, processor: str) -> Facts:
         """A processor's own table; auto_tag's with the vocabulary and the model's."""
-        own = self._settings.of_processor(processor)
+        return self._settings_in(connection, processor, self._space(connection) if processor in MODEL_USERS else {})
+
+    def _all_settings(self, connection: Connection) -> dict[str, Facts]:
+        space = self._space(connection)
+        return {each.name: self._settings_in(connection, each.name, space) for each in self._processors}
+
+    def _space(self, connection: Connection) -> Facts:
+        """What the settings say of the model in use, once it is known."""
+        found = spaces.named(connection, self._model)
+        return {} if found is None else {"space": found.id, "pictures": found.pictures}
+
+    def _settings_in(self, connection: Connection, processor: str, space: Facts) -> Facts:
+        own = self._own(processor)
         if processor in MODEL_USERS:
-            own = {**self._settings.of_processor("embedding"), **own, "name": self._model}
-            found = spaces.named(connection, self._model)
-            own |= {} if found is None else {"space": found.id, "pictures": found.pictures}
+            own = {**self._own("embedding"), **own, "name": self._model, **space}
         if processor != "auto_tag":
             return own
         if self._terms is None:
@@ -93,7 +101,7 @@ class Planner:
     def situation(self, connection: Connection) -> str:
         """What decides, beside the assets, on which jobs there are. Of the vocabulary only whether there is one: a
         term more does not send every picture through the model again."""
-        tables = {each.name: dict(self.settings_of(connection, each.name)) for each in self._processors}
+        tables = {name: dict(table) for name, table in self._all_settings(connection).items()}
         for table in tables.values():
             table["terms"] = bool(table.get("terms"))
         versions = {each.name: each.version for each in self._processors}

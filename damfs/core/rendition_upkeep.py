@@ -49,7 +49,7 @@ async def tidy_renditions(library: Library, before_ns: int) -> None:
 
 def maker_of(connection: Connection, rendition: Rendition) -> str | None:
     """Point reads."""
-    by_proxy = derived.facts_of(connection, rendition.blob).get("proxy", {}).get("profile", rendition.profile)
+    by_proxy = derived.facts_by(connection, rendition.blob, "proxy").get("profile", rendition.profile)
     return maker(rendition.kind, rendition.profile, by_proxy, derived.detail_of(connection, rendition.id))
 
 

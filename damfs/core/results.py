@@ -16,7 +16,17 @@ from damfs.core.commands import Execution
 from damfs.core.description import describe, describes
 from damfs.core.makers import signed
 from damfs.core.model_commands import LearnSpace
-from damfs.core.news import SHOWN_KINDS, Seen, seen, seen_copies, seen_made, seen_proxies, tell, together
+from damfs.core.news import (
+    SHOWN_KINDS,
+    Seen,
+    seen_beside,
+    seen_copies,
+    seen_itself,
+    seen_made,
+    seen_proxies,
+    tell,
+    together,
+)
 from damfs.core.processors.camera_proxy import JUDGED
 from damfs.core.processors.processor import SPACE_FACT, MadeEmbedding, Proposal
 from damfs.core.suggesting import AUTO_TAG, NEVER, Suggest
@@ -87,11 +97,12 @@ class FinishJob:
         if not values and not describes(self.facts):
             return
         for asset in assets.of_blob(x.tx, self.job.blob):
-            before = seen(x.tx, asset.id)
+            before = seen_itself(x.tx, asset)
             describe(x.tx, asset.id, self.facts, x.zone)
-            after = seen(x.tx, asset.id)
+            after = seen_itself(x.tx, asset)
             if before != after or values:
-                tell(x.changes, "described", asset.id, _moved(before, after), Seen(values))
+                files = seen_beside(x.tx, asset)._replace(facets=values)  # they stay in their places
+                tell(x.changes, "described", asset.id, _moved(before, after), files)
 
     def _tell_made(self, x: Execution) -> None:
         kinds = SHOWN_KINDS & {made.kind for made in self.renditions}

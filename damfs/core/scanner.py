@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 ACTOR = "scan"
 BATCH = 100
 BATCH_S = 0.05
-TELL_EVERY_S = 0.25
-COMMIT = 10
-"""Files of one transaction: a listing, or a question, waits for it."""
 """A commit holds the loop: at most about so long, then others have their turn."""
+TELL_EVERY_S = 0.25
+COMMIT = 4
+"""Files of one transaction, about 2 ms: a listing, or a question, waits for it."""
 
 Report = Callable[[ScanProgress], None]
 

@@ -100,4 +100,4 @@ def _blob_of(asset: Asset | None) -> BlobId | None:
 
 
 def _facts(library: Library, blob: BlobId, name: str) -> dict[str, object]:
-    return dict(derived.facts_of(library.db.writer, blob).get(name, {}))
+    return dict(derived.facts_by(library.db.writer, blob, name))

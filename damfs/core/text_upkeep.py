@@ -17,9 +17,9 @@ from damfs.core.feed import Feed, News
 from damfs.core.outlasting import outlast
 from damfs.errors import NoSpace, Unavailable
 
-AT_ONCE = 100
-"""Notes taken in one transaction: some milliseconds."""
-BEFORE_SEARCH = 10
+AT_ONCE = 10
+"""Notes taken in one transaction, for which everybody waits: less than a millisecond."""
+BEFORE_SEARCH = 100
 """So many steps are done before a search, so that it finds what was just written; more go on behind it."""
 AGAIN_S = 30.0
 QUIET_S = 0.2

@@ -46,8 +46,8 @@ log = logging.getLogger(__name__)
 
 ACTOR = "upkeep"
 CHORES_EVERY_S = 30.0
-BATCH = 100
-"""Blobs planned in one transaction: it holds the loop for about 20 ms."""
+BATCH = 5
+"""Blobs planned in one transaction: it holds the loop for about a millisecond."""
 PLAN_CHANGES = frozenset(
     {"term-defined", "term-removed", "terms-imported", "model-chosen", "model-loaded", "model-dropped"}
 )

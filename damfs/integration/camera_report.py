@@ -24,7 +24,7 @@ def rows(library: Library, clip: BlobId) -> tuple[ProxyRow, ...]:
 
 def copied(library: Library, copy: BlobId) -> str:
     """The name of the clip that these bytes are a copy of; '' for other bytes."""
-    of = derived.facts_of(library.db.writer, copy).get(PAIR, {}).get("of")
+    of = derived.facts_by(library.db.writer, copy, PAIR).get("of")
     found = None if of is None else _asset(library, str(of))
     return "" if found is None else found.name
 

@@ -81,7 +81,7 @@ async def _made(library: Library, maker: Maker, wanted: Wanted, span: Span | Non
 
 def frames_of(library: Library, wanted: Wanted, span: Span) -> int:
     """How many there are in the span, about; for sound as many as there would be at 25 a second."""
-    video = derived.facts_of(library.db.writer, wanted.blob).get("probe", {}).get("video")
+    video = derived.facts_by(library.db.writer, wanted.blob, "probe").get("video")
     rate = video.get("frame_rate") if isinstance(video, dict) else None
     return max(1, round(Fraction(span.end_ms - span.start_ms, 1000) * Fraction(str(rate or 25))))
 
@@ -89,7 +89,7 @@ def frames_of(library: Library, wanted: Wanted, span: Span) -> int:
 def checked(library: Library, id_: AssetId, span: Span | None, at_ms: int, *, mounted: bool) -> Wanted:
     """Raises Refused with what the clip has, Unavailable for one that is not looked at yet."""
     asset = library.known(id_)
-    facts = {} if asset.blob is None else derived.facts_of(library.db.writer, asset.blob).get("probe", {})
+    facts = {} if asset.blob is None else derived.facts_by(library.db.writer, asset.blob, "probe")
     length = facts.get("duration_ns")
     if asset.blob is None or not facts:
         raise unseen(library, asset, mounted=mounted)

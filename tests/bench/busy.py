@@ -1,5 +1,6 @@
 """How long a `stat` that reaches the daemon takes while every core indexes, while clips are transcoded, and while a
-model embeds: ms, each beside the same while nothing runs.
+model embeds: ms, each beside the same while nothing runs. In turns with a `stat` through bindfs, where it is installed:
+a file system in C that has nothing else to do shows what the machine itself keeps waiting.
 
 Of the latter two only those moments count in which such a job was seen to run before and after.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from damfs.integration.client import call
@@ -18,6 +20,7 @@ from damfs.settings import SETTINGS_FILE
 from tests import sample_media
 from tests.bench.figure import Figure, figure, percentile
 from tests.bench.ground import BenchFailed, Daemon, Ground
+from tests.bench.reading import bound
 from tests.bench.synthetic import populate
 
 IDLE = "while nothing runs"
@@ -29,26 +32,29 @@ PAUSE_S = 0.002
 """Between two questions: a person's programs do not ask without pause either."""
 
 
+DAMFS, BINDFS = "damfs", "bindfs"
+Asked = Mapping[str, list[float]]
+"""Times in ms by who answered."""
+
+
 def measure(ground: Ground) -> Iterator[Figure]:
     made = ground.populated()
     number = min(2_000, len(made.names) // 3)
-    with ground.mounted(made.library) as daemon:
-        daemon.wait_until_quiet()
+    with ground.mounted(made.library) as daemon, answering(ground, daemon, made.twin) as places:
         ground.say("busy …")
-        place = daemon.mountpoint / "originals" / "twin"
-        idle = stat_ms(place, made.names[:number])
-        footage = clips(ground.new("footage"), CLIPS if number == 2_000 else 8)
+        idle = stat_ms(places, made.names[:number])
+        footage = clips(ground.new("footage"), max(8, number // 10))
         call(made.library, Add(str(footage), "footage"))
         _wait_until_busy(daemon)
-        busy = stat_ms(place, made.names[number : 2 * number])
+        busy = stat_ms(places, made.names[number : 2 * number])
         working = _working(daemon)
         _stop_work(footage)
         long = long_clips(ground, LONG_CLIPS if number == 2_000 else 2)
         call(made.library, Add(str(long), "long"))
-        transcoding = asked_while(daemon, "proxy", place, made.names[2 * number : 3 * number])
+        transcoding = asked_while(daemon, "proxy", places, made.names[2 * number : 3 * number])
         _stop_work(long)
     yield compared("stat-busy", idle, busy, {"jobs_left_at_the_end": working})
-    yield compared("stat-transcoding", idle, transcoding, {"job": "proxy", "share": len(transcoding) / number})
+    yield compared("stat-transcoding", idle, transcoding, {"job": "proxy", "share": len(transcoding[DAMFS]) / number})
 
 
 def measure_model(ground: Ground) -> Iterator[Figure]:
@@ -57,16 +63,23 @@ def measure_model(ground: Ground) -> Iterator[Figure]:
     (library / SETTINGS_FILE).write_text("", encoding="utf-8")
     made = populate(library, ground.new("twin"), max(ground.size.few * 5, 600), ground.size.few)
     number = len(made.names) // 3
-    with ground.mounted(library) as daemon:
-        daemon.wait_until_quiet()
-        place = daemon.mountpoint / "originals" / "twin"
-        idle = stat_ms(place, made.names[:number])
+    with ground.mounted(library) as daemon, answering(ground, daemon, made.twin) as places:
+        idle = stat_ms(places, made.names[:number])
         ground.say("busy with models …")
         photos = pictures(ground.new("photos"), number)
         call(library, Add(str(photos), "photos"))
-        found = asked_while(daemon, "embedding", place, made.names[number:])
+        found = asked_while(daemon, "embedding", places, made.names[number:])
         _stop_work(photos)
-    yield compared("stat-embedding", idle, found, {"job": "embedding", "share": len(found) / (2 * number)})
+    yield compared("stat-embedding", idle, found, {"job": "embedding", "share": len(found[DAMFS]) / (2 * number)})
+
+
+@contextmanager
+def answering(ground: Ground, daemon: Daemon, twin: Path) -> Iterator[Mapping[str, Path]]:
+    """Where the same names can be asked for, by who answers."""
+    daemon.wait_until_quiet()
+    with bound(ground, twin) as beside:
+        own = {DAMFS: daemon.mountpoint / "originals" / "twin"}
+        yield own if beside is None else {**own, BINDFS: beside}
 
 
 def pictures(folder: Path, number: int) -> Path:
@@ -77,27 +90,27 @@ def pictures(folder: Path, number: int) -> Path:
     return folder
 
 
-def compared(name: str, idle: list[float], busy: list[float], detail: dict[str, object]) -> Figure:
-    found = {
-        "p99_ms": percentile(busy, 0.99),
-        "idle_p99_ms": percentile(idle, 0.99),
-        "p99_ratio": percentile(busy, 0.99) / percentile(idle, 0.99),
-        "stats": len(busy),
-        "asked": SEEN,
-    }
-    return figure(name, "ms", busy, {IDLE: idle}, {**found, **detail})
+def compared(name: str, idle: Asked, busy: Asked, detail: dict[str, object]) -> Figure:
+    found: dict[str, object] = {"stats": len(busy[DAMFS]), "asked": SEEN}
+    for side, prefix in ((DAMFS, ""), (BINDFS, "bindfs_")):
+        if side in busy:
+            before, now = percentile(idle[side], 0.99), percentile(busy[side], 0.99)
+            found |= {f"{prefix}p99_ms": now, f"{prefix}idle_p99_ms": before, f"{prefix}p99_ratio": now / before}
+    return figure(name, "ms", busy[DAMFS], {IDLE: idle[DAMFS]}, {**found, **detail})
 
 
-def asked_while(daemon: Daemon, processor: str, place: Path, names: Sequence[str]) -> list[float]:
+def asked_while(daemon: Daemon, processor: str, places: Mapping[str, Path], names: Sequence[str]) -> Asked:
     """Only what was asked while such a job ran."""
     _wait_until(lambda: _runs(daemon, processor), f"no job of {processor} began")
-    found: list[float] = []
+    found: dict[str, list[float]] = {side: [] for side in places}
     size = max(1, len(names) // PARTS)
     for start in range(0, len(names), size):
         before = _runs(daemon, processor)
-        part = stat_ms(place, names[start : start + size])
-        found += part if before and _runs(daemon, processor) else []
-    if not found:
+        part = stat_ms(places, names[start : start + size])
+        if before and _runs(daemon, processor):
+            for side, taken in part.items():
+                found[side] += taken
+    if not found[DAMFS]:
         raise BenchFailed(f"{processor} never ran for long enough to ask anything meanwhile")
     return found
 
@@ -126,13 +139,15 @@ def clips(folder: Path, number: int) -> Path:
     return folder
 
 
-def stat_ms(place: Path, names: Sequence[str]) -> list[float]:
-    taken = []
+def stat_ms(places: Mapping[str, Path], names: Sequence[str]) -> Asked:
+    """Each name at each place, in turns."""
+    taken: dict[str, list[float]] = {side: [] for side in places}
     for name in names:
-        began = time.perf_counter()
-        os.stat(place / name)
-        taken.append((time.perf_counter() - began) * 1e3)
-        time.sleep(PAUSE_S)
+        for side, place in places.items():
+            began = time.perf_counter()
+            os.stat(place / name)
+            taken[side].append((time.perf_counter() - began) * 1e3)
+            time.sleep(PAUSE_S)
     return taken
 
 

@@ -89,7 +89,7 @@ def work_off(library: Library, most: int = 1_000) -> int:
             return number
         speaker = library.planner.speaker(library.db.writer, job.blob)
         assert speaker is not None
-        subject = library.planner.subject(library.db.writer, speaker)
+        subject = library.planner.subject(library.db.writer, speaker, words=True)
         settings = library.planner.settings_of(library.db.writer, job.processor)
         made = processors[job.processor].run(Path(), Path(), replace(subject, settings=settings))
         library.perform(FinishJob(job, made.facts, (), made.embeddings, (), replaces=made.replaces), "test")

@@ -50,7 +50,8 @@ class Subject:
     beside: Mapping[str, Path] = field(default_factory=dict)
     """Other bytes that it asked to read (`Processor.reads`), by their digest; empty in ``accepts``."""
     words: tuple[str, ...] = ()
-    """What people call them and say of them: names, folders, terms and comments of every asset that has these bytes."""
+    """What people call them and say of them: names, folders, terms and comments of every asset that has these bytes.
+    Only for who asked for them (`Processor.wants_words`); empty in ``accepts``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,8 @@ class Processor(ABC):
     """Wall-clock limit of one run; the worker is killed after it."""
     batch: ClassVar[int] = 1
     """So many runs that wait for a worker at the same time are given to `run_many` together."""
+    wants_words: ClassVar[bool] = False
+    """Whether ``run`` and ``is_current`` look at ``subject.words``."""
 
     @abstractmethod
     def accepts(self, subject: Subject) -> bool:

@@ -32,6 +32,7 @@ class Wording(Processor):
     priority = 45
     timeout_s = 300.0
     batch = 64
+    wants_words = True
 
     def accepts(self, subject: Subject) -> bool:
         return subject.settings.get("name") != NO_MODEL and subject.media is not Media.OTHER

@@ -98,7 +98,7 @@ class Cuts(View):
         asset = self._asset(connection, place)
         if asset is None or asset.blob is None:
             return None
-        length = derived.facts_of(connection, asset.blob).get("probe", {}).get("duration_ns")
+        length = derived.facts_by(connection, asset.blob, "probe").get("duration_ns")
         least_ms = self.least_of(name)
         if isinstance(length, int) and least_ms is not None and least_ms <= length_of(length):
             return Wanted(asset.id, asset.blob, self.kind, name.removesuffix(ENDINGS[self.kind]))
