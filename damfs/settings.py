@@ -49,7 +49,8 @@ class IndexerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     attempts: Count = 3
     """Tries of a job before it counts as failed for good."""
     time_limit_s: Annotated[int, Meta(ge=0)] = 0
-    """The longest that a job may take; 0: as long as its processor allows."""
+    """The longest that a job may take, without what media workers wait for a processor that other programs use; 0: as
+    long as its processor allows."""
     time_factor: Annotated[float, Meta(gt=0)] = 1
     """By which the time that each processor allows is multiplied, before ``time_limit_s`` is looked at."""
 
@@ -266,6 +267,7 @@ DEFAULT_SETTINGS = """\
 # Tries of a job before it counts as failed for good.
 # attempts = 3
 # The longest a job may take, in seconds; 0: as long as its processor allows (a minute for the probe, more for proxies).
+# Media workers run where no other program wants a processor; while they wait for one, no time counts.
 # time_limit_s = 0
 # By how much more than that each kind of job may take before it counts as stuck, e.g. 5 for a slow network or tape.
 # time_factor = 1

@@ -270,7 +270,8 @@ class JobLook(NamedTuple):
     state: str
     attempts: int
     due_ns: int
-    """Running: when its lease ends. Waiting: when it is tried again."""
+    """Running: when its lease ends, which people are told; none is taken away while the daemon runs. Waiting: when it
+    is tried again."""
     updated_ns: int
     error: str
     asset_name: str

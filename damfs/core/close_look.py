@@ -40,7 +40,8 @@ def _film(kept: tuple[str, str], other: tuple[str, str], begins_ns: int) -> str 
 def main() -> None:
     asked = json.load(sys.stdin)
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    settle_in(Situation(parent=os.getppid(), memory_limit=asked["memory"], threads=1))
+    # Somebody waits for the end of `damfs dedupe`, and its limit of time is of wall-clock time.
+    settle_in(Situation(parent=os.getppid(), memory_limit=asked["memory"], threads=1, gives_way=False))
     with answer:
         json.dump(answers(tuple(asked["kept"]), [tuple(each) for each in asked["others"]]), answer)
 

@@ -1,8 +1,10 @@
 """Runs processors in worker processes: pools for media, the model that stays loaded, and what somebody waits for.
 
 Concurrency: `WorkerPool.run` may be called from any number of tasks; each pool runs as many as it has workers and
-the others wait. Cancelling a run, or its time being up, kills its worker. Crash rule: a worker that dies is one
-failed run; the pool starts another worker. Workers end when this process does, however it ends.
+the others wait. Cancelling a run, or its time being up, kills its worker. Media workers, for which nobody waits, run
+where nothing else wants a processor, and the time of their runs stands still while they wait for one (`starvation`).
+Crash rule: a worker that dies is one failed run; the pool starts another worker. Workers end when this process does,
+however it ends.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ import logging
 import math
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
@@ -25,6 +27,7 @@ from damfs import errors
 from damfs.core.gathering import Gathering
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Output, Subject, Work, Worker
+from damfs.core.starvation import Starvation
 from damfs.core.worker_process import Failure, Situation, has_outgrown, run_processor, run_together, settle_in
 from damfs.settings import Settings, cores
 
@@ -47,13 +50,15 @@ class WorkerDied(errors.DamfsError):
 
 
 class JobTimedOut(errors.DamfsError):
-    """The job took longer than its processor allows, and was killed."""
+    """The job took longer than its processor allows (see `WorkerPool.run` for what counts), and was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
     context: trio_parallel.WorkerContext
     limiter: trio.CapacityLimiter
+    gives_way: bool = False
+    """Its workers may have to wait for a processor for as long as other programs want it."""
 
 
 _Kind = tuple[ProcessorRef, str]
@@ -68,6 +73,7 @@ class WorkerPool:
         self._time_limit_s = time_limit_s
         self._time_factor = time_factor
         self._asked: dict[Worker, set[trio.CancelScope]] = {}
+        self.starvation = Starvation()
         self.gatherings: dict[Worker, Gathering[_Kind, Work, Output | Failure]] = {
             worker: Gathering(self._together, (WorkerDied, JobTimedOut), round(pool.limiter.total_tokens))
             for worker, pool in pools.items()
@@ -81,7 +87,8 @@ class WorkerPool:
 
         Raises what the processor raised, if it is an error of damfs.errors (BadMedia: do not try again), else
         ProcessorFailed, both with the traceback in the worker as a note; WorkerDied; JobTimedOut. The time limit
-        counts from when a worker is free, and includes starting one (about 0.3 s) and loading a model.
+        counts from when a worker is free, and includes starting one (about 0.3 s) and loading a model; for media
+        workers, which give way, not the time in which workers waited for a processor.
         """
         if processor.batch > 1:
             kind = (processor, repr(sorted(subject.settings.items())))
@@ -102,12 +109,28 @@ class WorkerPool:
             self._asked.setdefault(worker, set()).add(scope)
             try:
                 async with pool.limiter:
-                    with trio.move_on_after(timeout_s):
-                        return await _in_worker(pool, question, *given)
+                    return await self._in_time(pool, timeout_s, question, *given)
             finally:
                 self._asked[worker].discard(scope)
-        if scope.cancelled_caught:
-            raise errors.Unavailable("another model was chosen meanwhile; ask again")
+        raise errors.Unavailable("another model was chosen meanwhile; ask again")
+
+    async def _in_time(self, pool: _Pool, timeout_s: float, question: Callable[[Unpack[A]], R], *given: *A) -> R:
+        """Where workers do not give way, the limit is of wall-clock time: somebody's patience; and a model that hangs
+        on every core keeps the others from theirs, and would never be stopped if that gave it more time."""
+        sleep = self.starvation.sleep if pool.gives_way else trio.sleep
+        answers: list[R] = []
+        failures: list[Exception] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_after, sleep, timeout_s, nursery)
+            try:
+                answers.append(await _in_worker(pool, question, *given))
+            except Exception as error:  # noqa: BLE001 - raised below; out of the nursery it would come in a group
+                failures.append(error)
+            nursery.cancel_scope.cancel()
+        for failure in failures:
+            raise failure
+        for answer in answers:
+            return answer
         raise JobTimedOut(f"took longer than {timeout_s:g} s and was stopped")
 
     def interrupt(self, worker: Worker) -> None:
@@ -129,10 +152,12 @@ class WorkerPool:
 async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
     """Nothing is started until it is needed. Runs must have ended (or been cancelled) before the block ends."""
     parent, limit = os.getpid(), settings.indexer.memory_limit_mb * _MEGABYTE
-    media = Situation(parent=parent, memory_limit=limit, threads=1)
+    prompt = Situation(parent=parent, memory_limit=limit, threads=1, gives_way=False)
+    media = replace(prompt, gives_way=True)
     outgrown = functools.partial(has_outgrown, limit)
     model_limit = settings.model.memory_limit_mb * _MEGABYTE or None
-    model = Situation(parent=parent, memory_limit=model_limit, threads=settings.model.threads or cores())
+    threads = settings.model.threads or cores()
+    model = Situation(parent=parent, memory_limit=model_limit, threads=threads, gives_way=False)
     idle_s = settings.model.idle_minutes * 60 or math.inf
     async with AsyncExitStack() as stack:
         yield WorkerPool(
@@ -140,9 +165,10 @@ async def open_worker_pool(settings: Settings) -> AsyncIterator[WorkerPool]:
                 Worker.MEDIA: _Pool(
                     await stack.enter_async_context(_context(media, MEDIA_IDLE_S, outgrown)),
                     trio.CapacityLimiter(settings.indexer.workers or cores()),
+                    media.gives_way,
                 ),
                 Worker.PROMPT: _Pool(
-                    await stack.enter_async_context(_context(media, MEDIA_IDLE_S, outgrown)),
+                    await stack.enter_async_context(_context(prompt, MEDIA_IDLE_S, outgrown)),
                     trio.CapacityLimiter(PROMPT_WORKERS),
                 ),
                 Worker.MODEL: _Pool(await stack.enter_async_context(_context(model, idle_s)), trio.CapacityLimiter(1)),
@@ -176,6 +202,11 @@ async def _context(
         except trio_parallel.BrokenWorkerError as error:
             # Idle workers hold nothing: that one had to be killed, or had died before, is worth a line only.
             _log.info("workers did not stop by themselves: %s", error.args[0])
+
+
+async def _cancel_after(sleep: Callable[[float], Awaitable[None]], seconds: float, nursery: trio.Nursery) -> None:
+    await sleep(seconds)
+    nursery.cancel_scope.cancel()
 
 
 async def _in_worker(pool: _Pool, question: Callable[[Unpack[A]], R], *given: *A) -> R:

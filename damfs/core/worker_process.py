@@ -41,6 +41,8 @@ from damfs.core.processors.processor import (
 from damfs.model import Facts, RenditionKind
 
 NICENESS = 10
+LEAST = 19
+"""The nice value of who gives way, see `Situation`."""
 OUTGROWN = 0.7
 """Share of its address space that a worker may have in use between jobs."""
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
@@ -59,6 +61,8 @@ class Situation:
     """Bytes of address space."""
     threads: int
     """Of numerical libraries."""
+    gives_way: bool
+    """To whatever else wants a processor: for work that nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def settle_in(situation: Situation) -> None:
         os.environ[variable] = str(situation.threads)
     _leave_terminal()
     faulthandler.enable()
-    os.nice(NICENESS)
+    _step_back(situation.gives_way)
     _idle_io()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if situation.memory_limit is not None:
@@ -220,6 +224,17 @@ def _leave_terminal() -> None:
         os.close(nothing)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+
+
+def _step_back(gives_way: bool) -> None:
+    """Behind what people run; whatever this process starts is there as well. Best effort as to the class, which a
+    sandbox may refuse. The nice value counts among the idle, and where the system looks at nothing else."""
+    niceness = NICENESS
+    if gives_way:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            niceness = LEAST
+    os.nice(niceness)
 
 
 def _idle_io() -> None:

@@ -22,7 +22,7 @@ from damfs.core.processor_registry import ProcessorRef, ProcessorRegistry
 from damfs.core.processors.processor import Subject
 from damfs.core.processors.profiles import PROFILES, Profile
 from damfs.core.worker_pool import WorkerPool, open_worker_pool
-from damfs.core.worker_process import NICENESS
+from damfs.core.worker_process import LEAST
 from damfs.model import Media
 from damfs.settings import Settings, cores
 from tests.bench.figure import Figure, figure, in_turns, rate
@@ -149,12 +149,13 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 def command(program: str, clip: Path, profile: Profile, target: Path) -> list[str]:
-    """What a person would type to get such a proxy, as nice as the worker; without any check of what comes out."""
+    """What a person would type to get such a proxy, as low as a media worker; without any check of what comes out."""
     encoder, threads = profile.software, str(min(8, cores()))
     spelled = {"profile": "profile:v"}
     options = [word for key, value in encoder.options.items() for word in (f"-{spelled.get(key, key)}", value)]
     return [
-        "nice", "-n", str(NICENESS), program, "-nostdin", "-v", "error", "-y", "-threads", threads, "-i", str(clip),
+        "chrt", "--idle", "0", "nice", "-n", str(LEAST),
+        program, "-nostdin", "-v", "error", "-y", "-threads", threads, "-i", str(clip),
         "-map", "0:v:0", "-map", "0:a", "-vf", "scale=iw/2:ih/2:flags=bicubic",
         "-c:v", encoder.codec, "-pix_fmt", encoder.pixel_format, *options, "-threads", threads,
         "-c:a", profile.sound, str(target),

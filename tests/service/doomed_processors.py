@@ -8,6 +8,7 @@ import mmap
 import os
 import resource
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar, Never
@@ -44,6 +45,7 @@ def situation() -> Facts:
     return {
         "pid": os.getpid(),
         "nice": os.nice(0),
+        "class": os.sched_getscheduler(0),
         "io": ctypes.CDLL(None).syscall(252 if os.uname().machine == "x86_64" else 31, 1, 0),
         "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
         "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
@@ -51,6 +53,17 @@ def situation() -> Facts:
         "files": sorted(os.readlink(link.path) for link in os.scandir("/proc/self/fd") if os.path.lexists(link.path)),
         "modules": sorted({name.partition(".")[0] for name in sys.modules}),
     }
+
+
+class StartsAProgram(_Doomed):
+    """As exiftool is started: what the worker is told of its own place holds for it."""
+
+    def run(self, source: Path, out: Path, subject: Subject) -> Output:
+        with subprocess.Popen(["sleep", "1000"]) as program:
+            try:
+                return Output(facts={"class": os.sched_getscheduler(program.pid)})
+            finally:
+                program.kill()
 
 
 class Segfault(_Doomed):

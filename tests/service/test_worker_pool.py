@@ -18,6 +18,7 @@ import trio.testing
 
 from damfs.core.processor_registry import ProcessorRef
 from damfs.core.processors.processor import Output, Subject, Worker
+from damfs.core.starvation import Starvation, Thread, Threads
 from damfs.core.worker_pool import JobTimedOut, ProcessorFailed, WorkerDied, WorkerPool, open_worker_pool
 from damfs.errors import BadMedia, ModelUnavailable, NoSpace, Unavailable
 from damfs.model import Media
@@ -26,6 +27,7 @@ from tests.service import doomed_processors
 
 SETTINGS = Settings(indexer=IndexerSettings(workers=2, memory_limit_mb=1000), model=ModelSettings(threads=3))
 SUBJECT = Subject("clip.mov", Media.VIDEO, 5, settings={"lines": 540})
+SECOND_NS = 1_000_000_000
 ENOUGH_TO_BEGIN_S = (0.5, 3.0, 20.0)
 """Limits of time for a job that takes none itself, the shortest first: which one it keeps depends on the machine."""
 
@@ -70,9 +72,42 @@ async def test_output_comes_back_and_the_worker_is_kept(bench: Bench) -> None:
 
 async def test_media_workers_are_limited_and_polite(bench: Bench) -> None:
     facts = (await bench.run(doomed_processors.Good)).facts
-    assert facts["nice"] == 10
+    assert (facts["nice"], facts["class"]) == (19, os.SCHED_IDLE)
     assert facts["io"] == 3 << 13
     assert (facts["memory"], facts["core"], facts["threads"]) == (1000 << 20, 0, "1")
+
+
+async def test_what_a_media_worker_starts_gives_way_as_well(bench: Bench) -> None:
+    assert (await bench.run(doomed_processors.StartsAProgram)).facts == {"class": os.SCHED_IDLE}
+
+
+@pytest.mark.parametrize("worker", [Worker.PROMPT, Worker.MODEL])
+async def test_workers_that_somebody_may_wait_for_get_their_share(bench: Bench, worker: Worker) -> None:
+    facts = (await bench.run(doomed_processors.Good, worker)).facts
+    assert (facts["nice"], facts["class"]) == (10, os.SCHED_OTHER)
+    assert (await bench.run(doomed_processors.StartsAProgram, worker)).facts == {"class": os.SCHED_OTHER}
+
+
+REFUSED = """
+import os, sys
+
+def refuse(*given):
+    raise PermissionError
+
+os.sched_setscheduler = refuse
+from damfs.core.worker_process import Situation, settle_in
+
+settle_in(Situation(parent=os.getppid(), memory_limit=None, threads=1, gives_way=True))
+print(os.nice(0), os.sched_getscheduler(0))
+"""
+
+
+def test_where_the_class_is_refused_a_worker_is_as_polite_as_it_can_be() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED], env=environment, stderr=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stderr.split() == ["10", str(os.SCHED_OTHER)]
 
 
 async def test_a_worker_that_has_outgrown_its_limit_is_replaced_before_it_fails_a_job(bench: Bench) -> None:
@@ -166,6 +201,43 @@ async def test_an_endless_job_is_stopped_when_its_time_is_up(bench: Bench) -> No
     else:
         pytest.fail("it was never begun")
     assert (await bench.run(doomed_processors.Good)).facts["runs"] == 1
+
+
+class Told:
+    """What /proc is made to tell: that some thread waits for a processor all the time, or that none does."""
+
+    def __init__(self) -> None:
+        self.waits = True
+
+    def __call__(self) -> Threads:
+        return {1: Thread(1, 3600 * SECOND_NS, self.waits)}
+
+
+async def test_a_job_is_not_stopped_while_it_gets_no_processor(bench: Bench) -> None:
+    """And is as soon as it has had its time."""
+    told, ended = Told(), trio.Event()
+    bench.pool.starvation = Starvation(told)
+
+    async def runs() -> None:
+        with pytest.raises(JobTimedOut, match=r"longer than 0\.5 s"):
+            await bench.run(doomed_processors.Endless, timeout_s=0.5)
+        ended.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runs)
+        with trio.move_on_after(3.0):  # time itself is what is tested
+            await ended.wait()
+        assert not ended.is_set()
+        told.waits = False
+        with trio.fail_after(60):
+            await ended.wait()
+
+
+@pytest.mark.parametrize("worker", [Worker.PROMPT, Worker.MODEL])
+async def test_what_somebody_waits_for_is_stopped_whoever_gets_no_processor(bench: Bench, worker: Worker) -> None:
+    bench.pool.starvation = Starvation(Told())
+    with trio.fail_after(60), pytest.raises(JobTimedOut):
+        await bench.run(doomed_processors.Endless, worker, timeout_s=0.5)
 
 
 async def test_who_asks_a_worker_is_sent_away_and_the_next_is_answered(bench: Bench) -> None:

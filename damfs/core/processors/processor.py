@@ -116,7 +116,8 @@ class Processor(ABC):
     priority: ClassVar[int] = 50
     """Lower runs first: what a person looks at before what takes long."""
     timeout_s: ClassVar[float] = 600.0
-    """Wall-clock limit of one run; the worker is killed after it."""
+    """Limit of one run; the worker is killed after it. Wall-clock time, for media workers without what they waited for
+    a processor."""
     batch: ClassVar[int] = 1
     """So many runs that wait for a worker at the same time are given to `run_many` together."""
     wants_words: ClassVar[bool] = False

@@ -24,7 +24,7 @@ STATES = {
     "failed": "failed for good; `damfs retry` has it tried again",
     "waiting": "is tried again",
 }
-DUE = {"leased": "has to end before", "waiting": "next try"}
+DUE = {"leased": "has to end before (later if other programs use the processors)", "waiting": "next try"}
 SECOND_NS = 1_000_000_000
 
 
