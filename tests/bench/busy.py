@@ -24,9 +24,9 @@ from tests.bench.reading import bound
 from tests.bench.synthetic import populate
 
 IDLE = "while nothing runs"
-CLIPS = 200
 LONG_CLIPS = 12
 PARTS = 20
+FIRST_JOBS = 4
 SEEN = "by names that the kernel was never asked for"
 PAUSE_S = 0.002
 """Between two questions: a person's programs do not ask without pause either."""
@@ -44,8 +44,9 @@ def measure(ground: Ground) -> Iterator[Figure]:
         ground.say("busy …")
         idle = stat_ms(places, made.names[:number])
         footage = clips(ground.new("footage"), max(8, number // 10))
+        done = _done(daemon)
         call(made.library, Add(str(footage), "footage"))
-        _wait_until_busy(daemon)
+        _wait_until_busy(daemon, done)
         busy = stat_ms(places, made.names[number : 2 * number])
         working = _working(daemon)
         _stop_work(footage)
@@ -151,8 +152,9 @@ def stat_ms(places: Mapping[str, Path], names: Sequence[str]) -> Asked:
     return taken
 
 
-def _wait_until_busy(daemon: Daemon) -> None:
-    _wait_until(lambda: _working(daemon) > 0, "no job began")
+def _wait_until_busy(daemon: Daemon, before: int) -> None:
+    """Until the workers are started and do what they are for. ``before``: jobs that were done."""
+    _wait_until(lambda: _done(daemon) >= before + FIRST_JOBS, "no job was done")
 
 
 def _wait_until(is_so: Callable[[], bool], problem: str, limit_s: float = 120.0) -> None:
@@ -167,6 +169,12 @@ def _runs(daemon: Daemon, processor: str) -> bool:
     jobs = daemon.status()["jobs"]
     assert isinstance(jobs, list)
     return any(job["processor"] == processor and job["running"] for job in jobs)
+
+
+def _done(daemon: Daemon) -> int:
+    jobs = daemon.status()["jobs"]
+    assert isinstance(jobs, list)
+    return sum(job["done"] for job in jobs)
 
 
 def _working(daemon: Daemon) -> int:
