@@ -25,6 +25,16 @@ Row = tuple[Any, ...]
 T = TypeVar("T")
 
 READERS = 4
+PRAGMAS = (
+    "foreign_keys = ON",
+    "synchronous = NORMAL",
+    "cache_size = -32768",
+    "temp_store = MEMORY",
+    # A log that begins anew is written over old blocks, a piece of a block at a time: what copied footage has driven out
+    # of the page cache would be read from the disk first, within the commit. Cut off, there is nothing to read.
+    "journal_size_limit = 0",
+)
+"""Of the connection that writes."""
 BUSY_TIMEOUT_MS = 10_000
 
 
@@ -134,7 +144,7 @@ class Database:
         """Called after each; it must not raise."""
         self.writer = Connection(path)
         self.writer.rows("PRAGMA journal_mode = WAL")
-        for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -32768", "temp_store = MEMORY"):
+        for pragma in PRAGMAS:
             self.writer.script(f"PRAGMA {pragma}")
         self._checkpoints = Checkpoints(path)
         self.writer.after_commits(self._checkpoints.committed)

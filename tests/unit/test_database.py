@@ -134,6 +134,20 @@ def test_the_log_is_brought_over_by_a_thread_of_its_own(database: Database) -> N
     assert max(lengths) < 2 * checkpoints.PAGES * 4096, "it begins anew when all of it was brought over"
 
 
+def test_a_log_that_begins_anew_is_written_over_no_old_blocks(database: Database) -> None:
+    """They may have to be read from the disk first, within the commit."""
+    log = database.path.with_name(database.path.name + "-wal")
+    with database.transaction() as tx:
+        for each in range(checkpoints.PAGES + 100):
+            derived.set_property(tx, f"name {each}", "x" * 4000)
+    assert log.stat().st_size > checkpoints.PAGES * 4096
+    database._checkpoints.end()
+    for _ in range(2):
+        with database.transaction() as tx:
+            derived.set_property(tx, "name", "x")
+    assert log.stat().st_size < 20 * 4096
+
+
 def test_a_log_that_no_thread_comes_to_is_brought_over_by_the_commit(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
