@@ -30,8 +30,8 @@ PRAGMAS = (
     "synchronous = NORMAL",
     "cache_size = -32768",
     "temp_store = MEMORY",
-    # A log that begins anew is written over old blocks, a piece of a block at a time: what copied footage has driven out
-    # of the page cache would be read from the disk first, within the commit. Cut off, there is nothing to read.
+    # A log that begins anew is written over old blocks, a piece of a block at a time: what copied footage has driven
+    # out of the page cache would be read from the disk first, within the commit. Cut off, there is nothing to read.
     "journal_size_limit = 0",
 )
 """Of the connection that writes."""
