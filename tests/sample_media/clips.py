@@ -6,7 +6,9 @@ Each function writes one file at ``path`` and returns it; pictures come from FFm
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
@@ -161,7 +163,7 @@ def vfr(path: Path, **changes: Unpack[Changes]) -> Path:
 def write(path: Path, clip: Clip) -> Path:
     """Write ``clip`` at ``path``; its suffix names the container."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options=clip.container_options) as container:
+    with scheduled_as_before(), av.open(str(path), "w", options=clip.container_options) as container:
         container.metadata.update(container_metadata(clip, path))
         video = video_stream(container, clip)
         sounds = [(track, sound_stream(container, clip, track)) for track in clip.tracks]
@@ -177,6 +179,17 @@ def write(path: Path, clip: Clip) -> Path:
         for track, stream in sounds:
             write_tone(container, stream, track, clip.seconds)
     return path
+
+
+@contextmanager
+def scheduled_as_before() -> Iterator[None]:
+    """libsvtav1 makes the thread that calls it one of real time where it may: root's tests, and all that they start,
+    would get every processor before anything else from then on."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def container_metadata(clip: Clip, path: Path) -> dict[str, str]:

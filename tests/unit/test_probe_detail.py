@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -149,7 +150,9 @@ def test_a_duration_without_end_is_none(said: int | None, kept: int | None) -> N
 def test_a_codec_is_called_by_its_name(tmp_path: Path, codec: str, name: str) -> None:
     options = {"preset": "12"} if codec == "libsvtav1" else {"deadline": "realtime", "cpu-used": "8"}
     clip = sample_media.Clip(codec=codec, options=options, size=(128, 96), seconds=0.2, sound="libopus")
+    before = os.sched_getscheduler(0)
     facts = probe(sample_media.write(tmp_path / "a.mkv", clip))
+    assert os.sched_getscheduler(0) == before
     video, audio = facts["video"], facts["audio"]
     assert isinstance(video, dict)
     assert isinstance(audio, list)
